@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ATOMD_MONITOR_H
+#define ATOMD_MONITOR_H
+
+/*
+ * atom.monitor/1: is told what happens, may raise alerts and annotate; it
+ * cannot veto.  The host may drop what a slow monitor does not take, and
+ * counts it.
+ */
+
+#include <atomd/host.h>
+#include <atomd/plugin.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct atom_monitor_event {
+	uint32_t struct_size;
+	int32_t severity;	  /* ATOM_LOG_* */
+	int64_t time_ms;	  /* Unix time */
+	uint64_t sequence;	  /* gaps were dropped */
+	const char *name;	  /* stable word: "instance.lost" */
+	const char *agent;	  /* "" = none */
+	struct atom_span details; /* one JSON object */
+};
+
+/* One series at the time of a snapshot. */
+struct atom_metric_value {
+	uint32_t struct_size;
+	int32_t type;	    /* ATOM_METRIC_* */
+	const char *name;   /* family */
+	const char *labels; /* `a="b",c="d"`, Prometheus escaping; "" */
+	double value;	    /* histograms: the sum */
+	uint64_t count;	    /* histograms: observations */
+};
+
+struct atom_metric_snapshot {
+	uint32_t struct_size;
+	uint32_t value_stride;
+	int64_t time_ms;
+	const void *values; /* struct atom_metric_value, by value_stride */
+	size_t value_count;
+};
+
+struct atom_alert {
+	uint32_t struct_size;
+	int32_t firing;	      /* 1 firing, 0 resolved */
+	const char *name;     /* [a-zA-Z_]{1,63} */
+	const char *severity; /* "critical" "warning" "info" */
+	const char *agent;    /* "" = none */
+	const char *message;
+	double value;
+	double threshold;
+};
+
+#define ATOM_MONITOR_HOST "atom.monitor-host/1"
+
+struct atom_monitor_host {
+	uint32_t struct_size;
+	uint32_t flags;
+	/* [any] Raise or resolve; the same (name, agent) is one alert. */
+	void (*alert)(const struct atom_host *host,
+		      const struct atom_alert *alert);
+	/* [any] A note for people beside an alert or an agent. */
+	void (*annotate)(const struct atom_host *host, const char *subject,
+			 const char *text);
+};
+
+struct atom_monitor_ops {
+	ATOM_OPS_HEAD;
+	/* [pool] in order; NULL: not wanted. */
+	void (*event)(void *self, const struct atom_monitor_event *event);
+	/* [pool] each 15 s; NULL: not wanted. */
+	void (*metrics)(void *self,
+			const struct atom_metric_snapshot *snapshot);
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
