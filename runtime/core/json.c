@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/json.h"
+
+#include "core/json_scan.h"
+#include "core/memory.h"
+
+/* Before main(): jansson must take and give back with one pair only. */
+__attribute__((constructor)) static void use_the_seam(void)
+{
+	json_set_alloc_funcs(mem_alloc, mem_free);
+}
+
+static void find_place(const char *text, size_t offset, int *line_r,
+		       int *column_r)
+{
+	*line_r = *column_r = 1;
+	for (size_t i = 0; i < offset; i++) {
+		*column_r += 1;
+		if (text[i] == '\n') {
+			*line_r += 1;
+			*column_r = 1;
+		}
+	}
+}
+
+atom_status json_decode(const char *text, size_t length, json_t **value_r,
+			struct atom_error *err)
+{
+	struct json_scan_error wrong;
+	struct json_span whole;
+	json_error_t why;
+	json_t *value;
+	int line, column;
+
+	/* Before jansson, which nests 2,048 deep. */
+	if (json_scan_value(text, length, JSON_DEPTH_MAX, &whole, &wrong)) {
+		find_place(text, wrong.offset, &line, &column);
+		return atom_fail(err, ATOM_EINVAL,
+				 "JSON, line %d, column %d: %s", line, column,
+				 wrong.what);
+	}
+	value = json_loadb(text, length,
+			   JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+	if (!value && json_error_code(&why) == json_error_out_of_memory)
+		return atom_fail(err, ATOM_ENOMEM, "no memory for the JSON");
+	if (!value)
+		return atom_fail(err, ATOM_EINVAL,
+				 "JSON, line %d, column %d: %s", why.line,
+				 why.column, why.text);
+	*value_r = value;
+	return ATOM_OK;
+}
+
+struct encoding {
+	struct buffer *out;
+	atom_status status;
+};
+
+static int append(const char *bytes, size_t length, void *argument)
+{
+	struct encoding *encoding = argument;
+
+	encoding->status = buffer_append(encoding->out, bytes, length);
+	return encoding->status ? -1 : 0;
+}
+
+atom_status json_encode(const json_t *value, struct buffer *out)
+{
+	const size_t start = out->length;
+	struct encoding encoding = { out, buffer_reserve(out, 0) };
+
+	if (encoding.status)
+		return encoding.status;
+	if (json_dump_callback(value, append, &encoding,
+			       JSON_COMPACT | JSON_ENCODE_ANY) == 0)
+		return ATOM_OK;
+	out->length = start;
+	out->bytes[start] = '\0';
+	/* No appending failed: a circle, or no JSON value. */
+	return encoding.status ? encoding.status : ATOM_EINVAL;
+}
+
+const char *json_text(const json_t *object, const char *name,
+		      const char *fallback)
+{
+	const char *text = json_string_value(json_object_get(object, name));
+
+	return text ? text : fallback;
+}

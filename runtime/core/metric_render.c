@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The families as Prometheus' text format 0.0.4. */
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "core/memory.h"
+#include "core/metric_priv.h"
+
+#define NUMBER_MAX 32
+
+/* The shortest of 15 and 17 digits that reads back as the same number. */
+static void format_number(double value, char text[NUMBER_MAX])
+{
+	if (isnan(value)) {
+		(void)snprintf(text, NUMBER_MAX, "NaN");
+	} else if (isinf(value)) {
+		(void)snprintf(text, NUMBER_MAX, value > 0 ? "+Inf" : "-Inf");
+	} else {
+		(void)snprintf(text, NUMBER_MAX, "%.15g", value);
+		if (strtod(text, NULL) != value)
+			(void)snprintf(text, NUMBER_MAX, "%.17g", value);
+	}
+}
+
+static void append_number(struct buffer *out, double value)
+{
+	char text[NUMBER_MAX];
+
+	/* Nearly every number is a count. */
+	if (value >= 0 && value < 9007199254740992.0 &&
+	    (double)(uint64_t)value == value) {
+		buffer_append_u64(out, (uint64_t)value);
+	} else {
+		format_number(value, text);
+		buffer_append_text(out, text);
+	}
+}
+
+static void append_help(struct buffer *out, const char *help)
+{
+	for (; *help; help++) {
+		if (*help == '\n')
+			buffer_append_text(out, "\\n");
+		else if (*help == '\\')
+			buffer_append_text(out, "\\\\");
+		else
+			buffer_append_char(out, *help);
+	}
+}
+
+static void append_head(struct buffer *out, const char *name, const char *help,
+			int type)
+{
+	static const char *const types[] = {
+		[ATOM_METRIC_COUNTER] = "counter",
+		[ATOM_METRIC_GAUGE] = "gauge",
+		[ATOM_METRIC_HISTOGRAM] = "histogram",
+	};
+
+	buffer_append_text(out, "# HELP ");
+	buffer_append_text(out, name);
+	buffer_append_char(out, ' ');
+	append_help(out, help);
+	buffer_append_text(out, "\n# TYPE ");
+	buffer_append_text(out, name);
+	buffer_append_char(out, ' ');
+	buffer_append_text(out, types[type]);
+	buffer_append_char(out, '\n');
+}
+
+static void append_sample(struct buffer *out, const char *name,
+			  const char *suffix, const char *labels, double value)
+{
+	buffer_append_text(out, name);
+	buffer_append_text(out, suffix);
+	buffer_append_text(out, labels);
+	buffer_append_char(out, ' ');
+	append_number(out, value);
+	buffer_append_char(out, '\n');
+}
+
+static void append_histogram(struct buffer *out, const struct family *family,
+			     char (*bounds)[NUMBER_MAX],
+			     const struct series *series)
+{
+	const size_t labels_length = strlen(series->labels);
+	double counts[METRIC_BOUNDS_MAX + 1];
+	double below = 0;
+
+	metric_buckets(series->id, counts);
+	for (size_t i = 0; i <= family->bound_count; i++) {
+		below += counts[i];
+		buffer_append_text(out, family->name);
+		buffer_append_text(out, "_bucket");
+		/* Without the brace that ends them. */
+		if (labels_length) {
+			buffer_append(out, series->labels, labels_length - 1);
+			buffer_append_char(out, ',');
+		} else {
+			buffer_append_char(out, '{');
+		}
+		buffer_append_text(out, "le=\"");
+		buffer_append_text(out, bounds[i]);
+		buffer_append_text(out, "\"} ");
+		append_number(out, below);
+		buffer_append_char(out, '\n');
+	}
+	append_sample(out, family->name, "_sum", series->labels,
+		      metric_value(series->id));
+	/* The last bucket and the count are one number, whatever is counted
+	 * meanwhile. */
+	append_sample(out, family->name, "_count", series->labels, below);
+}
+
+static double read_series(const struct series *series)
+{
+	return series->read ? series->read(series->argument)
+			    : metric_value(series->id);
+}
+
+static void append_family(struct buffer *out, const struct reading *reading)
+{
+	const struct family *family = reading->family;
+	char bounds[METRIC_BOUNDS_MAX + 1][NUMBER_MAX];
+
+	if (reading->count == 0)
+		return;
+	for (size_t i = 0; i < family->bound_count; i++)
+		format_number(family->bounds[i], bounds[i]);
+	format_number(INFINITY, bounds[family->bound_count]);
+
+	append_head(out, family->name, family->help, family->type);
+	for (size_t i = 0; i < reading->count && !out->failed; i++) {
+		const struct series *series = reading->series[i];
+
+		if (family->type == ATOM_METRIC_HISTOGRAM && series->id)
+			append_histogram(out, family, bounds, series);
+		else if (series->id || series->read)
+			append_sample(out, family->name, "", series->labels,
+				      read_series(series));
+	}
+}
+
+/* --- what needs no family ------------------------------------------------ */
+
+static void append_single(struct buffer *out, int type, const char *name,
+			  const char *help, double value)
+{
+	if (value < 0)
+		return;
+	append_head(out, name, help, type);
+	append_sample(out, name, "", "", value);
+}
+
+/* The names that every official Prometheus client uses. */
+static void append_process(struct buffer *out)
+{
+	struct process_numbers p;
+
+	metric_read_process(&p);
+	append_single(out, ATOM_METRIC_COUNTER, "process_cpu_seconds_total",
+		      "User and system CPU time spent in seconds.",
+		      p.cpu_seconds);
+	append_single(out, ATOM_METRIC_GAUGE, "process_start_time_seconds",
+		      "Start of the process since the epoch in seconds.",
+		      p.start_time_seconds);
+	append_single(out, ATOM_METRIC_GAUGE, "process_resident_memory_bytes",
+		      "Resident memory in bytes.", p.resident_bytes);
+	append_single(out, ATOM_METRIC_GAUGE, "process_virtual_memory_bytes",
+		      "Virtual memory in bytes.", p.virtual_bytes);
+	append_single(out, ATOM_METRIC_GAUGE, "process_open_fds",
+		      "Open file descriptors.", p.open_fds);
+	append_single(out, ATOM_METRIC_GAUGE, "process_max_fds",
+		      "Most file descriptors that may be open.", p.max_fds);
+	append_single(out, ATOM_METRIC_GAUGE, "process_threads",
+		      "Threads of the process.", p.threads);
+}
+
+static void append_own(struct buffer *out)
+{
+	append_single(out, ATOM_METRIC_COUNTER, "atomd_log_dropped_total",
+		      "Log lines that could not be written at once.",
+		      (double)log_dropped());
+	append_single(out, ATOM_METRIC_COUNTER,
+		      "atomd_metric_series_dropped_total",
+		      "Requests for a series that there was no room for.",
+		      (double)metric_series_dropped());
+}
+
+atom_status metric_render(struct buffer *out)
+{
+	const size_t start = out->length;
+	const bool failed_before = out->failed;
+	atom_status status = ATOM_OK;
+	struct reading reading;
+
+	out->failed = false;
+	metric_reading_begin(&reading);
+	for (uint32_t i = 0; metric_reading_next(&reading, i); i++)
+		append_family(out, &reading);
+	/* It ends early only without memory for its list. */
+	if (reading.family)
+		status = ATOM_ENOMEM;
+	metric_reading_end(&reading);
+	append_own(out);
+	append_process(out);
+	if (out->failed) {
+		/* No piece is longer than a series' labels. */
+		status = out->max - out->length < 16384 ? ATOM_ELIMIT
+							: ATOM_ENOMEM;
+		out->length = start;
+		if (out->bytes)
+			out->bytes[start] = '\0';
+	}
+	out->failed |= failed_before;
+	return status;
+}
+
+void metric_visit(void (*visit)(void *argument, int type, const char *name,
+				const char *labels, double value,
+				uint64_t count),
+		  void *argument)
+{
+	struct reading reading;
+
+	metric_reading_begin(&reading);
+	for (uint32_t i = 0; metric_reading_next(&reading, i); i++)
+		for (size_t j = 0; j < reading.count; j++) {
+			const struct series *series = reading.series[j];
+
+			visit(argument, reading.family->type,
+			      reading.family->name, series->labels,
+			      read_series(series), metric_count(series->id));
+		}
+	metric_reading_end(&reading);
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * JSON through jansson within our limits.
+ */
+#include <criterion/criterion.h>
+
+#include <string.h>
+
+#include "core/json.h"
+#include "core/memory.h"
+#include "failing_memory.h"
+
+static atom_status decode(const char *text, json_t **value_r,
+			  struct atom_error *err)
+{
+	return json_decode(text, strlen(text), value_r, err);
+}
+
+Test(core_json, sound_values_go_round)
+{
+	static const char *const texts[] = {
+		"{}",
+		"[1,-2,0.5,true,false,null]",
+		"\"x\"",
+		"{\"a\":{\"b\":[\"\xc3\xa4\",\"\\n\"]}}",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		struct buffer out = BUFFER_INIT(1000);
+		struct atom_error err = ATOM_ERROR_INIT;
+		json_t *value = NULL;
+
+		cr_assert_eq(decode(texts[i], &value, &err), ATOM_OK, "%s",
+			     err.message);
+		cr_assert_eq(json_encode(value, &out), ATOM_OK);
+		cr_assert_str_eq(out.bytes, texts[i]);
+		json_decref(value);
+		buffer_fini(&out);
+	}
+}
+
+Test(core_json, wrong_text_is_refused_with_its_place)
+{
+	static const struct {
+		const char *text;
+		const char *place;
+	} cases[] = {
+		{ "", "line 1" },
+		{ "{\"a\":1,}", "line 1, column 8" },
+		{ "{\n  \"a\": tru\n}", "line 2" },
+		{ "[1] x", "line 1, column 5" },
+		{ "{\"a\":1,\"a\":2}", "line 1" },
+		{ "{\"x\":{\"a\":1,\"a\":2}}", "line 1" },
+		{ "\"\xff\"", "line 1" },
+		{ "\"\\ud800\"", "line 1" },
+		{ "\"\\u0000\"", "line 1" },
+		{ "[99999999999999999999]", "line 1" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct atom_error err = ATOM_ERROR_INIT;
+		json_t *value = NULL;
+
+		cr_expect_eq(decode(cases[i].text, &value, &err), ATOM_EINVAL,
+			     "%s", cases[i].text);
+		cr_expect(strstr(err.message, cases[i].place), "%s: %s",
+			  cases[i].text, err.message);
+		cr_expect_null(value);
+	}
+}
+
+Test(core_json, sixty_four_deep_and_no_deeper)
+{
+	struct atom_error err = ATOM_ERROR_INIT;
+	char text[2 * 65 + 1];
+	json_t *value = NULL;
+
+	memset(text, '[', 65);
+	memset(text + 65, ']', 65);
+	text[130] = '\0';
+	cr_assert_eq(decode(text, &value, &err), ATOM_EINVAL);
+	cr_assert(strstr(err.message, "column 65"), "%s", err.message);
+	cr_assert_eq(json_decode(text + 1, 128, &value, &err), ATOM_OK);
+	json_decref(value);
+}
+
+Test(core_json, without_memory_it_says_so)
+{
+	for (unsigned int n = 1;; n++) {
+		struct atom_error err = ATOM_ERROR_INIT;
+		json_t *value = NULL;
+
+		failing_memory_begin(n);
+
+		atom_status status =
+			decode("{\"a\":[1,\"two\"]}", &value, &err);
+
+		if (!failing_memory_end()) {
+			cr_assert_eq(status, ATOM_OK);
+			json_decref(value);
+			break;
+		}
+		cr_assert_neq(status, ATOM_OK);
+		cr_assert_null(value);
+	}
+}
+
+Test(core_json, encoding_stops_at_the_maximum)
+{
+	json_t *value = json_pack("{s:s}", "name", "0123456789");
+	struct buffer out = BUFFER_INIT(12);
+
+	cr_assert_eq(buffer_append_text(&out, "before"), ATOM_OK);
+	cr_assert_eq(json_encode(value, &out), ATOM_ELIMIT);
+	cr_assert_str_eq(out.bytes, "before");
+	cr_assert_eq(json_encode(NULL, &out), ATOM_EINVAL);
+	json_decref(value);
+	buffer_fini(&out);
+}
+
+Test(core_json, a_members_text_or_the_fallback)
+{
+	json_t *value = json_pack("{s:s,s:i}", "name", "echo", "count", 3);
+
+	cr_assert_str_eq(json_text(value, "name", "none"), "echo");
+	cr_assert_str_eq(json_text(value, "count", "none"), "none");
+	cr_assert_str_eq(json_text(value, "other", "none"), "none");
+	cr_assert_null(json_text(NULL, "name", NULL));
+	json_decref(value);
+}

@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Metrics: what may be declared, what is counted, and the text that comes
+ * out.
+ */
+#include <criterion/criterion.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "core/memory.h"
+#include "core/metric.h"
+#include "core/os.h"
+#include "failing_memory.h"
+
+static void set_up(void)
+{
+	log_set_descriptor(-1);
+	cr_assert_eq(metric_init(2), ATOM_OK);
+	metric_attach(0);
+}
+
+static void tear_down(void)
+{
+	metric_fini();
+	log_fini();
+}
+
+TestSuite(core_metric, .init = set_up, .fini = tear_down);
+
+static uint32_t declare(int type, const char *name, const char *const *labels,
+			const double *bounds, size_t bound_count)
+{
+	const struct atom_metric_spec spec = {
+		.struct_size = sizeof(spec),
+		.type = type,
+		.name = name,
+		.help = "help",
+		.label_names = labels,
+		.bounds = bounds,
+		.bound_count = bound_count,
+	};
+	struct atom_error err = ATOM_ERROR_INIT;
+	uint32_t family = UINT32_MAX;
+
+	cr_assert_eq(metric_declare(&spec, &family, &err), ATOM_OK, "%s",
+		     err.message);
+	return family;
+}
+
+static metric_id series(uint32_t family, const char *first, const char *second)
+{
+	const char *values[] = { first, second };
+
+	return metric_series(family, values);
+}
+
+static const char *const one_label[] = { "agent", NULL };
+static const char *const two_labels[] = { "agent", "code", NULL };
+
+/* Everything up to our own and the process' metrics. */
+static char *render(struct buffer *out)
+{
+	buffer_clear(out);
+	cr_assert_eq(metric_render(out), ATOM_OK);
+
+	char *own = strstr(out->bytes, "# HELP atomd_log_dropped_total");
+
+	cr_assert(own);
+	*own = '\0';
+	return out->bytes;
+}
+
+static double answer(void *argument)
+{
+	return *(const double *)argument;
+}
+
+Test(core_metric, the_text_is_the_golden_one)
+{
+	static const double bounds[] = { 0.1, 0.25, 1 };
+	double forty_two = 42.5;
+	struct buffer out = BUFFER_INIT(100000);
+	uint32_t requests = declare(ATOM_METRIC_COUNTER, "t_requests_total",
+				    two_labels, NULL, 0);
+	uint32_t empty =
+		declare(ATOM_METRIC_GAUGE, "t_empty", one_label, NULL, 0);
+	uint32_t latency = declare(ATOM_METRIC_HISTOGRAM, "t_seconds",
+				   one_label, bounds, 3);
+	metric_id gauge =
+		metric_single(ATOM_METRIC_GAUGE, "t_gauge", "two\nlines \\");
+	metric_id bare;
+
+	(void)empty;
+	metric_add(series(requests, "echo", "200"), 3);
+	metric_inc(series(requests, "echo", "200"));
+	metric_inc(series(requests, "a\"b\\c\nd", "\xff"));
+	metric_observe(series(latency, "echo", NULL), 0.05);
+	metric_observe(series(latency, "echo", NULL), 0.1);
+	metric_observe(series(latency, "echo", NULL), 0.5);
+	metric_observe(series(latency, "echo", NULL), 7);
+	metric_observe(series(latency, "echo", NULL), NAN);
+	metric_set(gauge, -0.1);
+	bare = metric_series(
+		declare(ATOM_METRIC_HISTOGRAM, "t_bare", NULL, bounds, 1),
+		NULL);
+	metric_observe(bare, 3);
+	cr_assert_eq(
+		metric_gauge_callback("t_read", "read", answer, &forty_two),
+		ATOM_OK);
+	cr_assert_eq(
+		metric_gauge_callback("t_read", "read", answer, &forty_two),
+		ATOM_EEXIST);
+
+	cr_assert_str_eq(render(&out),
+			 "# HELP t_requests_total help\n"
+			 "# TYPE t_requests_total counter\n"
+			 "t_requests_total{agent=\"echo\",code=\"200\"} 4\n"
+			 "t_requests_total{agent=\"a\\\"b\\\\c\\nd\","
+			 "code=\"\xef\xbf\xbd\"} 1\n"
+			 "# HELP t_seconds help\n"
+			 "# TYPE t_seconds histogram\n"
+			 "t_seconds_bucket{agent=\"echo\",le=\"0.1\"} 2\n"
+			 "t_seconds_bucket{agent=\"echo\",le=\"0.25\"} 2\n"
+			 "t_seconds_bucket{agent=\"echo\",le=\"1\"} 3\n"
+			 "t_seconds_bucket{agent=\"echo\",le=\"+Inf\"} 4\n"
+			 "t_seconds_sum{agent=\"echo\"} 7.65\n"
+			 "t_seconds_count{agent=\"echo\"} 4\n"
+			 "# HELP t_gauge two\\nlines \\\\\n"
+			 "# TYPE t_gauge gauge\n"
+			 "t_gauge -0.1\n"
+			 "# HELP t_bare help\n"
+			 "# TYPE t_bare histogram\n"
+			 "t_bare_bucket{le=\"0.1\"} 0\n"
+			 "t_bare_bucket{le=\"+Inf\"} 1\n"
+			 "t_bare_sum 3\n"
+			 "t_bare_count 1\n"
+			 "# HELP t_read read\n"
+			 "# TYPE t_read gauge\n"
+			 "t_read 42.5\n");
+	buffer_fini(&out);
+}
+
+Test(core_metric, the_process_is_described)
+{
+	static const char *const names[] = {
+		"process_cpu_seconds_total",
+		"process_start_time_seconds",
+		"process_resident_memory_bytes",
+		"process_virtual_memory_bytes",
+		"process_open_fds",
+		"process_max_fds",
+		"process_threads",
+	};
+	struct buffer out = BUFFER_INIT(100000);
+
+	cr_assert_eq(metric_render(&out), ATOM_OK);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		char line[64];
+		const char *found;
+
+		(void)snprintf(line, sizeof(line), "\n%s ", names[i]);
+		found = strstr(out.bytes, line);
+		cr_assert(found, "%s", names[i]);
+		cr_expect_geq(strtod(found + strlen(line), NULL),
+			      i == 0 ? 0 : 1, "%s", names[i]);
+	}
+	buffer_fini(&out);
+}
+
+Test(core_metric, promtool_finds_nothing_to_say)
+{
+	struct buffer out = BUFFER_INIT(100000);
+	FILE *promtool;
+
+	if (system("promtool --version >/dev/null 2>&1") != 0)
+		cr_skip_test("promtool is not installed");
+	metric_inc(series(declare(ATOM_METRIC_COUNTER, "atomd_x_total",
+				  two_labels, NULL, 0),
+			  "a", "b\"\n\\"));
+	metric_observe(metric_single(ATOM_METRIC_HISTOGRAM,
+				     "atomd_x_duration_seconds", "some"),
+		       1.5);
+	cr_assert_eq(metric_render(&out), ATOM_OK);
+	promtool = popen("promtool check metrics", "w");
+	cr_assert(promtool);
+	cr_assert_eq(fwrite(out.bytes, 1, out.length, promtool), out.length);
+	cr_assert_eq(pclose(promtool), 0);
+	buffer_fini(&out);
+}
+
+Test(core_metric, declaring_again_gives_the_same_or_refuses)
+{
+	static const double bounds[] = { 1, 2 }, others[] = { 1, 3 };
+	uint32_t counter =
+		declare(ATOM_METRIC_COUNTER, "t_total", two_labels, NULL, 0);
+	uint32_t histogram =
+		declare(ATOM_METRIC_HISTOGRAM, "t_seconds", NULL, bounds, 2);
+	struct atom_metric_spec spec = {
+		.struct_size = sizeof(spec),
+		.type = ATOM_METRIC_COUNTER,
+		.name = "t_total",
+		.help = "other words are fine",
+		.label_names = two_labels,
+	};
+	struct atom_error err = ATOM_ERROR_INIT;
+	uint32_t again = 77;
+
+	cr_assert_eq(metric_declare(&spec, &again, &err), ATOM_OK);
+	cr_assert_eq(again, counter);
+	spec.label_names = one_label;
+	cr_assert_eq(metric_declare(&spec, &again, &err), ATOM_EEXIST);
+	cr_assert(strstr(err.message, "t_total"));
+	spec.name = "t_seconds";
+	spec.type = ATOM_METRIC_HISTOGRAM;
+	spec.label_names = NULL;
+	spec.bounds = bounds;
+	spec.bound_count = 2;
+	cr_assert_eq(metric_declare(&spec, &again, &err), ATOM_OK);
+	cr_assert_eq(again, histogram);
+	spec.bounds = others;
+	cr_assert_eq(metric_declare(&spec, &again, &err), ATOM_EEXIST);
+}
+
+Test(core_metric, bad_declarations_are_refused_in_words)
+{
+	static const double falling[] = { 2, 1 }, twice[] = { 1, 1 },
+			    endless[] = { 1, INFINITY };
+	static const char
+		*const le[] = { "le", NULL },
+		       *const hidden[] = { "__name", NULL },
+		       *const same[] = { "a", "a", NULL },
+		       *const five[] = { "a", "b", "c", "d", "e", NULL },
+		       *const dash[] = { "a-b", NULL };
+	static const struct {
+		int type;
+		const char *name, *help;
+		const char *const *labels;
+		const double *bounds;
+		size_t bound_count;
+		const char *word;
+	} cases[] = {
+		{ 0, "t_x", "h", NULL, NULL, 0, "type" },
+		{ 4, "t_x", "h", NULL, NULL, 0, "type" },
+		{ ATOM_METRIC_COUNTER, "t_x", "h", NULL, NULL, 0, "_total" },
+		{ ATOM_METRIC_GAUGE, "t_total", "h", NULL, NULL, 0, "_total" },
+		{ ATOM_METRIC_GAUGE, "t_count", "h", NULL, NULL, 0, "_count" },
+		{ ATOM_METRIC_GAUGE, "1t", "h", NULL, NULL, 0, "1t" },
+		{ ATOM_METRIC_GAUGE, "t x", "h", NULL, NULL, 0, "t x" },
+		{ ATOM_METRIC_GAUGE, "", "h", NULL, NULL, 0, "name" },
+		{ ATOM_METRIC_GAUGE, NULL, "h", NULL, NULL, 0, "name" },
+		{ ATOM_METRIC_GAUGE, "t_x", "", NULL, NULL, 0, "help" },
+		{ ATOM_METRIC_GAUGE, "t_x", NULL, NULL, NULL, 0, "help" },
+		{ ATOM_METRIC_GAUGE, "t_x", "h", le, NULL, 0, "le" },
+		{ ATOM_METRIC_GAUGE, "t_x", "h", hidden, NULL, 0, "__name" },
+		{ ATOM_METRIC_GAUGE, "t_x", "h", same, NULL, 0, "twice" },
+		{ ATOM_METRIC_GAUGE, "t_x", "h", five, NULL, 0, "4" },
+		{ ATOM_METRIC_GAUGE, "t_x", "h", dash, NULL, 0, "a-b" },
+		{ ATOM_METRIC_HISTOGRAM, "t_x", "h", NULL, falling, 2, "rise" },
+		{ ATOM_METRIC_HISTOGRAM, "t_x", "h", NULL, twice, 2, "rise" },
+		{ ATOM_METRIC_HISTOGRAM, "t_x", "h", NULL, endless, 2,
+		  "finite" },
+		{ ATOM_METRIC_HISTOGRAM, "t_x", "h", NULL, falling, 33, "32" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct atom_metric_spec spec = {
+			.struct_size = sizeof(spec),
+			.type = cases[i].type,
+			.name = cases[i].name,
+			.help = cases[i].help,
+			.label_names = cases[i].labels,
+			.bounds = cases[i].bounds,
+			.bound_count = cases[i].bound_count,
+		};
+		struct atom_error err = ATOM_ERROR_INIT;
+		uint32_t family = 77;
+
+		cr_expect_eq(metric_declare(&spec, &family, &err), ATOM_EINVAL,
+			     "case %zu", i);
+		cr_expect(strstr(err.message, cases[i].word), "case %zu: %s", i,
+			  err.message);
+		cr_expect_eq(family, 77);
+	}
+}
+
+Test(core_metric, quantiles_are_prometheus_own)
+{
+	static const double bounds[] = { 1, 2, 4 };
+	metric_id h = metric_series(
+		declare(ATOM_METRIC_HISTOGRAM, "t_seconds", NULL, bounds, 3),
+		NULL);
+
+	cr_assert(isnan(metric_quantile(h, 0.5)));
+	for (int i = 0; i < 10; i++)
+		metric_observe(h, 0.5); /* 10 up to 1 */
+	for (int i = 0; i < 20; i++)
+		metric_observe(h, 3); /* 20 up to 4 */
+	cr_assert_float_eq(metric_quantile(h, 0.1), 0.3, 1e-9);
+	cr_assert_float_eq(metric_quantile(h, 0.5), 2.5, 1e-9);
+	cr_assert_float_eq(metric_quantile(h, 1), 4, 1e-9);
+	metric_observe(h, 100);
+	cr_assert_float_eq(metric_quantile(h, 1), 4, 1e-9);
+	cr_assert_float_eq(metric_quantile(h, 0), 0, 1e-9);
+	cr_assert(isnan(metric_quantile(h, 1.1)));
+	cr_assert(isnan(metric_quantile(h, NAN)));
+	cr_assert(isnan(metric_quantile(0, 0.5)));
+}
+
+Test(core_metric, every_bucket_takes_its_bound_and_what_is_below)
+{
+	for (size_t count = 1; count <= 32; count++) {
+		double bounds[32];
+		char name[32];
+		metric_id h;
+
+		(void)snprintf(name, sizeof(name), "t_%zu", count);
+		for (size_t i = 0; i < count; i++)
+			bounds[i] = (double)i;
+		h = metric_series(declare(ATOM_METRIC_HISTOGRAM, name, NULL,
+					  bounds, count),
+				  NULL);
+		for (size_t i = 0; i <= count; i++) {
+			metric_observe(h, (double)i);
+			metric_observe(h, (double)i - 0.5);
+			/* Were one put into the next bucket, the highest
+			 * quantile would be the next bound. */
+			cr_assert_float_eq(metric_quantile(h, 1),
+					   i < count ? bounds[i]
+						     : bounds[count - 1],
+					   1e-9);
+			cr_assert_eq(metric_count(h), 2 * (i + 1));
+		}
+	}
+}
+
+Test(core_metric, wrong_ids_and_types_are_ignored)
+{
+	metric_id counter = metric_single(ATOM_METRIC_COUNTER, "t_total", "h");
+	metric_id gauge = metric_single(ATOM_METRIC_GAUGE, "t_gauge", "h");
+	metric_id h = metric_single(ATOM_METRIC_HISTOGRAM, "t_seconds", "h");
+
+	metric_inc(0);
+	metric_set(0, 1);
+	metric_observe(0, 1);
+	metric_set(counter, 5);
+	metric_observe(counter, 5);
+	metric_observe(gauge, 5);
+	metric_inc(h);
+	metric_set(h, 5);
+	cr_assert_eq(metric_value(counter), 0);
+	cr_assert_eq(metric_value(gauge), 0);
+	cr_assert_eq(metric_value(h), 0);
+	cr_assert_eq(metric_count(h), 0);
+	cr_assert_eq(metric_count(counter), 0);
+	cr_assert_eq(metric_type(0), 0);
+	cr_assert_eq(metric_type(counter), ATOM_METRIC_COUNTER);
+	cr_assert_eq(metric_type(gauge), ATOM_METRIC_GAUGE);
+	cr_assert_eq(metric_type(h), ATOM_METRIC_HISTOGRAM);
+}
+
+Test(core_metric, a_family_holds_a_thousand_series_unless_told)
+{
+	uint32_t family =
+		declare(ATOM_METRIC_COUNTER, "t_total", one_label, NULL, 0);
+	struct buffer out = BUFFER_INIT(1000000);
+	char name[16];
+
+	for (int i = 0; i < 1001; i++) {
+		(void)snprintf(name, sizeof(name), "a%d", i);
+		cr_assert_eq(series(family, name, NULL) != 0, i < 1000);
+	}
+	metric_allow(family, 1001);
+	cr_assert(series(family, name, NULL));
+	cr_assert_eq(metric_render(&out), ATOM_OK);
+	cr_assert(strstr(out.bytes, "atomd_metric_series_dropped_total 1\n"));
+	buffer_fini(&out);
+}
+
+static int64_t now_ns;
+
+static int64_t fake_monotonic_ns(void)
+{
+	return now_ns;
+}
+
+Test(core_metric, removed_series_vanish_and_come_back_at_zero)
+{
+	int64_t (*real)(void) = os.monotonic_ns;
+	uint32_t family =
+		declare(ATOM_METRIC_GAUGE, "t_gauge", one_label, NULL, 0);
+	struct buffer out = BUFFER_INIT(100000);
+	const char *values[] = { "gone" };
+	metric_id first = series(family, "gone", NULL), next, reused;
+
+	os.monotonic_ns = fake_monotonic_ns;
+	metric_set(first, 7);
+	metric_add(first, 1);
+	series(family, "stays", NULL);
+	metric_remove(family, values);
+	metric_remove(family, values);
+	cr_assert_str_eq(render(&out), "# HELP t_gauge help\n"
+				       "# TYPE t_gauge gauge\n"
+				       "t_gauge{agent=\"stays\"} 0\n");
+	/* A call may still hold the old id. */
+	next = series(family, "next", NULL);
+	cr_assert_neq(next, first);
+	metric_inc(first);
+	cr_assert_eq(metric_value(next), 0);
+	now_ns += 16ll * 60 * 1000000000;
+	reused = series(family, "later", NULL);
+	cr_assert_eq(reused, first);
+	cr_assert_eq(metric_value(reused), 0);
+	os.monotonic_ns = real;
+	buffer_fini(&out);
+}
+
+static unsigned int visits;
+static double visit_total;
+
+static void visit(void *argument, int type, const char *name,
+		  const char *labels, double value, uint64_t count)
+{
+	cr_assert_eq(argument, &visits);
+	if (type == ATOM_METRIC_HISTOGRAM) {
+		cr_assert_eq(count, 2);
+		cr_assert_str_eq(labels, "");
+	} else {
+		cr_assert_str_eq(name, "t_total");
+		cr_assert_str_eq(labels, "{agent=\"a\"}");
+	}
+	visits++;
+	visit_total += value;
+}
+
+Test(core_metric, a_visit_sees_every_series)
+{
+	metric_id h = metric_single(ATOM_METRIC_HISTOGRAM, "t_seconds", "h");
+
+	metric_observe(h, 1);
+	metric_observe(h, 2);
+	metric_add(series(declare(ATOM_METRIC_COUNTER, "t_total", one_label,
+				  NULL, 0),
+			  "a", NULL),
+		   10);
+	metric_visit(visit, &visits);
+	cr_assert_eq(visits, 2);
+	cr_assert_float_eq(visit_total, 13, 1e-9);
+}
+
+Test(core_metric, the_texts_maximum_is_an_error_that_changes_nothing)
+{
+	struct buffer out = BUFFER_INIT(500);
+
+	cr_assert_eq(buffer_append_text(&out, "before"), ATOM_OK);
+	cr_assert_eq(metric_render(&out), ATOM_ELIMIT);
+	cr_assert_str_eq(out.bytes, "before");
+	cr_assert(out.failed);
+	buffer_fini(&out);
+}
+
+Test(core_metric, without_memory_nothing_breaks)
+{
+	for (unsigned int n = 1;; n++) {
+		uint32_t family;
+		const struct atom_metric_spec spec = {
+			.struct_size = sizeof(spec),
+			.type = ATOM_METRIC_HISTOGRAM,
+			.name = "t_seconds",
+			.help = "h",
+			.label_names = one_label,
+		};
+		struct buffer out = BUFFER_INIT(100000);
+		const char *values[] = { "a" };
+
+		metric_fini();
+		failing_memory_begin(n);
+		if (metric_init(2) == ATOM_OK &&
+		    metric_declare(&spec, &family, NULL) == ATOM_OK) {
+			metric_id id = metric_series(family, values);
+
+			metric_observe(id, 1);
+			(void)metric_render(&out);
+			metric_remove(family, values);
+			metric_observe(id, 1);
+		}
+
+		bool failed = failing_memory_end();
+
+		buffer_fini(&out);
+		if (!failed)
+			break;
+	}
+}
