@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <openssl/evp.h>
+#include <string.h>
+
+#include "config/agent_priv.h"
+#include "config/config_priv.h"
+#include "config/parse.h"
+#include "config/value.h"
+#include "core/memory.h"
+#include "core/table.h"
+#include "core/text.h"
+
+/* Components that ship with a later version, by place.  Other names are the
+ * plugin subsystem's to know. */
+static const char *const later_scaling[] = { "concurrency", "target",
+					     "threshold",   "predictive",
+					     "schedule",    "governor",
+					     NULL };
+static const char *const later_deployment[] = { "canary", "blue_green",
+						"shadow", "recreate", NULL };
+static const char *const later_monitors[] = { "alerts", "analyst", "anomaly",
+					      "otlp", NULL };
+static const char *const later_sinks[] = { "file", "syslog", "journal", "http",
+					   NULL };
+static const char *const no_later[] = { NULL };
+
+const char *config_read_plugin(const struct setting *group,
+			       const char *const *later, struct keys_reading *r)
+{
+	const struct setting *plugin = setting_member(group, "plugin");
+	const char *name = plugin ? value_to_text(plugin) : NULL;
+	char shown[80];
+
+	/* Missing, no string or a failed reference: told already. */
+	if (name == NULL || keys_is_unresolved(plugin))
+		return "";
+	value_quote(name, shown, sizeof(shown));
+	if (!text_is_name(name)) {
+		config_complain(
+			r->errors, plugin,
+			"`plugin` must be the name of a component, found \"%s\"",
+			shown);
+		return "";
+	}
+	for (; *later; later++)
+		if (strcmp(name, *later) == 0)
+			config_complain(r->errors, plugin,
+					"plugin \"%s\" is not in this version",
+					shown);
+	return name;
+}
+
+static void check_name(const struct setting *group, const char *name,
+		       struct keys_reading *r)
+{
+	const struct setting *at = setting_member(group, "name");
+	char shown[80];
+
+	if (at == NULL || at->type != SETTING_STRING ||
+	    keys_is_unresolved(at) || text_is_name(name))
+		return;
+	value_quote(name, shown, sizeof(shown));
+	config_complain(
+		r->errors, at,
+		"`name` must be 1 to 63 of a-z 0-9 _ . - and begin with a letter or digit, found \"%s\"",
+		shown);
+}
+
+static void check_instances(const struct setting *group,
+			    struct config_instances *instances,
+			    struct keys_reading *r)
+{
+	const struct setting *given = setting_member(group, "instances");
+	const struct setting *max = setting_member(given, "max");
+
+	instances->present = given != NULL;
+	if (instances->max >= instances->min)
+		return;
+	if (max == NULL)
+		instances->max = instances->min;
+	else
+		config_complain(r->errors, max,
+				"`max` is %lld, which is less than `min`, %lld",
+				(long long)instances->max,
+				(long long)instances->min);
+}
+
+static const char *read_component(const struct setting *group,
+				  const char *const *later,
+				  struct keys_reading *r)
+{
+	struct config_component component;
+
+	keys_read(&component_keys, group, &component, r);
+	return config_read_plugin(group, later, r);
+}
+
+/* "rolling" is what there is without the group, and has no options yet. */
+static void read_deployment(struct config_agent *agent, struct keys_reading *r)
+{
+	const struct setting *group = agent->deployment_options;
+
+	agent->deployment = read_component(group, later_deployment, r);
+	if (strcmp(agent->deployment, "rolling") != 0)
+		return;
+	if (group->member_count > 1)
+		config_complain(
+			r->errors, group,
+			"options of \"rolling\" are not in this version");
+	agent->deployment = NULL;
+	agent->deployment_options = NULL;
+}
+
+static void hash_text(const struct setting *group, struct config_agent *agent,
+		      struct keys_reading *r)
+{
+	struct buffer text = BUFFER_INIT(2 * PARSE_FILE_MAX);
+	unsigned int length = 0;
+
+	if (setting_canonical(group, &text) != ATOM_OK ||
+	    EVP_Digest(text.bytes, text.length, agent->text_hash, &length,
+		       EVP_sha256(), NULL) != 1)
+		r->no_memory = true;
+	buffer_fini(&text);
+}
+
+void config_read_agent(struct config_holder *holder,
+		       const struct setting *group, struct config_agent *agent,
+		       struct keys_reading *r)
+{
+	struct agent_reading reading = { .caller_system = 0 };
+
+	(void)holder;
+	keys_read(&agent_keys, group, &reading, r);
+	*agent = reading.agent;
+	agent->setting = group;
+	agent->refuse_caller_system = reading.caller_system == 1;
+	check_name(group, agent->name, r);
+	agent->memory.present = setting_member(group, "memory") != NULL;
+	check_instances(group, &agent->instances, r);
+	agent->backend = "";
+	if (agent->backend_options)
+		agent->backend =
+			read_component(agent->backend_options, no_later, r);
+	if (agent->scaling_options)
+		agent->scaling = read_component(agent->scaling_options,
+						later_scaling, r);
+	if (agent->deployment_options)
+		read_deployment(agent, r);
+	hash_text(group, agent, r);
+}
+
+static void complain_twice(const struct config_agent *agent,
+			   const struct config_agent *other,
+			   struct keys_reading *r)
+{
+	config_complain(r->errors, agent->setting,
+			"the agent `%s` is declared at %s:%d already",
+			agent->name, other->setting->file,
+			other->setting->line);
+}
+
+static void check_minimum(const struct config_holder *holder,
+			  struct keys_reading *r)
+{
+	const struct setting *limit =
+		setting_member(holder->root, "max_agents");
+	int64_t sum = 0;
+
+	for (size_t i = 0; i < holder->config.agent_count; i++)
+		sum += holder->config.agents[i].instances.min;
+	if (sum > holder->config.max_agents)
+		config_complain(
+			r->errors, limit ? limit : holder->agent_list,
+			"the `min` of all agents together is %lld, more than `max_agents`, %lld",
+			(long long)sum, (long long)holder->config.max_agents);
+}
+
+void config_read_agents(struct config_holder *holder, struct keys_reading *r)
+{
+	const struct setting *list = holder->agent_list;
+	struct table names = TABLE_INIT;
+	struct config_agent *agents;
+
+	if (list == NULL)
+		return;
+	agents = config_keep(holder, list->member_count, sizeof(*agents));
+	if (agents == NULL) {
+		r->no_memory = true;
+		return;
+	}
+	for (size_t i = 0; i < list->member_count; i++) {
+		struct config_agent *agent = &agents[i];
+		struct config_agent *other;
+
+		config_read_agent(holder, list->members[i], agent, r);
+		if (*agent->name == '\0')
+			continue;
+		other = table_get_text(&names, agent->name);
+		if (other)
+			complain_twice(agent, other, r);
+		else if (table_set(&names, agent->name, strlen(agent->name),
+				   agent, NULL) != ATOM_OK)
+			r->no_memory = true;
+	}
+	table_fini(&names);
+	holder->config.agents = agents;
+	holder->config.agent_count = list->member_count;
+	check_minimum(holder, r);
+}
+
+static const struct config_component *read_list(struct config_holder *holder,
+						const struct setting *list,
+						const struct key_table *table,
+						const char *const *later,
+						size_t *count_r,
+						struct keys_reading *r)
+{
+	struct config_component *components;
+
+	if (list == NULL)
+		return NULL;
+	components =
+		config_keep(holder, list->member_count, sizeof(*components));
+	if (components == NULL) {
+		r->no_memory = true;
+		return NULL;
+	}
+	for (size_t i = 0; i < list->member_count; i++) {
+		keys_read(table, list->members[i], &components[i], r);
+		components[i].options = list->members[i];
+		components[i].plugin =
+			config_read_plugin(list->members[i], later, r);
+	}
+	*count_r = list->member_count;
+	return components;
+}
+
+void config_read_components(struct config_holder *holder,
+			    struct keys_reading *r)
+{
+	struct config *config = &holder->config;
+
+	config->monitors =
+		read_list(holder, holder->monitor_list, &component_keys,
+			  later_monitors, &config->monitor_count, r);
+	config->audit_sinks =
+		read_list(holder, holder->sink_list, &sink_keys, later_sinks,
+			  &config->audit_sink_count, r);
+}

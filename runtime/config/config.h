@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+/*
+ * The checked configuration: the host's own keys in structs, the plugins'
+ * options still as settings (their tables are the plugins', see
+ * plugin/options.h).
+ *
+ * Reading never ends or hangs the process, whatever the files hold: only
+ * regular files, each at most 4 MiB and 1,000 of them, nesting at most 64,
+ * libconfig's @include refused before libconfig sees it, big integers
+ * refused.  What is wrong is collected (up to 50 messages "FILE:LINE: what"),
+ * not only the first.
+ *
+ * A configuration is immutable and counted: the control thread and revisions
+ * made from it hold references.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <atomd/plugin.h>
+
+#include "config/setting.h"
+#include "core/buffer.h"
+
+#define CONFIG_ERRORS_MAX 50
+
+/* The rest of an agent's memory, instances, queue ... groups as CONTRACT
+ * writes them; 0 and false are the inactive values unless a default is
+ * said. */
+struct config_memory {
+	bool present;	      /* absent: stateless */
+	int64_t max_messages; /* 50 */
+	int64_t max_age_ms;   /* 30 d */
+	int64_t max_sessions; /* 100,000 */
+};
+
+struct config_instances {
+	bool present;
+	int64_t min;	     /* 1 */
+	int64_t max;	     /* 10, at least min */
+	int64_t concurrency; /* 1; shared and blocking backends without the
+				group: one instance of 1,000 */
+	const struct setting *memory_optimized; /* group, later */
+};
+
+struct config_queue {
+	int64_t depth;	    /* 100 */
+	int64_t timeout_ms; /* 5,000 */
+};
+
+struct config_timeouts {
+	int64_t connect_ms;	/* 2,000 */
+	int64_t first_token_ms; /* 60,000 */
+	int64_t stall_ms;	/* 60,000 */
+	int64_t total_ms;	/* 600,000 */
+};
+
+struct config_agent {
+	const char *name;
+	const struct setting *setting;	       /* the agent's whole group */
+	const char *backend;		       /* component name */
+	const struct setting *backend_options; /* the group; `plugin` inside */
+	const char *system_prompt;	       /* "" = none */
+	bool refuse_caller_system;	       /* caller_system = "refuse" */
+	int64_t max_tokens;		       /* 0 = token_limit */
+	struct config_memory memory;
+	struct config_instances instances;
+	struct config_queue queue;
+	struct config_timeouts timeouts;
+	const char *probe_input;
+	int64_t probe_every_ms;
+	const char *scaling;		       /* NULL = stays at min */
+	const struct setting *scaling_options; /* NULL */
+	const char *deployment;		       /* NULL = rolling */
+	const struct setting *deployment_options;
+	uint8_t text_hash[32]; /* SHA-256 of the canonical text, secrets
+				  unresolved */
+};
+
+struct config_listener {
+	const char *address; /* "127.0.0.1:8080", "[::]:80", "unix:/path" */
+	const struct setting *setting;
+	const char *certificate; /* "" = no TLS */
+	const char *key;
+	const char *client_ca;
+	const char *const *trusted_proxies; /* NULL-ended CIDRs */
+	bool admin;			    /* unix only */
+	const char *admin_group;	    /* "" = none */
+};
+
+struct config_role {
+	const char *name;
+	const char *const *permissions; /* NULL-ended, checked words */
+};
+
+/* A monitor or an audit sink: a component and its options. */
+struct config_component {
+	const char *plugin;
+	const struct setting *options;
+	bool required;
+};
+
+struct config {
+	const char *path;	  /* of the main file; "" for `run --` */
+	const char *directory;	  /* its folder; relative paths start there */
+	const char *environment;  /* "production" */
+	int64_t max_agents;	  /* 100 */
+	int64_t memory_limit_mib; /* 1,000; 0 = no limit */
+	int64_t token_limit;	  /* 500 */
+	bool monitoring_enabled;  /* true */
+	int64_t workers;	  /* 0 = one a core */
+	int log_level;		  /* ATOM_LOG_INFO */
+	bool log_journal;	  /* log_level = "journal" */
+	const char *user;	  /* "" */
+
+	const char *const *plugin_directories; /* NULL-ended, absolute */
+	bool plugin_watch;
+	bool plugin_load_in_place;
+
+	const char *state_store;	     /* "sqlite" */
+	const char *state_directory;	     /* absolute */
+	const struct setting *state_options; /* NULL or the group */
+
+	const struct config_listener *listeners;
+	size_t listener_count;
+	const struct config_agent *agents;
+	size_t agent_count;
+	const struct config_component *monitors;
+	size_t monitor_count;
+	const struct config_component *audit_sinks;
+	size_t audit_sink_count;
+
+	const char *anonymous_role;	 /* "" = none */
+	const char *bootstrap_admin_key; /* "" = none */
+	const struct config_role *roles;
+	size_t role_count;
+};
+
+/* One "agents.NAME.key=VALUE" of -D: NAME selects the list member by its
+ * `name`. */
+struct config_override {
+	const char *path;
+	const char *value;
+};
+
+/* Reads and checks `path` and all it includes.  On failure every message is
+ * in `errors` (one a line) and *config_r is untouched.  What needs plugins
+ * (do the components exist, are their options right) is plugin/options.h's.
+ * ATOM_EINVAL, ATOM_ENOMEM.  (config_read() is a function of libconfig's.)
+ * [control] */
+atom_status config_load(const char *path,
+			const struct config_override *overrides,
+			size_t override_count, struct config **config_r,
+			struct buffer *errors);
+/* The configuration of `atomd run -- COMMAND`: one process agent `agent` in
+ * the current folder, callers without a key on 127.0.0.1:8080, an admin
+ * socket, and a state folder of the user's own; overrides apply. */
+atom_status config_of_command(char *const *command,
+			      const struct config_override *overrides,
+			      size_t override_count, struct config **config_r,
+			      struct buffer *errors);
+/* One agent's body from a setting tree (API or `deploy -f FILE`): resolves
+ * its references and checks it.  On success the result holds `body` (freed
+ * with it), on failure it stays the caller's. */
+atom_status config_agent_of_setting(struct setting *body,
+				    const struct config *defaults,
+				    struct config **holder_r,
+				    struct buffer *errors);
+
+struct config *config_ref(struct config *config);
+void config_unref(struct config **config);
+
+/* Adds "FILE:LINE: message" of a setting to `errors`. */
+ATOM_PRINTF(3, 4)
+void config_complain(struct buffer *errors, const struct setting *where,
+		     const char *format, ...);
+
+/* What a reload changes.  Names point into the two configurations. */
+struct config_difference {
+	const struct config_agent **added;
+	size_t added_count;
+	const struct config_agent **changed; /* of `next` */
+	size_t changed_count;
+	const struct config_agent **removed; /* of `now` */
+	size_t removed_count;
+	size_t unchanged_count;
+	bool listeners_changed;
+	bool security_changed;
+	/* Key whose change needs a restart ("workers", "state.directory"),
+	 * or NULL. */
+	const char *needs_restart;
+};
+
+atom_status config_compare(const struct config *now, const struct config *next,
+			   struct config_difference *difference_r);
+void config_difference_fini(struct config_difference *difference);
+
+#endif

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Every key of the host, a table a group.  The section "Reference" of
+ * docs/configuration.md is made from these tables, by the unit test that
+ * also holds the two together.
+ */
+
+#include "config/agent_priv.h"
+#include "config/config_priv.h"
+#include "core/loop.h"
+#include "core/memory.h"
+
+#define TABLE(rows)                              \
+	{                                        \
+		(rows), ARRAY_SIZE(rows), false, \
+	}
+#define TABLE_OPEN(rows)                        \
+	{                                       \
+		(rows), ARRAY_SIZE(rows), true, \
+	}
+
+#define MIB	   ((int64_t)1024 * 1024)
+#define DAY_MS	   ((int64_t)24 * 60 * 60 * 1000)
+#define TOKENS_MAX 10000000
+
+/* A row: name, type, field, default, help, and what else the type needs. */
+#define ROW(key_name, key_type, at, value, text, ...)             \
+	{                                                         \
+		.name = key_name, .type = key_type, .offset = at, \
+		.fallback = value, .help = text, __VA_ARGS__      \
+	}
+#define BOOL(name, at, value, help) ROW(name, KEY_BOOL, at, value, help, )
+#define INT(name, at, low, high, value, help) \
+	ROW(name, KEY_INT, at, value, help, .minimum = low, .maximum = high)
+#define DURATION(name, at, low, high, one, value, help)          \
+	ROW(name, KEY_DURATION, at, value, help, .minimum = low, \
+	    .maximum = high, .unit = one)
+#define STRING(name, at, value, help) ROW(name, KEY_STRING, at, value, help, )
+#define NEEDED(name, at, help) \
+	ROW(name, KEY_STRING, at, "", help, .flags = KEY_REQUIRED)
+#define STRINGS(name, at, help) ROW(name, KEY_STRINGS, at, "", help, )
+#define CHOICE(name, at, value, list, help) \
+	ROW(name, KEY_CHOICE, at, value, help, .words = list)
+#define GROUP(name, at, table, help) \
+	ROW(name, KEY_GROUP, at, "", help, .members = table)
+#define GROUPS(name, at, table, help) \
+	ROW(name, KEY_GROUPS, at, "", help, .members = table)
+#define OPTIONS(name, at, table, help) \
+	ROW(name, KEY_OPTIONS, at, "", help, .members = table)
+/* A key of a later version: only the default is taken. */
+#define LATER(name, type, value, help) \
+	ROW(name, type, KEY_NOWHERE, value, help, .flags = KEY_LATER, .unit = 1)
+
+/* --- components ---------------------------------------------------------- */
+
+#define COMPONENT(field) offsetof(struct config_component, field)
+static const struct key component_rows[] = {
+	NEEDED("plugin", COMPONENT(plugin),
+	       "the component; its options stand beside this key"),
+};
+const struct key_table component_keys = TABLE_OPEN(component_rows);
+
+static const struct key sink_rows[] = {
+	NEEDED("plugin", COMPONENT(plugin),
+	       "the component; its options stand beside this key"),
+	BOOL("required", COMPONENT(required), "false",
+	     "refuse calls while this sink cannot keep their records"),
+};
+const struct key_table sink_keys = TABLE_OPEN(sink_rows);
+
+/* --- agents -------------------------------------------------------------- */
+
+#define MEMORY(field) offsetof(struct config_memory, field)
+static const struct key memory_rows[] = {
+	INT("max_messages", MEMORY(max_messages), 1, 100000, "50",
+	    "messages kept of a session; the oldest pairs go first"),
+	DURATION("max_age", MEMORY(max_age_ms), 1000, 3650 * DAY_MS, 0, "30d",
+		 "a session unused for so long is forgotten"),
+	INT("max_sessions", MEMORY(max_sessions), 1, 10000000, "100000",
+	    "sessions kept; the longest unused goes first"),
+};
+static const struct key_table memory_keys = TABLE(memory_rows);
+
+#define INSTANCES(field) offsetof(struct config_instances, field)
+static const struct key_table anything = { NULL, 0, true };
+static const struct key instances_rows[] = {
+	INT("min", INSTANCES(min), 0, 10000, "1", "instances always there"),
+	INT("max", INSTANCES(max), 1, 10000, "10",
+	    "the most that scaling may start; at least `min`"),
+	INT("concurrency", INSTANCES(concurrency), 1, 100000, "1",
+	    "calls that one instance takes at once"),
+	ROW("memory_optimized", KEY_OPTIONS, INSTANCES(memory_optimized), "",
+	    "instances for long contexts", .flags = KEY_LATER,
+	    .members = &anything),
+};
+static const struct key_table instances_keys = TABLE(instances_rows);
+
+#define QUEUE(field) offsetof(struct config_queue, field)
+static const struct key queue_rows[] = {
+	INT("depth", QUEUE(depth), 0, 1000000, "100",
+	    "calls that may wait; 0: none waits"),
+	DURATION("timeout_ms", QUEUE(timeout_ms), 0, DAY_MS, 1, "5000",
+		 "the longest a call waits for an instance"),
+};
+static const struct key_table queue_keys = TABLE(queue_rows);
+
+#define TIMEOUTS(field) offsetof(struct config_timeouts, field)
+static const struct key timeouts_rows[] = {
+	DURATION("connect_ms", TIMEOUTS(connect_ms), 1, DAY_MS, 1, "2000",
+		 "to reach the backend"),
+	DURATION("first_token_ms", TIMEOUTS(first_token_ms), 1, DAY_MS, 1,
+		 "60000", "streams: until the first piece of the answer"),
+	DURATION("stall_ms", TIMEOUTS(stall_ms), 1, DAY_MS, 1, "60000",
+		 "streams: between two pieces of the answer"),
+	DURATION("total_ms", TIMEOUTS(total_ms), 1, DAY_MS, 1, "600000",
+		 "the whole call"),
+};
+static const struct key_table timeouts_keys = TABLE(timeouts_rows);
+
+#define AGENT(field) offsetof(struct agent_reading, agent.field)
+static const struct key probe_rows[] = {
+	STRING("input", AGENT(probe_input), "", "what the probe asks"),
+	ROW("every_ms", KEY_DURATION, AGENT(probe_every_ms), "0",
+	    "time between two probes; 0: readiness only", .flags = KEY_LATER,
+	    .maximum = DAY_MS, .unit = 1),
+};
+static const struct key_table probe_keys = TABLE(probe_rows);
+
+static const struct key bad_event_rows[] = {
+	LATER("error", KEY_BOOL, "true", "a call that failed"),
+	LATER("slower_than_ms", KEY_DURATION, "0", "a call slower than this"),
+	LATER("first_token_slower_than_ms", KEY_DURATION, "0",
+	      "a first piece later than this"),
+	LATER("tokens_above", KEY_INT, "0", "an answer longer than this"),
+	LATER("invalid_json", KEY_BOOL, "false",
+	      "an answer that should be JSON and is not"),
+	LATER("rated_below", KEY_FLOAT, "0", "feedback below this score"),
+};
+static const struct key_table bad_event_keys = TABLE(bad_event_rows);
+
+static const char *const caller_system_words[] = { "keep", "refuse", NULL };
+
+static const struct key agent_rows[] = {
+	NEEDED("name", AGENT(name),
+	       "what callers use: lower-case letters, digits, `_`, `.`, `-`; at most 63"),
+	ROW("backend", KEY_OPTIONS, AGENT(backend_options), "", "what answers",
+	    .flags = KEY_REQUIRED, .members = &component_keys),
+	STRING("system_prompt", AGENT(system_prompt), "",
+	       "placed before the caller's messages"),
+	CHOICE("caller_system", offsetof(struct agent_reading, caller_system),
+	       "keep", caller_system_words,
+	       "system messages of the caller: kept, or refused with 400"),
+	INT("max_tokens", AGENT(max_tokens), 0, TOKENS_MAX, "0",
+	    "max_tokens of a call that states none; 0: `token_limit`"),
+	GROUP("memory", AGENT(memory), &memory_keys,
+	      "sessions; absent: every call stands alone"),
+	GROUP("instances", AGENT(instances), &instances_keys,
+	      "capacity; absent for HTTP backends: one instance of 1000 calls"),
+	GROUP("queue", AGENT(queue), &queue_keys,
+	      "the waiting room in front of the instances"),
+	GROUP("timeouts", AGENT(timeouts), &timeouts_keys,
+	      "the deadlines of a call"),
+	GROUP("probe", 0, &probe_keys, "a synthetic call"),
+	OPTIONS("scaling", AGENT(scaling_options), &component_keys,
+		"how many instances; absent: `min`"),
+	OPTIONS("deployment", AGENT(deployment_options), &component_keys,
+		"how a new revision replaces the old one; absent: rolling"),
+	GROUP("bad_events", KEY_NOWHERE, &bad_event_keys,
+	      "what counts against a revision"),
+};
+const struct key_table agent_keys = TABLE(agent_rows);
+
+/* --- listeners ----------------------------------------------------------- */
+
+#define LISTENER(field) offsetof(struct config_listener, field)
+static const struct key tls_rows[] = {
+	STRING("certificate", LISTENER(certificate), "",
+	       "PEM file, the chain in order; empty: no TLS"),
+	STRING("key", LISTENER(key), "", "PEM file of its private key"),
+	ROW("client_ca", KEY_STRING, LISTENER(client_ca), "",
+	    "PEM file: clients must show a certificate of it",
+	    .flags = KEY_LATER),
+};
+static const struct key_table tls_keys = TABLE(tls_rows);
+
+static const struct key listener_rows[] = {
+	NEEDED("address", LISTENER(address),
+	       "`\"127.0.0.1:8080\"`, `\"[::1]:8080\"`, `\"localhost:8080\"` or `\"unix:PATH\"`; port 0: any free one"),
+	GROUP("tls", 0, &tls_keys, "HTTPS"),
+	STRINGS("trusted_proxies", LISTENER(trusted_proxies),
+		"addresses (`\"10.0.0.0/8\"`) whose X-Forwarded-For is believed"),
+	BOOL("admin", LISTENER(admin), "false",
+	     "unix only: root, the daemon's user and `admin_group` are admin"),
+	STRING("admin_group", LISTENER(admin_group), "",
+	       "a group of the system whose members are admin as well"),
+};
+const struct key_table listener_keys = TABLE(listener_rows);
+
+/* --- security ------------------------------------------------------------ */
+
+#define ROLE(field) offsetof(struct config_role, field)
+static const struct key role_rows[] = {
+	NEEDED("name", ROLE(name), "a name of its own"),
+	STRINGS("permissions", ROLE(permissions), "what it may do"),
+};
+const struct key_table role_keys = TABLE(role_rows);
+
+static const struct key jwt_role_rows[] = {
+	STRING("claim", KEY_NOWHERE, "", "a value of the claim"),
+	STRING("role", KEY_NOWHERE, "", "the role it gives"),
+};
+static const struct key_table jwt_role_keys = TABLE(jwt_role_rows);
+
+static const struct key jwt_rows[] = {
+	LATER("issuer", KEY_STRING, "", "whose tokens are taken"),
+	STRING("audience", KEY_NOWHERE, "", "for whom they must be made"),
+	STRING("jwks", KEY_NOWHERE, "", "where the issuer's keys are"),
+	STRING("role_claim", KEY_NOWHERE, "role", "the claim to look at"),
+	GROUPS("roles", KEY_NOWHERE, &jwt_role_keys, "claim to role"),
+};
+static const struct key_table jwt_keys = TABLE(jwt_rows);
+
+static const struct key limit_rows[] = {
+	LATER("requests_per_minute", KEY_INT, "0", "0: no limit"),
+	LATER("tokens_per_minute", KEY_INT, "0", "0: no limit"),
+	LATER("concurrent", KEY_INT, "0", "calls at once; 0: no limit"),
+};
+static const struct key_table limit_keys = TABLE(limit_rows);
+
+static const struct key rate_limit_rows[] = {
+	GROUP("key", KEY_NOWHERE, &limit_keys, "of each API key"),
+	GROUP("agent", KEY_NOWHERE, &limit_keys, "of each agent"),
+};
+static const struct key_table rate_limit_keys = TABLE(rate_limit_rows);
+
+static const struct key encryption_rows[] = {
+	ROW("key", KEY_STRING, KEY_NOWHERE, "", "encrypts what is stored",
+	    .flags = KEY_LATER | KEY_SECRET),
+};
+static const struct key_table encryption_keys = TABLE(encryption_rows);
+
+#define CONFIG(field) offsetof(struct config_holder, config.field)
+#define HOLDER(field) offsetof(struct config_holder, field)
+static const struct key security_rows[] = {
+	STRING("anonymous_role", CONFIG(anonymous_role), "",
+	       "the role of callers without a key, where every listener is loopback or unix"),
+	ROW("bootstrap_admin_key", KEY_STRING, CONFIG(bootstrap_admin_key), "",
+	    "a key with the role admin, to make the first keys with",
+	    .flags = KEY_SECRET),
+	GROUPS("roles", HOLDER(role_list), &role_keys,
+	       "roles beside admin, operator, read_only and caller"),
+	GROUPS("jwt", KEY_NOWHERE, &jwt_keys, "tokens of other issuers"),
+	GROUP("rate_limits", KEY_NOWHERE, &rate_limit_keys,
+	      "how much a caller may ask"),
+	GROUP("encryption", KEY_NOWHERE, &encryption_keys, "at rest"),
+};
+static const struct key_table security_keys = TABLE(security_rows);
+
+/* --- the top ------------------------------------------------------------- */
+
+static const struct key plugins_rows[] = {
+	STRINGS("directories", CONFIG(plugin_directories),
+		"folders searched beside the built-in one"),
+	BOOL("watch", CONFIG(plugin_watch), "true",
+	     "find plugins added while it runs; in this version at a reload"),
+	LATER("require_signature", KEY_BOOL, "false",
+	      "load signed plugins only"),
+	LATER("trusted_keys", KEY_STRINGS, "", "who may sign"),
+	BOOL("load_in_place", CONFIG(plugin_load_in_place), "false",
+	     "development: load the file itself, not a private copy"),
+};
+static const struct key_table plugins_keys = TABLE(plugins_rows);
+
+static const struct key state_rows[] = {
+	STRING("store", CONFIG(state_store), "sqlite",
+	       "the component that keeps sessions, keys and agents"),
+	STRING("directory", CONFIG(state_directory), ATOMD_STATE_DIR,
+	       "made when absent, mode 0700"),
+};
+const struct key_table state_keys = TABLE_OPEN(state_rows);
+
+static const char *const log_words[] = { "error", "warn",    "info",
+					 "debug", "journal", NULL };
+
+static const struct key host_rows[] = {
+	STRING("environment", CONFIG(environment), "production",
+	       "a word; chooses files by `${environment}`"),
+	INT("max_agents", CONFIG(max_agents), 1, 100000, "100",
+	    "instances, all agents together"),
+	ROW("memory_limit", KEY_SIZE, CONFIG(memory_limit_mib), "1000",
+	    "daemon and instances together; refuses starts, kills nobody; 0: no limit",
+	    .maximum = 1 << 30, .unit = MIB),
+	INT("token_limit", CONFIG(token_limit), 0, TOKENS_MAX, "500",
+	    "max_tokens of a call that states none; 0: the body is left alone"),
+	BOOL("monitoring_enabled", CONFIG(monitoring_enabled), "true",
+	     "run the monitors"),
+	INT("workers", CONFIG(workers), 0, LOOP_MAX, "0",
+	    "event loops; 0: one a core"),
+	CHOICE("log_level", HOLDER(log_word), "info", log_words,
+	       "JSON lines on standard error; journal: to systemd's journal"),
+	STRING("user", CONFIG(user), "",
+	       "switch to this user once the addresses are bound"),
+	STRINGS("include", KEY_NOWHERE, "more files; main file only"),
+	GROUP("plugins", 0, &plugins_keys, "where plugins come from"),
+	OPTIONS("state", HOLDER(state_group), &state_keys,
+		"where things are kept"),
+	GROUPS("listeners", HOLDER(listener_list), &listener_keys,
+	       "where calls come in"),
+	GROUPS("agents", HOLDER(agent_list), &agent_keys, "the agents"),
+	GROUPS("monitors", HOLDER(monitor_list), &component_keys,
+	       "components that watch"),
+	GROUPS("audit_sinks", HOLDER(sink_list), &sink_keys,
+	       "components that keep audit records"),
+	GROUP("security", 0, &security_keys, "who may do what"),
+};
+const struct key_table host_keys = TABLE(host_rows);
