@@ -10,22 +10,13 @@
 #include "core/table.h"
 #include "core/text.h"
 
-/* Components that ship with a later version, by place.  Other names are the
- * plugin subsystem's to know. */
-static const char *const later_scaling[] = { "concurrency", "target",
-					     "threshold",   "predictive",
-					     "schedule",    "governor",
-					     NULL };
-static const char *const later_deployment[] = { "canary", "blue_green",
-						"shadow", "recreate", NULL };
-static const char *const later_monitors[] = { "alerts", "analyst", "anomaly",
-					      "otlp", NULL };
-static const char *const later_sinks[] = { "file", "syslog", "journal", "http",
-					   NULL };
-static const char *const no_later[] = { NULL };
+/* What may stand at `plugin`, by place.  Only backends are run by this
+ * version; a component that would be loaded and never asked is refused. */
+static const char any_component[] = "";
+static const char only_rolling[] = "rolling";
 
-const char *config_read_plugin(const struct setting *group,
-			       const char *const *later, struct keys_reading *r)
+const char *config_read_plugin(const struct setting *group, const char *only,
+			       struct keys_reading *r)
 {
 	const struct setting *plugin = setting_member(group, "plugin");
 	const char *name = plugin ? value_to_text(plugin) : NULL;
@@ -42,11 +33,10 @@ const char *config_read_plugin(const struct setting *group,
 			shown);
 		return "";
 	}
-	for (; *later; later++)
-		if (strcmp(name, *later) == 0)
-			config_complain(r->errors, plugin,
-					"plugin \"%s\" is not in this version",
-					shown);
+	if (only == NULL || (*only != '\0' && strcmp(name, only) != 0))
+		config_complain(r->errors, plugin,
+				"plugin \"%s\" is not in this version at `%s`",
+				shown, group->name ? group->name : "plugin");
 	return name;
 }
 
@@ -85,14 +75,13 @@ static void check_instances(const struct setting *group,
 				(long long)instances->min);
 }
 
-static const char *read_component(const struct setting *group,
-				  const char *const *later,
+static const char *read_component(const struct setting *group, const char *only,
 				  struct keys_reading *r)
 {
 	struct config_component component;
 
 	keys_read(&component_keys, group, &component, r);
-	return config_read_plugin(group, later, r);
+	return config_read_plugin(group, only, r);
 }
 
 /* "rolling" is what there is without the group, and has no options yet. */
@@ -100,7 +89,7 @@ static void read_deployment(struct config_agent *agent, struct keys_reading *r)
 {
 	const struct setting *group = agent->deployment_options;
 
-	agent->deployment = read_component(group, later_deployment, r);
+	agent->deployment = read_component(group, only_rolling, r);
 	if (strcmp(agent->deployment, "rolling") != 0)
 		return;
 	if (group->member_count > 1)
@@ -140,11 +129,11 @@ void config_read_agent(struct config_holder *holder,
 	check_instances(group, &agent->instances, r);
 	agent->backend = "";
 	if (agent->backend_options)
-		agent->backend =
-			read_component(agent->backend_options, no_later, r);
+		agent->backend = read_component(agent->backend_options,
+						any_component, r);
 	if (agent->scaling_options)
-		agent->scaling = read_component(agent->scaling_options,
-						later_scaling, r);
+		agent->scaling =
+			read_component(agent->scaling_options, NULL, r);
 	if (agent->deployment_options)
 		read_deployment(agent, r);
 	hash_text(group, agent, r);
@@ -212,7 +201,7 @@ void config_read_agents(struct config_holder *holder, struct keys_reading *r)
 static const struct config_component *read_list(struct config_holder *holder,
 						const struct setting *list,
 						const struct key_table *table,
-						const char *const *later,
+						const char *only,
 						size_t *count_r,
 						struct keys_reading *r)
 {
@@ -230,7 +219,7 @@ static const struct config_component *read_list(struct config_holder *holder,
 		keys_read(table, list->members[i], &components[i], r);
 		components[i].options = list->members[i];
 		components[i].plugin =
-			config_read_plugin(list->members[i], later, r);
+			config_read_plugin(list->members[i], only, r);
 	}
 	*count_r = list->member_count;
 	return components;
@@ -242,9 +231,8 @@ void config_read_components(struct config_holder *holder,
 	struct config *config = &holder->config;
 
 	config->monitors =
-		read_list(holder, holder->monitor_list, &component_keys,
-			  later_monitors, &config->monitor_count, r);
-	config->audit_sinks =
-		read_list(holder, holder->sink_list, &sink_keys, later_sinks,
-			  &config->audit_sink_count, r);
+		read_list(holder, holder->monitor_list, &component_keys, NULL,
+			  &config->monitor_count, r);
+	config->audit_sinks = read_list(holder, holder->sink_list, &sink_keys,
+					NULL, &config->audit_sink_count, r);
 }

@@ -67,6 +67,7 @@ static atom_status append_variable(struct resolving *r, struct inside inside)
 {
 	char name[256], shown[64];
 	const char *fallback, *value;
+	char *instead;
 	size_t bad;
 
 	inside.at += 4; /* env: */
@@ -75,6 +76,14 @@ static atom_status append_variable(struct resolving *r, struct inside inside)
 		goto bad_name;
 	memcpy(name, inside.at, inside.length);
 	name[inside.length] = '\0';
+	instead = strstr(name, ":+");
+	if (instead) {
+		*instead = '\0';
+		if (!is_variable(name))
+			goto bad_name;
+		value = getenv(name);
+		return value && *value ? append(r, instead + 2) : ATOM_OK;
+	}
 	fallback = strstr(name, ":-");
 	if (fallback) {
 		name[fallback - name] = '\0';
@@ -206,7 +215,7 @@ static atom_status append_reference(struct resolving *r, struct inside inside)
 	word[strcspn(word, ":")] = '\0';
 	config_complain(
 		r->errors, r->setting,
-		"${%s} is no reference%s (${env:NAME}, ${env:NAME:-default}, ${file:PATH}, ${environment}; $${ for a plain ${)",
+		"${%s} is no reference%s (${env:NAME}, ${env:NAME:-default}, ${env:NAME:+word}, ${file:PATH}, ${environment}; $${ for a plain ${)",
 		shown, complain_hint(word, reference_words, hint));
 	return ATOM_EINVAL;
 }

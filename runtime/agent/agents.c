@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/agents.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "agent/agents_priv.h"
+#include "agent/directory.h"
+#include "agent/directory_priv.h"
+#include "agent/session.h"
+#include "core/json.h"
+#include "core/log.h"
+#include "core/memory.h"
+#include "core/text.h"
+#include "plugin/registry.h"
+#include "state/state.h"
+
+/*
+ * A changed agent gets a new revision beside the old one; it takes over once
+ * its instances are ready (at once when it needs none).  When it cannot
+ * start, the old one serves on and the log says why.
+ */
+
+#define BUCKET	 "agents"
+#define WATCH_MS 20
+/* How long a new revision may take to become ready before it is given up. */
+#define CANDIDATE_MS 120000
+
+struct table agents_table = TABLE_INIT;
+
+static struct timer watch_timer;
+static void (*started_callback)(void *argument);
+static void *started_argument;
+static int64_t started_until_ms;
+
+struct agent *agents_find(const char *name)
+{
+	return table_get_text(&agents_table, name);
+}
+
+int64_t agent_desired(const struct agent *agent,
+		      const struct revision *revision)
+{
+	return agent->pinned >= 0 ? agent->pinned
+				  : revision->agent->instances.min;
+}
+
+atom_status agents_init(struct atom_error *err)
+{
+	atom_status status = revision_metrics_init(err);
+
+	if (status == ATOM_OK)
+		status = host_backend_register();
+	if (status == ATOM_OK)
+		status = host_invoke_register();
+	return status;
+}
+
+atom_status agents_publish(void)
+{
+	struct revision **list =
+		mem_array(agents_table.count + 1, sizeof(*list));
+	size_t n = 0, at = 0;
+	struct agent *agent;
+	atom_status status;
+
+	if (list == NULL)
+		return ATOM_ENOMEM;
+	while ((agent = table_next(&agents_table, &at)) != NULL)
+		if (agent->stable != NULL)
+			list[n++] = agent->stable;
+	status = directory_publish(list, n);
+	mem_free(list);
+	return status;
+}
+
+/* --- what is remembered of an agent over restarts -------------------------- */
+
+static void recall(struct agent *agent)
+{
+	struct atom_error err = ATOM_ERROR_INIT;
+	struct state_record *record = NULL;
+	json_t *row = NULL;
+	char hex[2 * sizeof(agent->text_hash) + 1];
+
+	if (state_get_now(BUCKET, state_text(agent->name), &record, &err) !=
+	    ATOM_OK)
+		return;
+	if (json_decode(record->value.bytes, record->value.length, &row,
+			&err) == ATOM_OK) {
+		text_to_hex(agent->text_hash, sizeof(agent->text_hash), hex);
+		agent->number =
+			json_integer_value(json_object_get(row, "revision"));
+		/* Only changed text makes a revision. */
+		if (strcmp(json_text(row, "text_hash", ""), hex) == 0)
+			agent->number--;
+	}
+	json_decref(row);
+	mem_free(record);
+}
+
+static void remember(const struct agent *agent)
+{
+	struct atom_error err = ATOM_ERROR_INIT;
+	struct buffer value = BUFFER_INIT(4096);
+	struct state_transaction *t = state_transaction_new();
+	char hex[2 * sizeof(agent->text_hash) + 1];
+	atom_status status = ATOM_ENOMEM;
+
+	text_to_hex(agent->text_hash, sizeof(agent->text_hash), hex);
+	buffer_printf(&value, "{\"revision\":%lld,\"text_hash\":\"%s\"}",
+		      (long long)agent->number, hex);
+	if (t != NULL && !value.failed)
+		status = state_transaction_put(
+			t, BUCKET, state_text(agent->name),
+			(struct atom_span){ value.bytes, value.length },
+			STATE_ANY, &err);
+	if (status == ATOM_OK)
+		status = state_commit_now(t, &err);
+	if (status != ATOM_OK && status != ATOM_EUNAVAILABLE)
+		log_line(ATOM_LOG_ERROR, "revision_not_stored", err.message,
+			 LOG_TEXT("agent", agent->name));
+	state_transaction_free(&t);
+	buffer_fini(&value);
+}
+
+/* --- candidates ------------------------------------------------------------- */
+
+static bool candidate_ready(const struct agent *agent)
+{
+	const struct pool *pool = &agent->candidate->pool;
+	int64_t want = agent_desired(agent, agent->candidate);
+
+	return atomic_load(&pool->ready) >= want;
+}
+
+static void take_over(struct agent *agent)
+{
+	struct revision *old = agent->stable;
+
+	agent->stable = TAKE(agent->candidate);
+	if (agents_publish() != ATOM_OK) {
+		/* The next look tries again. */
+		agent->candidate = agent->stable;
+		agent->stable = old;
+		return;
+	}
+	session_limits(agent->name, &agent->stable->agent->memory);
+	log_line(ATOM_LOG_INFO, "revision_serving",
+		 "a revision serves its agent's calls",
+		 LOG_TEXT("agent", agent->name),
+		 LOG_NUMBER("revision", agent->stable->number));
+	if (old != NULL) {
+		pool_set_desired(&old->pool, 0);
+		revision_unref(old);
+	}
+}
+
+static void give_up(struct agent *agent)
+{
+	log_line(ATOM_LOG_ERROR, "revision_failed",
+		 "a new revision did not become ready; the one before it "
+		 "serves on",
+		 LOG_TEXT("agent", agent->name),
+		 LOG_NUMBER("revision", agent->candidate->number));
+	pool_set_desired(&agent->candidate->pool, 0);
+	revision_unref(TAKE(agent->candidate));
+}
+
+static bool look_at(struct agent *agent)
+{
+	int64_t now = loop_now_ms(loop_control());
+
+	if (agent->candidate == NULL)
+		return false;
+	if (candidate_ready(agent))
+		take_over(agent);
+	else if (now - agent->candidate_since_ms > CANDIDATE_MS ||
+		 atomic_load(&agent->candidate->pool.unhealthy))
+		give_up(agent);
+	return agent->candidate != NULL;
+}
+
+bool agents_ready(void)
+{
+	struct agent *agent;
+
+	for (size_t at = 0; (agent = table_next(&agents_table, &at)) != NULL;)
+		if (agent->stable == NULL ||
+		    atomic_load(&agent->stable->pool.ready) <
+			    (agent_desired(agent, agent->stable) > 0))
+			return false;
+	return true;
+}
+
+static void on_watch(struct timer *timer)
+{
+	bool again = false;
+	struct agent *agent;
+
+	for (size_t at = 0; (agent = table_next(&agents_table, &at)) != NULL;)
+		again |= look_at(agent);
+	if (started_callback != NULL) {
+		if (agents_ready() ||
+		    loop_now_ms(loop_control()) >= started_until_ms)
+			TAKE(started_callback)(started_argument);
+		else
+			again = true;
+	}
+	if (again)
+		(void)timer_set(loop_control(), timer, WATCH_MS);
+}
+
+void agents_watch(void)
+{
+	watch_timer.fire = on_watch;
+	(void)timer_set(loop_control(), &watch_timer, 0);
+}
+
+void agents_when_started(int64_t deadline_ms, void (*ready)(void *argument),
+			 void *argument)
+{
+	started_callback = ready;
+	started_argument = argument;
+	started_until_ms = loop_now_ms(loop_control()) + deadline_ms;
+	agents_watch();
+}
+
+/* --- configurations ---------------------------------------------------------- */
+
+static void check_backend(const struct config_agent *agent,
+			  struct buffer *errors)
+{
+	static const char *const ignored[] = { "plugin", NULL };
+	const struct component *component;
+	struct atom_error err = ATOM_ERROR_INIT;
+	struct options *options = NULL;
+
+	if (registry_component("backend", agent->backend, &component, &err) !=
+	    ATOM_OK)
+		config_complain(errors, agent->backend_options, "%s",
+				err.message);
+	else
+		(void)options_fill(component->declared, agent->backend_options,
+				   ignored, &options, errors);
+	options_free(&options);
+}
+
+atom_status agents_check(const struct config *config, struct buffer *errors)
+{
+	size_t before = errors->length;
+
+	for (size_t i = 0; i < config->agent_count; i++)
+		check_backend(&config->agents[i], errors);
+	return errors->length > before || errors->failed ? ATOM_EINVAL
+							 : ATOM_OK;
+}
+
+static struct agent *agent_new(const struct config_agent *from)
+{
+	struct agent *agent = mem_zalloc(sizeof(*agent));
+
+	if (agent == NULL)
+		return NULL;
+	agent->pinned = -1;
+	agent->name = mem_strdup(from->name);
+	if (agent->name == NULL ||
+	    table_set(&agents_table, agent->name, strlen(agent->name), agent,
+		      NULL) != ATOM_OK) {
+		mem_free(agent->name);
+		mem_free(agent);
+		return NULL;
+	}
+	memcpy(agent->text_hash, from->text_hash, sizeof(agent->text_hash));
+	recall(agent);
+	return agent;
+}
+
+static atom_status make_revision(struct agent *agent, struct config *config,
+				 const struct config_agent *from, bool now,
+				 struct atom_error *err)
+{
+	struct buffer errors = BUFFER_INIT((size_t)64 * 1024);
+	struct revision *revision = NULL;
+	struct loop *home;
+	atom_status status;
+
+	home = loops_get(
+		(unsigned int)(table_hash(from->name, strlen(from->name)) %
+			       loops_serving()));
+	status = revision_new(config, from, agent->number + 1, home, &revision,
+			      &errors, err);
+	if (status != ATOM_OK && errors.length > 0)
+		atom_fail(err, status, "%.*s", (int)errors.length,
+			  errors.bytes);
+	buffer_fini(&errors);
+	if (status != ATOM_OK)
+		return status;
+	agent->number++;
+	memcpy(agent->text_hash, from->text_hash, sizeof(agent->text_hash));
+	remember(agent);
+	if (agent->candidate != NULL) {
+		pool_set_desired(&agent->candidate->pool, 0);
+		revision_unref(agent->candidate);
+	}
+	agent->candidate = revision;
+	agent->candidate_since_ms = loop_now_ms(loop_control());
+	if (agent->pinned > from->instances.max)
+		agent->pinned = -1;
+	pool_set_desired(&revision->pool, agent_desired(agent, revision));
+	/* The first one has nobody to take over from: it serves (and queues)
+	 * from the start. */
+	if (now || agent->stable == NULL || candidate_ready(agent))
+		take_over(agent);
+	return ATOM_OK;
+}
+
+static void agent_remove(struct agent *agent)
+{
+	(void)table_remove(&agents_table, agent->name, strlen(agent->name));
+	if (agent->candidate != NULL) {
+		pool_set_desired(&agent->candidate->pool, 0);
+		revision_unref(agent->candidate);
+	}
+	if (agent->stable != NULL) {
+		pool_set_desired(&agent->stable->pool, 0);
+		revision_unref(agent->stable);
+	}
+	mem_free(agent->name);
+	mem_free(agent);
+}
+
+struct applied {
+	json_t *added;
+	json_t *changed;
+	json_t *removed;
+	json_int_t unchanged;
+};
+
+static atom_status apply_one(struct config *config,
+			     const struct config_agent *from, bool now,
+			     struct applied *applied, struct atom_error *err)
+{
+	struct agent *agent = agents_find(from->name);
+	bool added = agent == NULL;
+	atom_status status;
+
+	if (!added && memcmp(agent->text_hash, from->text_hash,
+			     sizeof(agent->text_hash)) == 0) {
+		applied->unchanged++;
+		return ATOM_OK;
+	}
+	if (added)
+		agent = agent_new(from);
+	if (agent == NULL)
+		return atom_fail(err, ATOM_ENOMEM, "no memory for agent %s",
+				 from->name);
+	status = make_revision(agent, config, from, now, err);
+	if (status == ATOM_OK)
+		json_array_append_new(added ? applied->added : applied->changed,
+				      json_string(from->name));
+	else if (added)
+		agent_remove(agent);
+	return status;
+}
+
+static bool config_names(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->agent_count; i++)
+		if (strcmp(config->agents[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static void remove_gone(const struct config *config, struct applied *applied)
+{
+	struct table names = TABLE_INIT;
+	struct agent *agent;
+	bool known = true;
+
+	for (size_t i = 0; i < config->agent_count; i++)
+		known &= table_set(&names, config->agents[i].name,
+				   strlen(config->agents[i].name),
+				   (void *)(uintptr_t)config->agents[i].name,
+				   NULL) == ATOM_OK;
+	for (size_t at = 0; (agent = table_next(&agents_table, &at)) != NULL;) {
+		if (known ? table_get_text(&names, agent->name) != NULL
+			  : config_names(config, agent->name))
+			continue;
+		json_array_append_new(applied->removed,
+				      json_string(agent->name));
+		session_limits(agent->name, NULL);
+		log_line(ATOM_LOG_INFO, "agent_removed",
+			 "an agent is gone from the configuration and drains",
+			 LOG_TEXT("agent", agent->name));
+		agent_remove(agent);
+	}
+	table_fini(&names);
+}
+
+atom_status agents_apply(struct config *config, bool now, json_t **result_r,
+			 struct atom_error *err)
+{
+	struct applied applied = { json_array(), json_array(), json_array(),
+				   0 };
+	atom_status status = ATOM_OK, first = ATOM_OK;
+	struct atom_error one = ATOM_ERROR_INIT;
+
+	revision_set_token_limit(config->token_limit);
+	pool_set_bounds(config->max_agents,
+			config->memory_limit_mib > 0
+				? config->memory_limit_mib * 1024 * 1024
+				: INT64_MAX);
+	for (size_t i = 0; i < config->agent_count; i++) {
+		status = apply_one(config, &config->agents[i], now, &applied,
+				   &one);
+		if (status == ATOM_OK)
+			continue;
+		log_line(ATOM_LOG_ERROR, "agent_failed", one.message,
+			 LOG_TEXT("agent", config->agents[i].name));
+		if (first == ATOM_OK)
+			*err = one;
+		first = first != ATOM_OK ? first : status;
+	}
+	remove_gone(config, &applied);
+	status = agents_publish();
+	agents_watch();
+	if (result_r != NULL)
+		*result_r = json_pack("{s:o,s:o,s:o,s:I}", "changed",
+				      applied.changed, "added", applied.added,
+				      "removed", applied.removed, "unchanged",
+				      applied.unchanged);
+	if (result_r == NULL) {
+		json_decref(applied.changed);
+		json_decref(applied.added);
+		json_decref(applied.removed);
+	}
+	return first != ATOM_OK ? first : status;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef AGENT_AGENTS_PRIV_H
+#define AGENT_AGENTS_PRIV_H
+
+/*
+ * Control's table of agents, shared by agents.c (configurations),
+ * agents_operate.c (operators, stop) and agents_view.c (JSON).  [control]
+ */
+
+#include "agent/pool.h"
+#include "core/table.h"
+
+struct agent {
+	char *name;
+	struct revision *stable;    /* serves; a reference */
+	struct revision *candidate; /* takes over once ready; a reference */
+	int64_t candidate_since_ms;
+	int64_t number; /* of the last revision made */
+	uint8_t text_hash[32];
+	int64_t pinned; /* instances asked by hand, -1 = none */
+};
+
+extern struct table agents_table; /* by name, struct agent */
+
+struct agent *agents_find(const char *name);
+/* Instances the agent should have now: by hand, else `min`. */
+int64_t agent_desired(const struct agent *agent,
+		      const struct revision *revision);
+/* Publishes the routing snapshot of all stable revisions. */
+atom_status agents_publish(void);
+/* Looks soon, and then each 20 ms while a candidate waits. */
+void agents_watch(void);
+
+#endif

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/agents.h"
+#include "agent/agents_priv.h"
+#include "agent/directory.h"
+#include "core/health.h"
+#include "core/memory.h"
+#include "plugin/options.h"
+#include "plugin/registry.h"
+
+static json_t *row_of(const struct agent *agent)
+{
+	const struct revision *r = agent->stable;
+	const struct pool *pool;
+	double calls, errors = 0;
+
+	if (r == NULL)
+		return NULL;
+	pool = &r->pool;
+	calls = revision_calls(r, &errors);
+	return json_pack(
+		"{s:s,s:I,s:{s:I,s:I,s:I,s:I},s:I,s:I,s:[{s:I,s:i}],s:s,s:s,"
+		"s:b,s:I,s:I,s:f,s:f,s:b}",
+		"name", agent->name, "revision", (json_int_t)r->number,
+		"instances", "desired", (json_int_t)atomic_load(&pool->desired),
+		"ready", (json_int_t)atomic_load(&pool->ready), "starting",
+		(json_int_t)atomic_load(&pool->starting), "draining",
+		(json_int_t)atomic_load(&pool->draining), "in_flight",
+		(json_int_t)atomic_load(&pool->in_flight), "queued",
+		(json_int_t)atomic_load(&pool->waiting), "split", "revision",
+		(json_int_t)r->number, "weight", 10000, "backend",
+		r->agent->backend, "origin", "file", "drift", 0, "calls_total",
+		(json_int_t)calls, "errors_total", (json_int_t)errors, "p50_ms",
+		revision_quantile_ms(r, 0.5), "p95_ms",
+		revision_quantile_ms(r, 0.95), "unhealthy",
+		(int)atomic_load(&pool->unhealthy));
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct agent *const *x = a;
+	const struct agent *const *y = b;
+
+	return strcmp((*x)->name, (*y)->name);
+}
+
+json_t *agents_list(void)
+{
+	struct agent **sorted =
+		mem_array(agents_table.count + 1, sizeof(*sorted));
+	json_t *list = json_array();
+	struct agent *agent;
+	size_t n = 0;
+
+	for (size_t at = 0; sorted != NULL &&
+			    (agent = table_next(&agents_table, &at)) != NULL;)
+		sorted[n++] = agent;
+	if (n > 0)
+		qsort(sorted, n, sizeof(struct agent *), by_name);
+	for (size_t i = 0; i < n; i++) {
+		json_t *row = row_of(sorted[i]);
+
+		if (row != NULL)
+			json_array_append_new(list, row);
+	}
+	mem_free(sorted);
+	return list;
+}
+
+/* The agent's own text with what its backend declares secret hidden. */
+static const char **secrets_of(const struct agent *agent)
+{
+	return options_secret_names(
+		configured_component(agent->stable->backend)->declared);
+}
+
+json_t *agents_describe(const char *name)
+{
+	struct agent *agent = agents_find(name);
+	json_t *row = agent != NULL ? row_of(agent) : NULL;
+	const char **secrets;
+
+	if (row == NULL)
+		return NULL;
+	secrets = secrets_of(agent);
+	json_object_set_new(
+		row, "settings",
+		setting_to_json(agent->stable->agent->setting, secrets));
+	mem_free(secrets);
+	return row;
+}
+
+atom_status agents_export(const char *name, struct buffer *out,
+			  struct atom_error *err)
+{
+	struct agent *agent = agents_find(name);
+	const char **secrets;
+	atom_status status;
+
+	if (agent == NULL || agent->stable == NULL)
+		return atom_fail(err, ATOM_ENOENT,
+				 "there is no agent named '%s'", name);
+	secrets = secrets_of(agent);
+	status = setting_print(agent->stable->agent->setting, 0, secrets, out);
+	mem_free(secrets);
+	return status;
+}
+
+void agents_measure(void)
+{
+	char unwell[200] = "";
+	struct agent *agent;
+
+	for (size_t at = 0; (agent = table_next(&agents_table, &at)) != NULL;) {
+		if (agent->candidate != NULL)
+			revision_measure(agent->candidate, false);
+		if (agent->stable == NULL)
+			continue;
+		revision_measure(agent->stable, true);
+		if (atomic_load(&agent->stable->pool.unhealthy))
+			(void)snprintf(unwell, sizeof(unwell),
+				       "agent %s: its instances fail again "
+				       "and again",
+				       agent->name);
+	}
+	health_report("agents", unwell[0] != '\0' ? HEALTH_DEGRADED : HEALTH_OK,
+		      true, unwell[0] != '\0' ? unwell : NULL);
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
+#include <stdio.h>
+
+#include "agent/handle.h"
+#include "agent/pool.h"
+#include "core/id.h"
+#include "core/log.h"
+#include "core/memory.h"
+#include "core/os.h"
+#include "plugin/host.h"
+
+/* How long an instance may take to stop before it is told to by force. */
+#define STOP_MS 10000
+
+void instance_publish(struct pool *pool)
+{
+	int64_t ready = 0, starting = 0, draining = 0, capacity = 0;
+
+	for (struct instance *i = pool->instances; i != NULL; i = i->next) {
+		ready += i->state == INSTANCE_READY;
+		starting += i->state == INSTANCE_STARTING;
+		draining += i->state == INSTANCE_DRAINING ||
+			    i->state == INSTANCE_STOPPING;
+		if (i->state == INSTANCE_READY)
+			capacity += i->concurrency;
+	}
+	atomic_store(&pool->ready, ready);
+	atomic_store(&pool->starting, starting);
+	atomic_store(&pool->draining, draining);
+	atomic_store(&pool->capacity, capacity);
+}
+
+static void instance_free(struct instance *instance)
+{
+	struct pool *pool = instance->pool;
+
+	timer_stop(&instance->deadline);
+	handle_free(instance->handle);
+	pool_forget(instance);
+	mem_free(instance);
+	instance_publish(pool);
+}
+
+bool instance_start(struct pool *pool)
+{
+	struct revision *revision = pool->revision;
+	struct atom_error err = ATOM_ERROR_INIT;
+	struct instance *instance = mem_zalloc(sizeof(*instance));
+	struct atom_unit_spec spec;
+	atom_status status;
+	int64_t began;
+
+	if (instance != NULL)
+		instance->handle = handle_new(pool->home, instance);
+	if (instance == NULL || instance->handle == 0) {
+		mem_free(instance);
+		pool_unreserve();
+		pool_note_failure(pool);
+		return false;
+	}
+	instance->pool = pool;
+	instance->state = INSTANCE_STARTING;
+	instance->concurrency = pool->concurrency;
+	instance->began_ms = loop_now_ms(pool->home);
+	instance->generation = pool->restart_generation;
+	(void)snprintf(instance->name, sizeof(instance->name), "%s-%s.%llu",
+		       revision->agent->name, revision->label,
+		       (unsigned long long)++pool->instances_made);
+	instance->next = pool->instances;
+	if (pool->instances != NULL)
+		pool->instances->previous = instance;
+	pool->instances = instance;
+
+	spec = (struct atom_unit_spec){
+		.struct_size = sizeof(spec),
+		.concurrency = pool->concurrency,
+		.agent = revision->agent->name,
+		.name = instance->name,
+		.revision = revision->number,
+	};
+	instance->in_start = true;
+	began = host_call_begin();
+	status = revision->ops->instance_start(revision->self, instance->handle,
+					       &spec, &instance->unit_self,
+					       &err);
+	host_call_end(began, configured_component(revision->backend),
+		      "instance_start");
+	instance->in_start = false;
+	if (status == ATOM_OK) {
+		log_line(ATOM_LOG_DEBUG, "instance_starting",
+			 "an instance starts",
+			 LOG_TEXT("agent", revision->agent->name),
+			 LOG_TEXT("instance", instance->name));
+		if (instance->lost)
+			instance_stop(instance, true);
+		return true;
+	}
+	component_note_error(configured_component(revision->backend),
+			     err.message);
+	log_line(ATOM_LOG_ERROR, "instance_failed", err.message,
+		 LOG_TEXT("agent", revision->agent->name),
+		 LOG_TEXT("instance", instance->name));
+	instance_free(instance);
+	pool_note_failure(pool);
+	return false;
+}
+
+void instance_stop(struct instance *instance, bool force)
+{
+	struct revision *revision = instance->pool->revision;
+	int64_t began;
+
+	if (instance->state == INSTANCE_STOPPING && !force)
+		return;
+	instance->state = INSTANCE_STOPPING;
+	if (instance->in_start)
+		return;
+	if (!force)
+		(void)timer_set(instance->pool->home, &instance->deadline,
+				STOP_MS);
+	began = host_call_begin();
+	revision->ops->instance_stop(revision->self, instance->unit_self,
+				     force);
+	host_call_end(began, configured_component(revision->backend),
+		      "instance_stop");
+}
+
+static void on_stop_deadline(struct timer *timer)
+{
+	struct instance *instance =
+		CONTAINER_OF(timer, struct instance, deadline);
+
+	log_line(ATOM_LOG_WARN, "instance_stop_forced",
+		 "an instance did not stop in time and is ended by force",
+		 LOG_TEXT("instance", instance->name));
+	instance_stop(instance, true);
+}
+
+void instance_drain(struct instance *instance)
+{
+	if (instance == NULL || instance->state == INSTANCE_DRAINING ||
+	    instance->state == INSTANCE_STOPPING)
+		return;
+	instance->deadline.fire = on_stop_deadline;
+	instance->state = INSTANCE_DRAINING;
+	if (instance->in_flight == 0)
+		instance_stop(instance, false);
+}
+
+struct instance *instance_choose(struct pool *pool)
+{
+	struct instance *best = NULL;
+
+	for (struct instance *i = pool->instances; i != NULL; i = i->next) {
+		if (i->state != INSTANCE_READY ||
+		    i->in_flight >= i->concurrency)
+			continue;
+		/* The least loaded one, by share of its own slots. */
+		if (best == NULL ||
+		    (int64_t)i->in_flight * best->concurrency <
+			    (int64_t)best->in_flight * i->concurrency)
+			best = i;
+		if (best->in_flight == 0)
+			break;
+	}
+	return best;
+}
+
+void instance_release(struct instance *instance)
+{
+	struct pool *pool = instance->pool;
+
+	assert(instance->in_flight > 0);
+	instance->in_flight--;
+	atomic_fetch_sub(&pool->in_flight, 1);
+	if (instance->in_flight == 0 && instance->state == INSTANCE_DRAINING)
+		instance_stop(instance, false);
+	pool_pump(pool);
+}
+
+void instance_ready(struct instance *instance, int32_t concurrency)
+{
+	struct pool *pool = instance->pool;
+
+	if (instance->state != INSTANCE_STARTING)
+		return;
+	instance->state = INSTANCE_READY;
+	if (concurrency > 0 && concurrency < instance->concurrency)
+		instance->concurrency = concurrency;
+	log_line(ATOM_LOG_INFO, "instance_ready", "an instance is ready",
+		 LOG_TEXT("agent", pool->revision->agent->name),
+		 LOG_TEXT("instance", instance->name),
+		 LOG_NUMBER("start_ms",
+			    loop_now_ms(pool->home) - instance->began_ms));
+	instance_publish(pool);
+	/* Not from inside instance_start: unit_self is not set yet. */
+	if (!instance->in_start) {
+		pool_pump(pool);
+		pool_reconcile(pool);
+	} else {
+		pool_set_desired(pool, atomic_load(&pool->desired));
+	}
+}
+
+void instance_failed(struct instance *instance, const struct atom_error *err)
+{
+	struct pool *pool = instance->pool;
+	bool was_stopping = instance->state == INSTANCE_STOPPING;
+
+	if (instance->lost)
+		return;
+	instance->lost = true;
+	log_line(was_stopping ? ATOM_LOG_DEBUG : ATOM_LOG_ERROR,
+		 "instance_failed", err != NULL ? err->message : "lost",
+		 LOG_TEXT("agent", pool->revision->agent->name),
+		 LOG_TEXT("instance", instance->name));
+	if (was_stopping)
+		return;
+	component_note_error(configured_component(pool->revision->backend),
+			     err != NULL ? err->message : "instance lost");
+	instance_stop(instance, true);
+	pool_note_failure(pool);
+	instance_publish(pool);
+}
+
+void instance_stopped(struct instance *instance)
+{
+	struct pool *pool = instance->pool;
+
+	log_line(ATOM_LOG_DEBUG, "instance_stopped", "an instance has ended",
+		 LOG_TEXT("agent", pool->revision->agent->name),
+		 LOG_TEXT("instance", instance->name));
+	assert(instance->state == INSTANCE_STOPPING);
+	instance_free(instance);
+	pool_reconcile(pool);
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef AGENT_POOL_H
+#define AGENT_POOL_H
+
+/*
+ * Revisions, their pools and instances: this folder's own.
+ *
+ * Three styles (backend.h).  Shared and blocking capacity is one atomic count
+ * that any loop may take from.  Owned instances live, all of one pool, on the
+ * pool's home loop, which chooses the least loaded one.  The waiting room of
+ * every pool is on its home loop too: one FIFO, no lock.
+ *
+ * Nobody is left asleep in the waiting room: who queues counts itself in
+ * `waiting` before it tries once more; who gives a slot back looks at
+ * `waiting` after it gave (both sequentially consistent, as in Dekker's
+ * mutual exclusion), and kicks the home loop.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <atomd/backend.h>
+
+#include "agent/call.h"
+#include "config/config.h"
+#include "core/loop.h"
+#include "core/metric.h"
+#include "plugin/options.h"
+
+struct attempt;
+struct blocking;
+struct instance;
+
+enum pool_style {
+	POOL_OWNED,
+	POOL_SHARED,
+	POOL_BLOCKING
+};
+
+struct pool {
+	struct revision *revision;
+	enum pool_style style;
+	struct loop *home;
+	int32_t concurrency;
+	struct blocking *blocking; /* threads of a blocking backend */
+
+	_Atomic int64_t capacity;  /* slots there are */
+	_Atomic int64_t in_flight; /* slots taken */
+	_Atomic int64_t waiting;
+	_Atomic int64_t desired;
+	_Atomic int64_t ready;
+	_Atomic int64_t starting;
+	_Atomic int64_t draining;
+	_Atomic int64_t memory_bytes;
+	_Atomic bool unhealthy;
+
+	/* --- the home loop's own --- */
+	struct attempt *first_waiting;
+	struct attempt *last_waiting;
+	struct instance *instances; /* doubly linked */
+	uint64_t instances_made;
+	bool pumping;
+	bool closing; /* nobody holds the revision any more */
+	int64_t restart_generation;
+	int64_t backoff_ms; /* 0 = none */
+	struct timer backoff;
+	int64_t failures[10]; /* loop times of the last ones, a ring */
+	unsigned int failure_at;
+	struct message kick;
+	_Atomic bool kick_posted;
+	struct message desired_changed;
+	_Atomic bool desired_posted;
+	_Atomic int64_t restart_wanted;
+	/* A start was refused by max_agents or memory_limit; said once. */
+	bool limit_told;
+};
+
+enum instance_state {
+	INSTANCE_STARTING,
+	INSTANCE_READY,
+	INSTANCE_DRAINING, /* no new calls */
+	INSTANCE_STOPPING  /* instance_stop called, `stopped` not yet */
+};
+
+/*
+ *	STARTING --ready--> READY --retire, scale-in--> DRAINING
+ *	   |                  |                            | idle
+ *	   +---- failed ------+--------------------> STOPPING --stopped--> gone
+ */
+struct instance {
+	struct pool *pool;
+	struct instance *previous;
+	struct instance *next;
+	enum instance_state state;
+	bool lost;     /* by `failed` */
+	bool in_start; /* inside instance_start */
+	int32_t concurrency;
+	int32_t in_flight;
+	atom_unit handle;
+	void *unit_self;
+	int64_t began_ms;
+	int64_t generation; /* of restarts */
+	int64_t memory_bytes;
+	struct timer deadline; /* of stopping */
+	char name[96];
+};
+
+struct revision {
+	_Atomic int64_t refs;
+	int64_t number;
+	char label[24];
+	int64_t created_s;
+	struct config *config; /* holds `agent` */
+	const struct config_agent *agent;
+	struct configured *backend;
+	const struct atom_backend_ops *ops;
+	void *self;
+	struct pool pool;
+	struct message closing; /* to home, then to control */
+	bool emptied;
+	bool credentialed;
+	_Atomic metric_id codes[16]; /* by status, made when first used */
+	metric_id duration;
+	metric_id first_token;
+	metric_id queue_wait;
+	metric_id tokens_in;
+	metric_id tokens_out;
+	/* Control's list of revisions that live. */
+	struct revision *previous;
+	struct revision *next;
+};
+
+/* --- revision.c [control] --- */
+atom_status revision_new(struct config *config,
+			 const struct config_agent *agent, int64_t number,
+			 struct loop *home, struct revision **revision_r,
+			 struct buffer *errors, struct atom_error *err);
+/* [home] Nothing of the pool is left: control frees the revision. */
+void revision_emptied(struct revision *revision);
+/* Sets every gauge of the revision, for a scrape. */
+void revision_measure(struct revision *revision, bool serving);
+/* The q-quantile of durations in ms, -1 when there are none; calls ended so
+ * far, and how many with a 5xx. */
+double revision_quantile_ms(const struct revision *revision, double q);
+double revision_calls(const struct revision *revision, double *errors_r);
+/* `token_limit` of the configuration, for agents without max_tokens. */
+void revision_set_token_limit(int64_t limit);
+atom_status revision_metrics_init(struct atom_error *err);
+/* Revisions that are not freed yet; `gone` runs when one is. */
+size_t revisions_alive(void);
+void revisions_on_gone(void (*gone)(void));
+
+/* --- pool.c --- */
+void pool_init(struct pool *pool, struct revision *revision,
+	       enum pool_style style, struct loop *home, int32_t concurrency);
+/* [any] */
+bool pool_try_take(struct pool *pool);
+void pool_give_back(struct pool *pool); /* shared and blocking */
+void pool_set_desired(struct pool *pool, int64_t desired);
+void pool_restart(struct pool *pool);
+/* [home] Take a slot or wait: grants by attempt_granted(), refuses by
+ * attempt_refused(). */
+void pool_enter(struct pool *pool, struct attempt *attempt);
+bool pool_leave(struct pool *pool, struct attempt *attempt);
+void pool_pump(struct pool *pool);
+/* [home] Start and stop instances until they are as wanted. */
+void pool_reconcile(struct pool *pool);
+/* Nobody holds the revision any more: instances end, then it is freed. */
+void pool_close(struct pool *pool);
+/* What instances tell. */
+void pool_note_failure(struct pool *pool);
+void pool_note_success(struct pool *pool); /* a call was answered well */
+void pool_note_memory(struct instance *instance, int64_t bytes);
+void pool_forget(struct instance *instance);
+void pool_unreserve(void);
+/* Bounds over all pools, from the configuration. [control] */
+void pool_set_bounds(int64_t max_agents, int64_t memory_limit_bytes);
+void pool_set_daemon_memory(int64_t bytes);
+int64_t pool_instances_total(void); /* owned instances, all pools */
+int64_t pool_memory_total(void);
+
+/* --- instance.c [home] --- */
+/* The place in max_agents is reserved already and given back on failure. */
+bool instance_start(struct pool *pool);
+void instance_drain(struct instance *instance);
+void instance_stop(struct instance *instance, bool force);
+/* The least loaded ready one with a free slot, or NULL. */
+struct instance *instance_choose(struct pool *pool);
+void instance_release(struct instance *instance);
+void instance_ready(struct instance *instance, int32_t concurrency);
+void instance_failed(struct instance *instance, const struct atom_error *err);
+void instance_stopped(struct instance *instance);
+void instance_publish(struct pool *pool);
+
+/* --- blocking.c --- */
+struct blocking *blocking_new(struct revision *revision);
+/* [loop] */
+atom_status blocking_submit(struct blocking *blocking, struct attempt *attempt);
+/* [any] Wake threads that wait for a client. */
+void blocking_wake(struct blocking *blocking);
+/* Waits inside emit until there is room. */
+void blocking_wait_room(struct blocking *blocking, struct attempt *attempt);
+/* [control] Ends the threads; those that hang are left behind with what
+ * they use, and false is returned. */
+bool blocking_free(struct blocking **blocking);
+
+/* --- host_backend.c, host_invoke.c [control] --- */
+atom_status host_backend_register(void);
+atom_status host_invoke_register(void);
+
+#endif

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/directory.h"
+#include "agent/pool.h"
+#include "core/log.h"
+#include "core/memory.h"
+#include "core/os.h"
+#include "core/qsbr.h"
+
+/*
+ * A revision lives as long as somebody holds it: the snapshot, each call,
+ * each message about its pool.  When nobody does, its home loop ends the
+ * instances, control unpublishes what is left, and after a quiet point of
+ * every loop (plugin code may still be on some stack) it is destroyed.
+ */
+
+/* Shared and blocking backends without an `instances` group. */
+#define PLAIN_CONCURRENCY 1000
+
+/* Status codes that have a series from the start; any other is looked up. */
+static const int code_of[] = { 200, 400, 403, 404, 409, 413, 422,
+			       429, 499, 500, 502, 503, 504 };
+
+static uint32_t requests_family;
+static uint32_t duration_family;
+static uint32_t first_token_family;
+static uint32_t queue_wait_family;
+static uint32_t tokens_family;
+static uint32_t in_flight_family;
+static uint32_t queue_depth_family;
+static uint32_t instances_family;
+static uint32_t desired_family;
+
+static _Atomic int64_t token_limit;
+static struct revision *alive; /* control's list */
+static size_t alive_count;
+static void (*gone_callback)(void);
+
+static atom_status declare(int type, const char *name, const char *help,
+			   const char *unit, const char *const *labels,
+			   uint32_t *family_r, struct atom_error *err)
+{
+	struct atom_metric_spec spec = {
+		.struct_size = sizeof(spec),
+		.type = type,
+		.name = name,
+		.help = help,
+		.unit = unit,
+		.label_names = labels,
+	};
+
+	if (type == ATOM_METRIC_HISTOGRAM) {
+		spec.bounds = metric_duration_bounds;
+		spec.bound_count = metric_duration_bound_count;
+	}
+	return metric_declare(&spec, family_r, err);
+}
+
+atom_status revision_metrics_init(struct atom_error *err)
+{
+	static const char *const agent[] = { "agent", NULL };
+	static const char *const code[] = { "agent", "revision", "code", NULL };
+	static const char *const state[] = { "agent", "revision", "state",
+					     NULL };
+	static const char *const direction[] = { "agent", "revision",
+						 "direction", NULL };
+	const struct {
+		int type;
+		const char *name;
+		const char *help;
+		const char *unit;
+		const char *const *labels;
+		uint32_t *family;
+	} rows[] = {
+		{ ATOM_METRIC_COUNTER, "atomd_requests_total",
+		  "Calls of agents that have ended, by HTTP status.", "", code,
+		  &requests_family },
+		{ ATOM_METRIC_HISTOGRAM, "atomd_request_duration_seconds",
+		  "Time from a call's first byte to its answer's last.",
+		  "seconds", agent, &duration_family },
+		{ ATOM_METRIC_HISTOGRAM, "atomd_time_to_first_token_seconds",
+		  "Time from a call's first byte to its answer's first.",
+		  "seconds", agent, &first_token_family },
+		{ ATOM_METRIC_HISTOGRAM, "atomd_queue_wait_seconds",
+		  "Time a call waited for an instance.", "seconds", agent,
+		  &queue_wait_family },
+		{ ATOM_METRIC_COUNTER, "atomd_tokens_total",
+		  "Tokens of calls, as backends report them.", "", direction,
+		  &tokens_family },
+		{ ATOM_METRIC_GAUGE, "atomd_inflight_requests",
+		  "Calls that are with a backend now.", "", agent,
+		  &in_flight_family },
+		{ ATOM_METRIC_GAUGE, "atomd_queue_depth",
+		  "Calls that wait for an instance now.", "", agent,
+		  &queue_depth_family },
+		{ ATOM_METRIC_GAUGE, "atomd_instances", "Instances by state.",
+		  "", state, &instances_family },
+		{ ATOM_METRIC_GAUGE, "atomd_instances_desired",
+		  "Instances that are wanted.", "", agent, &desired_family },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		atom_status status = declare(
+			rows[i].type, rows[i].name, rows[i].help, rows[i].unit,
+			rows[i].labels, rows[i].family, err);
+
+		if (status != ATOM_OK)
+			return status;
+	}
+	return ATOM_OK;
+}
+
+static metric_id series2(uint32_t family, const struct revision *r,
+			 const char *last)
+{
+	const char *values[] = { r->agent->name, r->label, last };
+
+	return metric_series(family, values);
+}
+
+static metric_id series1(uint32_t family, const struct revision *r)
+{
+	const char *values[] = { r->agent->name };
+
+	return metric_series(family, values);
+}
+
+static void make_series(struct revision *r)
+{
+	r->codes[0] = series2(requests_family, r, "200");
+	r->duration = series1(duration_family, r);
+	r->first_token = series1(first_token_family, r);
+	r->queue_wait = series1(queue_wait_family, r);
+	r->tokens_in = series2(tokens_family, r, "input");
+	r->tokens_out = series2(tokens_family, r, "output");
+}
+
+static bool holds_credential(const struct component *component,
+			     const struct setting *group)
+{
+	const char **secrets = options_secret_names(component->declared);
+	bool holds = false;
+
+	for (size_t i = 0; secrets != NULL && secrets[i] != NULL; i++) {
+		const struct setting *s = setting_member(group, secrets[i]);
+
+		holds |= s != NULL && s->type == SETTING_STRING &&
+			 s->text != NULL && s->text[0] != '\0';
+	}
+	mem_free(secrets);
+	return holds;
+}
+
+static enum pool_style style_of(const struct atom_ops *ops)
+{
+	if (ops->flags & ATOM_BACKEND_SHARED)
+		return POOL_SHARED;
+	return ops->flags & ATOM_BACKEND_BLOCKING ? POOL_BLOCKING : POOL_OWNED;
+}
+
+static void revision_destroy(void *object)
+{
+	struct revision *r = object;
+
+	if (!blocking_free(&r->pool.blocking)) {
+		/* Threads still run in the plugin: what they use stays. */
+		goto forget;
+	}
+	configured_free(&r->backend);
+	config_unref(&r->config);
+forget:
+	if (r->previous != NULL)
+		r->previous->next = r->next;
+	else
+		alive = r->next;
+	if (r->next != NULL)
+		r->next->previous = r->previous;
+	alive_count--;
+	if (r->config == NULL)
+		mem_free(r);
+	if (gone_callback != NULL)
+		gone_callback();
+}
+
+size_t revisions_alive(void)
+{
+	return alive_count;
+}
+
+void revisions_on_gone(void (*gone)(void))
+{
+	gone_callback = gone;
+}
+
+atom_status revision_new(struct config *config,
+			 const struct config_agent *agent, int64_t number,
+			 struct loop *home, struct revision **revision_r,
+			 struct buffer *errors, struct atom_error *err)
+{
+	static const char *const ignored[] = { "plugin", NULL };
+	struct configured_spec spec = {
+		.group = agent->backend_options,
+		.ignored = ignored,
+		.agent = agent->name,
+		.directory = config->directory,
+	};
+	struct revision *r = mem_zalloc(sizeof(*r));
+	enum pool_style style;
+	int64_t concurrency;
+	atom_status status;
+
+	if (r == NULL)
+		return atom_fail(err, ATOM_ENOMEM, "no memory for agent %s",
+				 agent->name);
+	atomic_init(&r->refs, 1);
+	r->config = config_ref(config);
+	r->agent = agent;
+	r->number = number;
+	(void)snprintf(r->label, sizeof(r->label), "%lld", (long long)number);
+	r->created_s = os.realtime_ms() / 1000;
+	status = registry_component("backend", agent->backend, &spec.component,
+				    err);
+	if (status != ATOM_OK)
+		goto fail;
+	style = style_of(spec.component->ops);
+	concurrency = !agent->instances.present && style != POOL_OWNED
+			      ? PLAIN_CONCURRENCY
+			      : agent->instances.concurrency;
+	spec.owner = r;
+	pool_init(&r->pool, r, style, home, (int32_t)concurrency);
+	status = configured_new(&spec, &r->backend, errors, err);
+	if (status != ATOM_OK)
+		goto fail;
+	r->ops = (const struct atom_backend_ops *)(const void *)
+			 spec.component->ops;
+	r->self = configured_self(r->backend);
+	if (style == POOL_BLOCKING) {
+		r->pool.blocking = blocking_new(r);
+		if (r->pool.blocking == NULL) {
+			status = atom_fail(err, ATOM_ENOMEM,
+					   "no memory for agent %s",
+					   agent->name);
+			goto fail;
+		}
+	}
+	r->credentialed =
+		holds_credential(spec.component, agent->backend_options);
+	make_series(r);
+	r->next = alive;
+	if (alive != NULL)
+		alive->previous = r;
+	alive = r;
+	alive_count++;
+	*revision_r = r;
+	return ATOM_OK;
+fail:
+	configured_free(&r->backend);
+	config_unref(&r->config);
+	mem_free(r);
+	return status;
+}
+
+/* --- references ------------------------------------------------------------ */
+
+void revision_ref(struct revision *revision)
+{
+	atomic_fetch_add_explicit(&revision->refs, 1, memory_order_relaxed);
+}
+
+static void on_emptied(struct loop *loop, struct message *message)
+{
+	(void)loop;
+	qsbr_retire(revision_destroy,
+		    CONTAINER_OF(message, struct revision, closing));
+}
+
+void revision_emptied(struct revision *revision)
+{
+	if (revision->emptied)
+		return;
+	revision->emptied = true;
+	revision->closing.deliver = on_emptied;
+	loop_post(loop_control(), &revision->closing);
+}
+
+static void on_unheld(struct loop *loop, struct message *message)
+{
+	struct revision *r = CONTAINER_OF(message, struct revision, closing);
+
+	(void)loop;
+	pool_close(&r->pool);
+}
+
+void revision_unref(struct revision *revision)
+{
+	if (atomic_fetch_sub_explicit(&revision->refs, 1,
+				      memory_order_acq_rel) > 1)
+		return;
+	revision->closing.deliver = on_unheld;
+	loop_post(revision->pool.home, &revision->closing);
+}
+
+/* --- what it tells ---------------------------------------------------------- */
+
+const char *revision_agent(const struct revision *revision)
+{
+	return revision->agent->name;
+}
+
+int64_t revision_number(const struct revision *revision)
+{
+	return revision->number;
+}
+
+const char *revision_label(const struct revision *revision)
+{
+	return revision->label;
+}
+
+const struct config_agent *revision_config(const struct revision *revision)
+{
+	return revision->agent;
+}
+
+int64_t revision_created_s(const struct revision *revision)
+{
+	return revision->created_s;
+}
+
+int64_t revision_max_tokens(const struct revision *revision)
+{
+	return revision->agent->max_tokens > 0 ? revision->agent->max_tokens
+					       : atomic_load(&token_limit);
+}
+
+void revision_set_token_limit(int64_t limit)
+{
+	atomic_store(&token_limit, limit);
+}
+
+bool revision_is_credentialed(const struct revision *revision)
+{
+	return revision->credentialed;
+}
+
+static metric_id code_series(struct revision *r, int status)
+{
+	char text[16];
+
+	for (size_t i = 0; i < ARRAY_SIZE(code_of); i++) {
+		metric_id id;
+
+		if (code_of[i] != status)
+			continue;
+		id = atomic_load_explicit(&r->codes[i], memory_order_relaxed);
+		if (id != 0)
+			return id;
+		(void)snprintf(text, sizeof(text), "%d", status);
+		id = series2(requests_family, r, text);
+		atomic_store_explicit(&r->codes[i], id, memory_order_relaxed);
+		return id;
+	}
+	(void)snprintf(text, sizeof(text), "%d", status);
+	return series2(requests_family, r, text);
+}
+
+void revision_count(struct revision *revision,
+		    const struct revision_outcome *outcome)
+{
+	metric_inc(code_series(revision, outcome->http_status));
+	metric_observe(revision->duration,
+		       (double)(outcome->ended_ns - outcome->began_ns) / 1e9);
+	if (outcome->first_emit_ns != 0)
+		metric_observe(
+			revision->first_token,
+			(double)(outcome->first_emit_ns - outcome->began_ns) /
+				1e9);
+	if (outcome->granted_ns != 0)
+		metric_observe(
+			revision->queue_wait,
+			(double)(outcome->granted_ns - outcome->began_ns) /
+				1e9);
+	if (outcome->input_tokens > 0)
+		metric_add(revision->tokens_in, (double)outcome->input_tokens);
+	if (outcome->output_tokens > 0)
+		metric_add(revision->tokens_out,
+			   (double)outcome->output_tokens);
+}
+
+void revision_measure(struct revision *revision, bool serving)
+{
+	const struct pool *pool = &revision->pool;
+
+	metric_set(series2(instances_family, revision, "ready"),
+		   (double)atomic_load(&pool->ready));
+	metric_set(series2(instances_family, revision, "starting"),
+		   (double)atomic_load(&pool->starting));
+	metric_set(series2(instances_family, revision, "draining"),
+		   (double)atomic_load(&pool->draining));
+	if (!serving)
+		return;
+	metric_set(series1(in_flight_family, revision),
+		   (double)atomic_load(&pool->in_flight));
+	metric_set(series1(queue_depth_family, revision),
+		   (double)atomic_load(&pool->waiting));
+	metric_set(series1(desired_family, revision),
+		   (double)atomic_load(&pool->desired));
+}
+
+double revision_quantile_ms(const struct revision *revision, double q)
+{
+	double seconds = metric_quantile(revision->duration, q);
+
+	return isnan(seconds) ? -1 : seconds * 1000;
+}
+
+double revision_calls(const struct revision *revision, double *errors_r)
+{
+	double all = 0, bad = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(code_of); i++) {
+		double n = metric_value(atomic_load(&revision->codes[i]));
+
+		all += n;
+		if (code_of[i] >= 500)
+			bad += n;
+	}
+	*errors_r = bad;
+	return all;
+}

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/agents.h"
+#include "agent/pool.h"
+#include "agent/session.h"
+#include "core/health.h"
+#include "core/log.h"
+#include "core/loop.h"
+#include "core/memory.h"
+#include "core/metric.h"
+#include "core/notify.h"
+#include "core/os.h"
+#include "daemon_priv.h"
+#include "gateway/gateway.h"
+#include "http/server.h"
+#include "plugin/host.h"
+#include "plugin/host_process.h"
+#include "plugin/registry.h"
+#include "http/client.h"
+#include "security/principal.h"
+#include "state/state.h"
+
+/*
+ * The start, in order; each step is told to health and shows in
+ * `atomctl status`:
+ *
+ *	core_orchestrator  configuration, plugins, loops, listeners, store
+ *	monitoring_system  metrics, the log
+ *	security_layer     keys, roles, peers
+ *	health_checks      every agent has its first instances
+ *
+ * Listeners accept before the last step, so that /healthz and /readyz
+ * answer; /readyz says 503 until all of it succeeded.
+ */
+
+/* The graceful stop: calls and connections may take this long to end. */
+#define DRAIN_MS 30000
+/* How long agents may take to start before the start counts as failed. */
+#define START_MS 60000
+#define TICK_MS	 1000
+
+struct daemon daemon_state;
+
+/* --- reading ----------------------------------------------------------------- */
+
+static atom_status read_config(const struct daemon_options *options,
+			       struct config **config_r, struct buffer *errors)
+{
+	if (options->command != NULL)
+		return config_of_command(options->command, options->overrides,
+					 options->override_count, config_r,
+					 errors);
+	return config_load(options->config_path, options->overrides,
+			   options->override_count, config_r, errors);
+}
+
+static atom_status scan_plugins(const struct config *config,
+				struct atom_error *err)
+{
+	const char *built_in = getenv("ATOMD_PLUGIN_DIR");
+	size_t n = 0;
+	const char **directories;
+	atom_status status;
+
+	while (config->plugin_directories[n] != NULL)
+		n++;
+	directories = mem_array(n + 2, sizeof(*directories));
+	if (directories == NULL)
+		return atom_fail(err, ATOM_ENOMEM, "no memory");
+	directories[0] = built_in != NULL && built_in[0] != '\0'
+				 ? built_in
+				 : ATOMD_PLUGIN_DIR;
+	memcpy(directories + 1, config->plugin_directories,
+	       n * sizeof(*directories));
+	status = registry_scan(directories, err);
+	mem_free(directories);
+	return status;
+}
+
+static void print_errors(const struct buffer *errors,
+			 const struct atom_error *err)
+{
+	if (errors->length > 0)
+		(void)fprintf(stderr, "%.*s", (int)errors->length,
+			      errors->bytes);
+	else if (err->message[0] != '\0')
+		(void)fprintf(stderr, "atomd: %s\n", err->message);
+}
+
+/* Everything that -t looks at; what it makes is in daemon_state. */
+static atom_status prepare(const struct daemon_options *options,
+			   struct buffer *errors, struct atom_error *err)
+{
+	struct daemon *d = &daemon_state;
+	atom_status status;
+
+	status = read_config(options, &d->config, errors);
+	if (status != ATOM_OK)
+		return status;
+	log_set_level(d->config->log_level);
+	if (d->config->log_journal) {
+		status = log_use_journal(err);
+		if (status != ATOM_OK)
+			return status;
+	}
+	status = loops_init((unsigned int)d->config->workers, err);
+	if (status == ATOM_OK)
+		status = metric_init(loops_serving());
+	if (status == ATOM_OK)
+		status = host_register_basic();
+	if (status == ATOM_OK)
+		status = http_client_register(err);
+	if (status == ATOM_OK)
+		status = host_process_register(err);
+	if (status == ATOM_OK)
+		status = agents_init(err);
+	if (status == ATOM_OK)
+		status = registry_init(NULL, d->config->plugin_load_in_place,
+				       err);
+	if (status == ATOM_OK)
+		status = scan_plugins(d->config, err);
+	if (status == ATOM_OK)
+		status = agents_check(d->config, errors);
+	if (status == ATOM_OK)
+		status = daemon_check_store(d->config, errors, err);
+	return status;
+}
+
+int daemon_check(const struct daemon_options *options)
+{
+	struct buffer errors = BUFFER_INIT((size_t)256 * 1024);
+	struct atom_error err = ATOM_ERROR_INIT;
+	atom_status status;
+
+	log_set_level(ATOM_LOG_WARN);
+	status = prepare(options, &errors, &err);
+	if (status != ATOM_OK)
+		print_errors(&errors, &err);
+	else
+		(void)fprintf(stderr, "atomd: configuration %s is good\n",
+			      daemon_state.config->path);
+	buffer_fini(&errors);
+	daemon_free();
+	return status == ATOM_OK ? EXIT_SUCCESS : EXIT_CONFIG;
+}
+
+/* --- reload -------------------------------------------------------------------- */
+
+static atom_status reload(bool now, json_t **result_r, struct buffer *errors)
+{
+	struct daemon *d = &daemon_state;
+	struct config_difference difference;
+	struct atom_error err = ATOM_ERROR_INIT;
+	struct config *next = NULL;
+	atom_status status;
+
+	notify_reloading();
+	status = read_config(&d->options, &next, errors);
+	if (status == ATOM_OK)
+		status = scan_plugins(next, &err);
+	if (status == ATOM_OK)
+		status = agents_check(next, errors);
+	if (status == ATOM_OK)
+		status = config_compare(d->config, next, &difference);
+	if (status != ATOM_OK)
+		goto out;
+	if (difference.needs_restart != NULL)
+		log_line(ATOM_LOG_WARN, "restart_needed",
+			 "a changed key takes effect at the next start only",
+			 LOG_TEXT("key", difference.needs_restart));
+	config_difference_fini(&difference);
+	status = security_apply(next, &err);
+	if (status != ATOM_OK)
+		goto out;
+	log_set_level(next->log_level);
+	daemon_update_listeners(next);
+	if (http_server_reload_tls(d->server, &err) != ATOM_OK)
+		log_line(ATOM_LOG_ERROR, "tls_reload_failed", err.message);
+	/* What fails from here is an agent's own affair: it is logged, and
+	 * the others go on. */
+	(void)agents_apply(next, now, result_r, &err);
+	config_unref(&d->config);
+	d->config = TAKE(next);
+out:
+	if (status != ATOM_OK && errors->length == 0)
+		buffer_printf(errors, "atomd: %s\n", err.message);
+	config_unref(&next);
+	if (status == ATOM_OK)
+		log_printf(ATOM_LOG_INFO, "reloaded",
+			   "the configuration was read again");
+	else
+		log_line(ATOM_LOG_ERROR, "reload_failed",
+			 "the running configuration stays, whole",
+			 LOG_TEXT("errors", errors->bytes));
+	metric_inc(d->reloads[status != ATOM_OK]);
+	health_report("configuration",
+		      status == ATOM_OK ? HEALTH_OK : HEALTH_DEGRADED, false,
+		      status == ATOM_OK ? NULL : errors->bytes);
+	notify_ready("serving");
+	return status;
+}
+
+static void on_hangup(uv_signal_t *handle, int number)
+{
+	struct buffer errors = BUFFER_INIT((size_t)256 * 1024);
+	json_t *result = NULL;
+
+	(void)handle;
+	(void)number;
+	if (daemon_state.stopping == 0)
+		(void)reload(false, &result, &errors);
+	json_decref(result);
+	buffer_fini(&errors);
+}
+
+static const struct config *config_in_force(void)
+{
+	return daemon_state.config;
+}
+
+/* --- stop ------------------------------------------------------------------------ */
+
+static void one_stopped(void *argument)
+{
+	struct daemon *d = argument;
+
+	if (--d->stopping > 0)
+		return;
+	timer_stop(&d->tick);
+	uv_close((uv_handle_t *)&d->term, NULL);
+	uv_close((uv_handle_t *)&d->interrupt, NULL);
+	uv_close((uv_handle_t *)&d->hangup, NULL);
+	loops_stop();
+}
+
+static void on_terminate(uv_signal_t *handle, int number)
+{
+	struct daemon *d = &daemon_state;
+	int64_t drain_ms = DRAIN_MS;
+
+	(void)handle;
+	if (d->stopping > 0) {
+		/* Asked twice: no more patience. */
+		log_printf(ATOM_LOG_WARN, "stop_forced",
+			   "asked to stop again: calls are cut now");
+		(void)signal(number, SIG_DFL);
+		agents_cut();
+		return;
+	}
+	log_printf(ATOM_LOG_INFO, "stopping",
+		   "no new work; calls under way may end for %d s",
+		   DRAIN_MS / 1000);
+	health_stopping();
+	notify_stopping();
+	d->stopping = 2;
+	http_server_drain(d->server, drain_ms + 10000, one_stopped, d);
+	agents_stop(drain_ms, one_stopped, d);
+}
+
+/* --- start ------------------------------------------------------------------------ */
+
+static void on_tick(struct timer *timer)
+{
+	struct daemon *d = CONTAINER_OF(timer, struct daemon, tick);
+
+	pool_set_daemon_memory(daemon_resident_bytes());
+	agents_measure();
+	if (d->watchdog_ms > 0 &&
+	    loop_now_ms(loop_control()) >= d->watchdog_next_ms) {
+		notify_watchdog();
+		d->watchdog_next_ms =
+			loop_now_ms(loop_control()) + d->watchdog_ms;
+	}
+	(void)timer_set(loop_control(), timer,
+			d->watchdog_ms > 0 && d->watchdog_ms < TICK_MS
+				? d->watchdog_ms
+				: TICK_MS);
+}
+
+static void on_started(void *argument)
+{
+	struct daemon *d = argument;
+	bool ready = agents_ready();
+
+	health_step("health_checks", ready,
+		    ready ? "every agent has its instances"
+			  : "some agent has no instance that is ready");
+	health_started();
+	notify_ready("serving");
+	log_line(ATOM_LOG_INFO, "ready", "atomd serves",
+		 LOG_NUMBER("agents", d->config->agent_count),
+		 LOG_NUMBER("loops", loops_serving()));
+	daemon_greet();
+}
+
+static atom_status watch_signals(struct daemon *d)
+{
+	uv_loop_t *uv = loop_uv(loop_control());
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (uv_signal_init(uv, &d->term) != 0 ||
+	    uv_signal_init(uv, &d->interrupt) != 0 ||
+	    uv_signal_init(uv, &d->hangup) != 0 ||
+	    uv_signal_start(&d->term, on_terminate, SIGTERM) != 0 ||
+	    uv_signal_start(&d->interrupt, on_terminate, SIGINT) != 0 ||
+	    uv_signal_start(&d->hangup, on_hangup, SIGHUP) != 0)
+		return ATOM_EIO;
+	return ATOM_OK;
+}
+
+/* Listeners, store, keys: what must be there before loops run. */
+static atom_status open_all(struct daemon *d, struct atom_error *err)
+{
+	static const struct gateway_hooks hooks = { reload, config_in_force };
+	atom_status status;
+
+	status = gateway_init(&hooks, err);
+	if (status == ATOM_OK)
+		status = http_server_new(&http_limits_default,
+					 gateway_handler(), &d->server, err);
+	if (status == ATOM_OK)
+		status = daemon_listen(d->config, err);
+	if (status == ATOM_OK)
+		status = daemon_drop_privileges(d->config, err);
+	if (status == ATOM_OK)
+		status = daemon_open_store(d->config, err);
+	if (status == ATOM_OK)
+		status = session_init();
+	health_step("core_orchestrator", status == ATOM_OK,
+		    status == ATOM_OK ? "configuration, plugins, listeners "
+					"and store are up"
+				      : err->message);
+	return status;
+}
+
+static atom_status start(struct daemon *d, struct atom_error *err)
+{
+	static const char *const labels[] = { "result", NULL };
+	static const char *const results[] = { "ok", "failed" };
+	struct atom_metric_spec spec = {
+		.struct_size = sizeof(spec),
+		.type = ATOM_METRIC_COUNTER,
+		.name = "atomd_reloads_total",
+		.help = "Times the configuration was read again.",
+		.unit = "",
+		.label_names = labels,
+	};
+	uint32_t family;
+	atom_status status = open_all(d, err);
+
+	if (status != ATOM_OK)
+		return status;
+	status = metric_declare(&spec, &family, err);
+	for (int i = 0; i < 2 && status == ATOM_OK; i++)
+		d->reloads[i] = metric_series(family, &results[i]);
+	if (status == ATOM_OK)
+		daemon_build_info();
+	health_step("monitoring_system", status == ATOM_OK,
+		    status == ATOM_OK ? "metrics and log are up"
+				      : err->message);
+	if (status == ATOM_OK)
+		status = security_init(err);
+	if (status == ATOM_OK)
+		status = security_load(err);
+	if (status == ATOM_OK)
+		status = security_apply(d->config, err);
+	health_step("security_layer", status == ATOM_OK,
+		    status == ATOM_OK ? "keys, roles and peers are known"
+				      : err->message);
+	if (status == ATOM_OK)
+		status = watch_signals(d);
+	if (status == ATOM_OK)
+		status = loops_start(err);
+	if (status != ATOM_OK)
+		return status;
+	(void)agents_apply(d->config, true, NULL, err);
+	http_server_accept(d->server);
+	daemon_log_listeners();
+	d->watchdog_ms = notify_watchdog_ms();
+	d->tick.fire = on_tick;
+	on_tick(&d->tick);
+	agents_when_started(START_MS, on_started, d);
+	return ATOM_OK;
+}
+
+int daemon_serve(const struct daemon_options *options)
+{
+	struct daemon *d = &daemon_state;
+	struct buffer errors = BUFFER_INIT((size_t)256 * 1024);
+	struct atom_error err = ATOM_ERROR_INIT;
+	atom_status status;
+	int exit_status = EXIT_SUCCESS;
+
+	d->options = *options;
+	status = prepare(options, &errors, &err);
+	if (status != ATOM_OK) {
+		print_errors(&errors, &err);
+		exit_status = EXIT_CONFIG;
+		goto out;
+	}
+	status = start(d, &err);
+	if (status != ATOM_OK) {
+		log_line(ATOM_LOG_ERROR, "start_failed", err.message);
+		exit_status = EXIT_FAILURE;
+		goto out;
+	}
+	loops_run_control();
+	log_printf(ATOM_LOG_INFO, "stopped", "atomd has stopped");
+out:
+	buffer_fini(&errors);
+	daemon_free();
+	return exit_status;
+}

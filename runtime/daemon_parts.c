@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon_priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "agent/agents.h"
+#include "agent/session.h"
+#include "config.h"
+#include "core/health.h"
+#include "core/log.h"
+#include "core/memory.h"
+#include "core/notify.h"
+#include "core/os.h"
+#include "gateway/gateway.h"
+#include "plugin/registry.h"
+#include "security/principal.h"
+#include "state/state.h"
+
+/* --- the store ------------------------------------------------------------------ */
+
+static const char *const store_ignored[] = { "store", NULL };
+
+/* The `state` group names the component and its folder; relative to the
+ * configuration's folder it is absolute already. */
+static atom_status store_settings(const struct config *config,
+				  struct setting **group_r,
+				  struct atom_error *err)
+{
+	json_t *group = config->state_options != NULL
+				? setting_to_json(config->state_options, NULL)
+				: json_object();
+	atom_status status;
+
+	json_object_set_new(group, "directory",
+			    json_string(config->state_directory));
+	status = setting_of_json(group, "state", group_r, err);
+	json_decref(group);
+	return status;
+}
+
+atom_status daemon_check_store(const struct config *config,
+			       struct buffer *errors, struct atom_error *err)
+{
+	const struct component *component;
+	struct options *options = NULL;
+	struct setting *group = NULL;
+	atom_status status;
+
+	status = registry_component("store", config->state_store, &component,
+				    err);
+	if (status == ATOM_OK)
+		status = store_settings(config, &group, err);
+	if (status == ATOM_OK)
+		status = options_fill(component->declared, group, store_ignored,
+				      &options, errors);
+	options_free(&options);
+	setting_free(&group);
+	return status;
+}
+
+atom_status daemon_open_store(const struct config *config,
+			      struct atom_error *err)
+{
+	struct daemon *d = &daemon_state;
+	struct buffer errors = BUFFER_INIT(65536);
+	struct configured_spec spec = {
+		.ignored = store_ignored,
+		.agent = "",
+		.directory = config->directory,
+	};
+	struct setting *group = NULL;
+	atom_status status;
+
+	status = registry_component("store", config->state_store,
+				    &spec.component, err);
+	if (status == ATOM_OK)
+		status = store_settings(config, &group, err);
+	spec.group = group;
+	if (status == ATOM_OK)
+		status = configured_new(&spec, &d->store, &errors, err);
+	if (status != ATOM_OK && errors.length > 0)
+		atom_fail(err, status, "%.*s", (int)errors.length,
+			  errors.bytes);
+	if (status == ATOM_OK)
+		status = state_attach(
+			(const struct atom_store_ops *)(const void *)
+				spec.component->ops,
+			configured_self(d->store), err);
+	if (status != ATOM_OK)
+		health_report("state", HEALTH_FAILED, false, err->message);
+	buffer_fini(&errors);
+	setting_free(&group);
+	/* A damaged store is no reason not to serve: sessions and keys made
+	 * by the API are out of reach, and the daemon says so. */
+	return status == ATOM_EDATALOSS || status == ATOM_EIO ? ATOM_OK
+							      : status;
+}
+
+/* --- listeners -------------------------------------------------------------------- */
+
+static struct http_listener_spec spec_of(const struct config_listener *from,
+					 int inherited)
+{
+	return (struct http_listener_spec){
+		.address = from->address,
+		.certificate = from->certificate,
+		.key = from->key,
+		.client_ca = from->client_ca,
+		.trusted_proxies = from->trusted_proxies,
+		.admin = from->admin,
+		.admin_group = from->admin_group,
+		.inherited_fd = inherited,
+	};
+}
+
+atom_status daemon_listen(const struct config *config, struct atom_error *err)
+{
+	struct daemon *d = &daemon_state;
+	int first = -1;
+	unsigned int handed = notify_listen_fds(&first);
+
+	/* Inherited sockets stand for the first listeners, in order. */
+	for (size_t i = 0; i < config->listener_count; i++) {
+		struct http_listener_spec spec =
+			spec_of(&config->listeners[i],
+				i < handed ? first + (int)i : -1);
+		atom_status status = http_server_listen(d->server, &spec, err);
+
+		if (status != ATOM_OK)
+			return status;
+	}
+	return ATOM_OK;
+}
+
+static const struct config_listener *listener_of(const struct config *config,
+						 const char *address)
+{
+	for (size_t i = 0; i < config->listener_count; i++)
+		if (strcmp(config->listeners[i].address, address) == 0)
+			return &config->listeners[i];
+	return NULL;
+}
+
+/* Certificates are read anew at every reload; what else a listener says is
+ * part of its sockets. */
+static bool is_same_listener(const struct config_listener *a,
+			     const struct config_listener *b)
+{
+	struct buffer one = BUFFER_INIT(65536), other = BUFFER_INIT(65536);
+	bool same = false;
+
+	if (setting_canonical(a->setting, &one) == ATOM_OK &&
+	    setting_canonical(b->setting, &other) == ATOM_OK)
+		same = one.length == other.length &&
+		       memcmp(one.bytes, other.bytes, one.length) == 0;
+	buffer_fini(&one);
+	buffer_fini(&other);
+	return same;
+}
+
+void daemon_update_listeners(const struct config *next)
+{
+	struct daemon *d = &daemon_state;
+	const struct config *now = d->config;
+	struct atom_error err = ATOM_ERROR_INIT;
+
+	for (size_t i = 0; i < now->listener_count; i++)
+		if (listener_of(next, now->listeners[i].address) == NULL)
+			http_server_unlisten(d->server,
+					     now->listeners[i].address);
+	for (size_t i = 0; i < next->listener_count; i++) {
+		const struct config_listener *after = &next->listeners[i];
+		const struct config_listener *before =
+			listener_of(now, after->address);
+		struct http_listener_spec spec = spec_of(after, -1);
+
+		if (before != NULL && is_same_listener(before, after))
+			continue;
+		if (before != NULL)
+			log_line(ATOM_LOG_WARN, "restart_needed",
+				 "a changed listener takes effect at the next "
+				 "start only",
+				 LOG_TEXT("address", after->address));
+		else if (http_server_listen(d->server, &spec, &err) != ATOM_OK)
+			log_line(ATOM_LOG_ERROR, "listen_failed", err.message,
+				 LOG_TEXT("address", spec.address));
+	}
+	http_server_accept(d->server);
+}
+
+void daemon_log_listeners(void)
+{
+	struct daemon *d = &daemon_state;
+
+	for (size_t i = 0; i < http_server_listener_count(d->server); i++)
+		log_line(
+			ATOM_LOG_INFO, "listening", "accepting connections",
+			LOG_TEXT("address", http_server_address(d->server, i)));
+}
+
+/* --- privileges -------------------------------------------------------------------- */
+
+static atom_status own_state(const struct config *config,
+			     const struct passwd *user, struct atom_error *err)
+{
+	if (mkdir(config->state_directory, 0700) != 0 && errno != EEXIST)
+		return atom_fail(err, ATOM_EIO, "state.directory %s: %s",
+				 config->state_directory, strerror(errno));
+	if (chown(config->state_directory, user->pw_uid, user->pw_gid) != 0)
+		return atom_fail(err, ATOM_EIO,
+				 "state.directory %s: give it to user %s: %s",
+				 config->state_directory, user->pw_name,
+				 strerror(errno));
+	return ATOM_OK;
+}
+
+atom_status daemon_drop_privileges(const struct config *config,
+				   struct atom_error *err)
+{
+	struct passwd *user;
+	atom_status status;
+
+	/* Nobody of the same user may look into this process, and no core
+	 * dump may hold its secrets. */
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	if (config->user[0] == '\0')
+		return ATOM_OK;
+	user = getpwnam(config->user);
+	if (user == NULL)
+		return atom_fail(err, ATOM_EINVAL,
+				 "user: there is no user '%s' on this machine",
+				 config->user);
+	if (geteuid() == user->pw_uid)
+		return ATOM_OK;
+	status = own_state(config, user, err);
+	if (status != ATOM_OK)
+		return status;
+	if (initgroups(user->pw_name, user->pw_gid) != 0 ||
+	    setgid(user->pw_gid) != 0 || setuid(user->pw_uid) != 0)
+		return atom_fail(err, ATOM_EPERM,
+				 "user: cannot switch to '%s': %s; start as "
+				 "root, or leave `user` empty",
+				 config->user, strerror(errno));
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	return ATOM_OK;
+}
+
+/* --- what the process tells of itself ----------------------------------------------- */
+
+int64_t daemon_resident_bytes(void)
+{
+	char text[128];
+	long long total, resident = 0;
+	int fd = os.open("/proc/self/statm", O_RDONLY | O_CLOEXEC, 0);
+	ssize_t n;
+
+	if (fd < 0)
+		return 0;
+	n = os.read(fd, text, sizeof(text) - 1);
+	(void)os.close(fd);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	if (sscanf(text, "%lld %lld", &total, &resident) != 2)
+		return 0;
+	return resident * sysconf(_SC_PAGESIZE);
+}
+
+void daemon_build_info(void)
+{
+	static const char *const labels[] = { "version", "abi", NULL };
+	static const char *const values[] = {
+		PACKAGE_VERSION,
+		ATOM_STRING_(ATOM_ABI_MAJOR) "." ATOM_STRING_(ATOM_ABI_MINOR)
+	};
+	struct atom_metric_spec spec = {
+		.struct_size = sizeof(spec),
+		.type = ATOM_METRIC_GAUGE,
+		.name = "atomd_build_info",
+		.help = "Which atomd this is; always 1.",
+		.unit = "",
+		.label_names = labels,
+	};
+	struct atom_error err = ATOM_ERROR_INIT;
+	uint32_t family;
+
+	if (metric_declare(&spec, &family, &err) == ATOM_OK)
+		metric_set(metric_series(family, values), 1);
+}
+
+void daemon_free(void)
+{
+	struct daemon *d = &daemon_state;
+	struct atom_error err = ATOM_ERROR_INIT;
+
+	/* What could not be stored it has said itself. */
+	if (d->store != NULL)
+		(void)state_detach(&err);
+	configured_free(&d->store);
+	gateway_fini();
+	http_server_free(&d->server);
+	session_fini();
+	security_fini();
+	agents_fini();
+	registry_fini();
+	config_unref(&d->config);
+	loops_fini();
+	metric_fini();
+	health_fini();
+	log_fini();
+}

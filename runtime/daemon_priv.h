@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef DAEMON_PRIV_H
+#define DAEMON_PRIV_H
+
+/*
+ * What daemon.c (life) and daemon_parts.c (listeners, store, privileges)
+ * share.  [control]
+ */
+
+#include <uv.h>
+
+#include "core/loop.h"
+#include "core/metric.h"
+#include "daemon.h"
+#include "http/server.h"
+#include "plugin/options.h"
+
+struct daemon {
+	struct daemon_options options;
+	struct config *config;
+	struct http_server *server;
+	struct configured *store;
+	uv_signal_t term;
+	uv_signal_t interrupt;
+	uv_signal_t hangup;
+	struct timer tick;
+	int64_t watchdog_ms;
+	int64_t watchdog_next_ms;
+	metric_id reloads[2]; /* ok, failed */
+	int stopping;	      /* parts that have not stopped yet */
+};
+
+extern struct daemon daemon_state;
+
+atom_status daemon_check_store(const struct config *config,
+			       struct buffer *errors, struct atom_error *err);
+atom_status daemon_open_store(const struct config *config,
+			      struct atom_error *err);
+atom_status daemon_listen(const struct config *config, struct atom_error *err);
+/* New listeners are bound, those gone are closed. */
+void daemon_update_listeners(const struct config *next);
+void daemon_log_listeners(void);
+/* `user`: switch to it, once sockets are bound. */
+atom_status daemon_drop_privileges(const struct config *config,
+				   struct atom_error *err);
+int64_t daemon_resident_bytes(void);
+void daemon_build_info(void);
+/* On a terminal: the lines a newcomer tries first. */
+void daemon_greet(void);
+/* Frees whatever was made, in reverse order. */
+void daemon_free(void);
+
+#endif

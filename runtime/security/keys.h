@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SECURITY_KEYS_H
+#define SECURITY_KEYS_H
+
+/*
+ * API keys: `atm_<id>_<secret>`, base62, the secret being 256 random bits and
+ * a CRC-32 of all before it, so that a typo is told at once and secret
+ * scanners find it.  Only HMAC-SHA256 of the secret under the server's pepper
+ * is kept (a file of the state folder, 0600); the key is shown once.
+ *
+ * All [control]; answers come on control when the store has them.
+ */
+
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include <atomd/plugin.h>
+
+#define KEY_TEXT_MAX  96
+#define KEY_COUNT_MAX 100000
+
+struct key_request {
+	const char *role;
+	const char *const *agents; /* NULL-ended; NULL = every agent */
+	int64_t expires_ms;	   /* Unix time, 0 = never */
+	const char *name;	   /* for people, may be "" */
+	const char *created_by;	   /* principal */
+	uint32_t allowed;	   /* permissions of who asks: none may hand
+				      out more than they have */
+};
+
+/* `done`: key text and row {"id","key","role","expires",...} on success. */
+void keys_create(const struct key_request *request,
+		 void (*done)(void *argument, atom_status status, json_t *row,
+			      const struct atom_error *err),
+		 void *argument);
+/* In force everywhere before the store has it; `done` when it has. */
+void keys_revoke(const char *id,
+		 void (*done)(void *argument, atom_status status,
+			      const struct atom_error *err),
+		 void *argument);
+json_t *keys_list(void); /* rows without secrets */
+/* A key for the quickstart's paid agent: made at start when the
+ * configuration asks for one and none exists; the text goes to `out`. */
+atom_status keys_create_now(const struct key_request *request,
+			    char out[KEY_TEXT_MAX], struct atom_error *err);
+
+#endif

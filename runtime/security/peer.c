@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "security/peer.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/os.h"
+#include "http/server.h"
+#include "plugin/host_process.h"
+
+#define GROUPS_MAX 16
+#define NO_GROUP   UINT32_MAX
+
+/* Written by control when a configuration is applied, read by loops; an
+ * entry is one group of some admin listener. */
+static _Atomic uint32_t admin_groups[GROUPS_MAX];
+
+atom_status peer_apply(const struct config *config, struct atom_error *err)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < config->listener_count; i++) {
+		const char *name = config->listeners[i].admin_group;
+		struct group *group;
+
+		if (!config->listeners[i].admin || name[0] == '\0')
+			continue;
+		group = getgrnam(name);
+		if (group == NULL)
+			return atom_fail(err, ATOM_EINVAL,
+					 "listeners: admin_group: there is no "
+					 "group '%s' on this machine",
+					 name);
+		if (n == GROUPS_MAX)
+			return atom_fail(err, ATOM_ELIMIT,
+					 "listeners: more than %d admin "
+					 "groups",
+					 GROUPS_MAX);
+		atomic_store(&admin_groups[n++], group->gr_gid);
+	}
+	for (; n < GROUPS_MAX; n++)
+		atomic_store(&admin_groups[n], NO_GROUP);
+	return ATOM_OK;
+}
+
+static bool is_admin_group(unsigned long gid)
+{
+	for (size_t i = 0; i < GROUPS_MAX; i++)
+		if (atomic_load(&admin_groups[i]) == gid && gid != NO_GROUP)
+			return true;
+	return false;
+}
+
+/* Supplementary groups of a process, from /proc. */
+static bool in_admin_group(const struct http_peer *peer)
+{
+	char path[64], text[8192];
+	const char *line;
+	ssize_t n;
+	int fd;
+
+	if (is_admin_group(peer->gid))
+		return true;
+	(void)snprintf(path, sizeof(path), "/proc/%ld/status", (long)peer->pid);
+	fd = os.open(path, O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	n = os.read(fd, text, sizeof(text) - 1);
+	(void)os.close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	line = strstr(text, "\nGroups:");
+	if (line == NULL)
+		return false;
+	line += strlen("\nGroups:");
+	for (;;) {
+		char *end;
+		unsigned long gid = strtoul(line, &end, 10);
+
+		if (end == line || memchr(line, '\n', (size_t)(end - line)))
+			return false;
+		if (is_admin_group(gid))
+			return true;
+		line = end;
+	}
+}
+
+/* A pid may have been given to another process by now: its pidfd tells. */
+static bool is_gone(const struct http_peer *peer)
+{
+	struct pollfd poll_fd = { .fd = peer->pidfd, .events = POLLIN };
+
+	return peer->pidfd >= 0 && poll(&poll_fd, 1, 0) != 0;
+}
+
+atom_status peer_is_admin(const struct http_request *request,
+			  struct atom_error *err)
+{
+	const struct http_peer *peer = http_peer(request);
+
+	if (!http_is_admin_listener(request) || !peer->known)
+		return ATOM_ENOENT;
+	if (peer->pidfd < 0 || is_gone(peer))
+		return atom_fail(err, ATOM_EINVAL,
+				 "the process that connected is gone: nobody "
+				 "can vouch for it");
+	if (host_process_is_descendant(peer->pid))
+		return atom_fail(err, ATOM_EINVAL,
+				 "a process that the daemon started may not "
+				 "administer it; use an API key");
+	if (peer->uid != 0 && peer->uid != geteuid() && !in_admin_group(peer))
+		return ATOM_ENOENT;
+	/* Groups and ancestors were read under a pid: was it still theirs? */
+	if (is_gone(peer))
+		return atom_fail(err, ATOM_EINVAL,
+				 "the process that connected is gone: nobody "
+				 "can vouch for it");
+	return ATOM_OK;
+}

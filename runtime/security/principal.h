@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SECURITY_PRINCIPAL_H
+#define SECURITY_PRINCIPAL_H
+
+/*
+ * Who calls, and what they may do.  Closed by default: without a principal
+ * only the public routes answer.
+ *
+ * A principal comes from an API key (Authorization: Bearer atm_...), from a
+ * unix peer on a listener with `admin = true`, or is the anonymous one when
+ * `security.anonymous_role` names a role.  Keys and roles live in a snapshot
+ * like the routing one (qsbr.h): a look-up is one hash whatever their number,
+ * and takes no lock.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <atomd/plugin.h>
+
+#include "config/config.h"
+
+struct http_request;
+
+/* Permissions of CONTRACT 4, one bit each. */
+enum permission {
+	PERMISSION_NONE = 0, /* public routes */
+	PERMISSION_CREATE_AGENT = 1 << 0,
+	PERMISSION_DELETE_AGENT = 1 << 1,
+	PERMISSION_MODIFY_CONFIG = 1 << 2,
+	PERMISSION_VIEW_ALL = 1 << 3,
+	PERMISSION_VIEW_METRICS = 1 << 4,
+	PERMISSION_RESTART_AGENT = 1 << 5,
+	PERMISSION_VIEW_LOGS = 1 << 6,
+	PERMISSION_VIEW_PUBLIC_LOGS = 1 << 7,
+	PERMISSION_INVOKE_AGENT = 1 << 8
+};
+const char *permission_name(enum permission permission);
+/* 0 when there is no such word. */
+enum permission permission_of(const char *word);
+
+#define PRINCIPAL_NAME_MAX 80
+
+/* A copy, so that it outlives the snapshot it came from. */
+struct principal {
+	/* "key:ID", "unix:UID", "anonymous": what sessions belong to. */
+	char name[PRINCIPAL_NAME_MAX];
+	char role[64];
+	uint32_t permissions; /* bits */
+	bool limited;	      /* to the agents named on the key */
+	const void *key; /* within the iteration: for principal_may_invoke */
+};
+
+/* [loop] Who sent this request.  ATOM_OK; ATOM_ENOENT: nobody (no credential
+ * and no anonymous role): 401; ATOM_EPERM: a credential that is wrong,
+ * expired or revoked (`err` has the sentence, the same for all): 401;
+ * ATOM_EINVAL: a foreign Origin or Host without credential: 403. */
+atom_status principal_of(const struct http_request *request,
+			 struct principal *principal_r, struct atom_error *err);
+/* Within the same loop iteration as principal_of(). */
+bool principal_may_invoke(const struct principal *principal, const char *agent);
+static inline bool principal_has(const struct principal *principal,
+				 uint32_t permissions)
+{
+	return (principal->permissions & permissions) == permissions;
+}
+
+/* [control] Roles, anonymous role and bootstrap key of a configuration; the
+ * keys of the store.  Publishes a new snapshot.  In order: init, load, apply. */
+atom_status security_init(struct atom_error *err);
+atom_status security_apply(const struct config *config, struct atom_error *err);
+/* Reads the keys from the store; before the loops serve. */
+atom_status security_load(struct atom_error *err);
+void security_fini(void);
+
+#endif
