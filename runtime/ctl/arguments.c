@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "arguments.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const struct option_row option_rows[OPTION_COUNT] = {
+	[OPTION_URL] = { "url", 0, "URL",
+			 "daemon: http(s)://... or unix:PATH" },
+	[OPTION_KEY] = { "key", 0, "KEY",
+			 "API key; better in $ATOMD_KEY or a file" },
+	[OPTION_KEY_FILE] = { "key-file", 0, "FILE",
+			      "read the API key from FILE" },
+	[OPTION_JSON] = { "json", 0, NULL, "print one JSON document" },
+	[OPTION_HELP] = { "help", 'h', NULL, "say how it is used" },
+	[OPTION_VERSION] = { "version", 0, NULL, "print the version" },
+	[OPTION_SESSION] = { "session", 0, "ID", "go on with this session" },
+	[OPTION_FOLLOW] = { "follow", 'f', NULL, "wait for more lines" },
+	[OPTION_LIMIT] = { "limit", 'n', "N", "so many lines at most" },
+	[OPTION_AUTO] = { "auto", 0, NULL,
+			  "give scaling back to its strategy" },
+	[OPTION_NOW] = { "now", 0, NULL, "skip the deployment strategy" },
+	[OPTION_ROLE] = { "role", 0, "ROLE", "what the key may do" },
+	[OPTION_AGENTS] = { "agents", 0, "A,B", "only these agents" },
+	[OPTION_EXPIRES] = { "expires", 0, "WHEN",
+			     "30d, 12h, or an RFC 3339 time" },
+	[OPTION_NAME] = { "name", 0, "NAME", "a note to know the key by" },
+};
+
+static int option_of(const char *name, size_t length)
+{
+	for (int id = 0; id < OPTION_COUNT; id++)
+		if (strlen(option_rows[id].name) == length &&
+		    !memcmp(option_rows[id].name, name, length))
+			return id;
+	return OPTION_COUNT;
+}
+
+static int option_of_letter(char letter)
+{
+	for (int id = 0; id < OPTION_COUNT; id++)
+		if (option_rows[id].letter == letter)
+			return id;
+	return OPTION_COUNT;
+}
+
+/* One argument that begins with a dash. Takes its value from behind `=`, from
+ * the rest of a short option, or from the next argument. */
+static bool parse_option(struct arguments *arguments, int argc, char **argv,
+			 int *at, char *error)
+{
+	const char *argument = argv[*at];
+	bool is_long = argument[1] == '-';
+	const char *name = argument + (is_long ? 2 : 1);
+	size_t length = is_long ? strcspn(name, "=") : 1;
+	const char *value = is_long && name[length] ? name + length + 1 : NULL;
+	int id = is_long ? option_of(name, length) : option_of_letter(*name);
+
+	if (!is_long && name[1])
+		value = name + 1;
+	if (id == OPTION_COUNT) {
+		if (!arguments->unknown)
+			arguments->unknown = argument;
+		return true;
+	}
+	const struct option_row *row = &option_rows[id];
+	if (!row->value) {
+		if (value) {
+			snprintf(error, ARGUMENTS_ERROR_MAX,
+				 "--%s takes no value, found '%.60s'",
+				 row->name, value);
+			return false;
+		}
+		value = "";
+	} else if (!value) {
+		if (*at + 1 >= argc) {
+			snprintf(error, ARGUMENTS_ERROR_MAX,
+				 "--%s needs a value: --%s %s", row->name,
+				 row->name, row->value);
+			return false;
+		}
+		value = argv[++*at];
+	}
+	arguments->values[id] = value;
+	arguments->given |= OPTION_BIT(id);
+	return true;
+}
+
+bool arguments_parse(struct arguments *arguments, int argc, char **argv,
+		     char error[ARGUMENTS_ERROR_MAX])
+{
+	*arguments = (struct arguments){ 0 };
+	bool only_words = false;
+	for (int at = 1; at < argc; at++) {
+		const char *argument = argv[at];
+		if (!only_words && !strcmp(argument, "--")) {
+			only_words = true;
+			continue;
+		}
+		if (!only_words && argument[0] == '-' && argument[1]) {
+			if (!parse_option(arguments, argc, argv, &at, error))
+				return false;
+			continue;
+		}
+		if (arguments->word_count == ARGUMENTS_WORDS_MAX) {
+			snprintf(error, ARGUMENTS_ERROR_MAX,
+				 "too many words, the first too many is "
+				 "'%.60s'; put text in quotes",
+				 argument);
+			return false;
+		}
+		arguments->words[arguments->word_count++] = argument;
+		if (!only_words)
+			arguments->plain_words++;
+	}
+	return true;
+}
+
+char *arguments_hide_key(struct arguments *arguments)
+{
+	/* It points into argv, which POSIX lets a program write to. */
+	char *shown = (char *)arguments->values[OPTION_KEY];
+	if (!shown)
+		return NULL;
+	char *kept = strdup(shown);
+	if (!kept)
+		return NULL;
+	memset(shown, '*', strlen(shown));
+	arguments->values[OPTION_KEY] = kept;
+	return kept;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The command line as words and options.
+ *
+ * Options may stand before, between and after the words; `--` makes everything
+ * behind it a word, `-` is one. An option means the same for every command
+ * that knows it, so the line can be read before the command is known; which
+ * commands know it stands in commands.c.
+ */
+#ifndef CTL_ARGUMENTS_H
+#define CTL_ARGUMENTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum option_id {
+	OPTION_URL,
+	OPTION_KEY,
+	OPTION_KEY_FILE,
+	OPTION_JSON,
+	OPTION_HELP,
+	OPTION_VERSION,
+	OPTION_SESSION,
+	OPTION_FOLLOW,
+	OPTION_LIMIT,
+	OPTION_AUTO,
+	OPTION_NOW,
+	OPTION_ROLE,
+	OPTION_AGENTS,
+	OPTION_EXPIRES,
+	OPTION_NAME,
+	OPTION_COUNT,
+};
+
+#define OPTION_BIT(id) (1u << (id))
+
+/* Known with every command. */
+#define OPTIONS_GLOBAL                                           \
+	(OPTION_BIT(OPTION_URL) | OPTION_BIT(OPTION_KEY) |       \
+	 OPTION_BIT(OPTION_KEY_FILE) | OPTION_BIT(OPTION_JSON) | \
+	 OPTION_BIT(OPTION_HELP) | OPTION_BIT(OPTION_VERSION))
+
+struct option_row {
+	const char *name;  /* without the dashes */
+	char letter;	   /* short form, or 0 */
+	const char *value; /* what stands for its value in help; NULL: none */
+	const char *help;
+};
+
+extern const struct option_row option_rows[OPTION_COUNT];
+
+#define ARGUMENTS_WORDS_MAX 8
+
+struct arguments {
+	const char *words[ARGUMENTS_WORDS_MAX];
+	size_t word_count;
+	size_t plain_words;		  /* so many stand before `--` */
+	const char *values[OPTION_COUNT]; /* NULL: not given; "" for flags */
+	unsigned given;			  /* OPTION_BITs */
+	const char *unknown;		  /* first unknown option, dashes too */
+};
+
+#define ARGUMENTS_ERROR_MAX 256
+
+/* Reads argv without its first word. The strings stay argv's. False: `error`
+ * holds a sentence (a value missing or not wanted, too many words). An unknown
+ * option is kept in `unknown`: only the command can say what it has. */
+bool arguments_parse(struct arguments *arguments, int argc, char **argv,
+		     char error[ARGUMENTS_ERROR_MAX]);
+
+/* Overwrites the value of --key in argv, where other users could read it. The
+ * value itself moves to memory of its own, which the caller frees; NULL when
+ * there is none or no memory is left. */
+char *arguments_hide_key(struct arguments *arguments);
+
+#endif

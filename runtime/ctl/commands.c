@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "commands.h"
+
+#include "arguments.h"
+#include "nearest.h"
+
+#include <ctype.h>
+#include <stdbool.h>
+#include <string.h>
+
+static const struct command commands[] = {
+	{ .word = "status",
+	  .synopsis = "",
+	  .summary = "how the daemon is, and how its start went",
+	  .help = "Exits 0 whenever the daemon answers, also when it is "
+		  "degraded;\nscripts read system_status from --json.\n",
+	  .run = cmd_status },
+	{ .word = "agents",
+	  .synopsis = "[NAME]",
+	  .summary = "list agents, or show one with its settings",
+	  .words_max = 1,
+	  .run = cmd_agents },
+	{ .word = "agents",
+	  .subword = "export",
+	  .synopsis = "NAME",
+	  .summary = "print an agent as configuration text",
+	  .help = "The text is what agents.d/NAME.conf would hold. With --json:\n"
+		  "{\"name\", \"libconfig\"}.\n",
+	  .words_min = 1,
+	  .words_max = 1,
+	  .run = cmd_agents_export },
+	{ .word = "invoke",
+	  .synopsis = "AGENT [TEXT]",
+	  .summary = "call an agent and stream its answer",
+	  .help = "Without TEXT, or with '-', the text is read from stdin. "
+		  "With --json\nthe whole answer comes at its end, as one "
+		  "document.\n",
+	  .options = OPTION_BIT(OPTION_SESSION),
+	  .words_min = 1,
+	  .words_max = 2,
+	  .run = cmd_invoke },
+	{ .word = "chat",
+	  .synopsis = "AGENT",
+	  .summary = "talk with an agent",
+	  .help = "Ctrl-C takes the answer under way back; /quit or Ctrl-D "
+		  "ends,\n/new begins a new session, /help lists the rest.\n",
+	  .options = OPTION_BIT(OPTION_SESSION),
+	  .words_min = 1,
+	  .words_max = 1,
+	  .run = cmd_chat },
+	{ .word = "logs",
+	  .synopsis = "[AGENT|REQUEST]",
+	  .summary = "print the daemon's log lines",
+	  .help = "A word is an agent's name, or else the id of a request "
+		  "(x-request-id).\nWith --json the lines are one list, also "
+		  "with --follow.\n",
+	  .options = OPTION_BIT(OPTION_FOLLOW) | OPTION_BIT(OPTION_LIMIT),
+	  .words_max = 1,
+	  .run = cmd_logs },
+	{ .word = "top",
+	  .synopsis = "",
+	  .summary = "watch the agents at work",
+	  .help = "Refreshes once a second; q quits. When stdout is no "
+		  "terminal, one\nsnapshot of one second is printed.\n",
+	  .run = cmd_top },
+	{ .word = "scale",
+	  .synopsis = "AGENT N|--auto",
+	  .summary = "set the number of an agent's instances",
+	  .help = "N stays until --auto gives the number back to the agent's "
+		  "scaling\nstrategy.\n",
+	  .options = OPTION_BIT(OPTION_AUTO),
+	  .words_min = 1,
+	  .words_max = 2,
+	  .run = cmd_scale },
+	{ .word = "restart",
+	  .synopsis = "AGENT",
+	  .summary = "replace an agent's instances, without losing a call",
+	  .words_min = 1,
+	  .words_max = 1,
+	  .run = cmd_restart },
+	{ .word = "plugins",
+	  .synopsis = "",
+	  .summary = "list the plugins and their state",
+	  .run = cmd_plugins },
+	{ .word = "plugin",
+	  .subword = "info",
+	  .synopsis = "KIND/NAME",
+	  .summary = "show a plugin and its options",
+	  .words_min = 1,
+	  .words_max = 1,
+	  .run = cmd_plugin_info },
+	{ .word = "reload",
+	  .synopsis = "",
+	  .summary = "read the configuration again",
+	  .help = "A file with a mistake changes nothing; the mistake is "
+		  "printed and the\nexit code is 1.\n",
+	  .options = OPTION_BIT(OPTION_NOW),
+	  .run = cmd_reload },
+	{ .word = "keys",
+	  .subword = "create",
+	  .synopsis = "--role ROLE",
+	  .summary = "make an API key; it is shown once",
+	  .help = "Roles: admin, operator, read_only, caller, and those of "
+		  "security.roles.\n",
+	  .options = OPTION_BIT(OPTION_ROLE) | OPTION_BIT(OPTION_AGENTS) |
+		     OPTION_BIT(OPTION_EXPIRES) | OPTION_BIT(OPTION_NAME),
+	  .run = cmd_keys_create },
+	{ .word = "keys",
+	  .subword = "list",
+	  .synopsis = "",
+	  .summary = "list the API keys",
+	  .run = cmd_keys_list },
+	{ .word = "keys",
+	  .subword = "revoke",
+	  .synopsis = "ID",
+	  .summary = "end an API key at once",
+	  .words_min = 1,
+	  .words_max = 1,
+	  .run = cmd_keys_revoke },
+};
+
+#define COMMAND_COUNT (sizeof(commands) / sizeof(*commands))
+
+/* Words that mean something in a later version: refused as such, so that
+ * nobody takes them for a typing mistake. */
+static const struct {
+	const char *word;
+	const char *subword; /* NULL: the word whatever follows */
+} later[] = {
+	{ "rollout", NULL },	 { "deploy", NULL },
+	{ "undo", NULL },	 { "revisions", NULL },
+	{ "freeze", NULL },	 { "alerts", NULL },
+	{ "audit", NULL },	 { "compliance", NULL },
+	{ "simulate", NULL },	 { "jobs", NULL },
+	{ "queue", NULL },	 { "dlq", NULL },
+	{ "backup", NULL },	 { "restore", NULL },
+	{ "plugin", "check" },	 { "plugin", "new" },
+	{ "plugin", "sign" },	 { "plugin", "verify" },
+	{ "scaling", "events" }, { "scaling", NULL },
+	{ "keys", "rotate" },	 { "agents", "--sizing" },
+};
+
+#define LATER_COUNT (sizeof(later) / sizeof(*later))
+
+static bool same(const char *a, const char *b)
+{
+	return a && b && !strcmp(a, b);
+}
+
+const struct command *commands_find(const char *const *words, size_t count,
+				    size_t *taken_r)
+{
+	const struct command *bare = NULL;
+	for (size_t i = 0; count > 0 && i < COMMAND_COUNT; i++) {
+		const struct command *command = &commands[i];
+		if (strcmp(command->word, words[0]))
+			continue;
+		if (!command->subword) {
+			bare = command;
+		} else if (count > 1 && same(command->subword, words[1])) {
+			*taken_r = 2;
+			return command;
+		}
+	}
+	*taken_r = 1;
+	return bare;
+}
+
+static bool explain_later(const char *word, const char *subword, char *out)
+{
+	for (size_t i = 0; i < LATER_COUNT; i++) {
+		if (strcmp(later[i].word, word) ||
+		    (later[i].subword && !same(later[i].subword, subword)))
+			continue;
+		snprintf(out, COMMANDS_EXPLAIN_MAX,
+			 "'%s%s%s' is not in this version of atomctl", word,
+			 later[i].subword ? " " : "",
+			 later[i].subword ? later[i].subword : "");
+		return true;
+	}
+	return false;
+}
+
+static bool is_group(const char *word)
+{
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		if (commands[i].subword && !strcmp(commands[i].word, word))
+			return true;
+	return false;
+}
+
+/* A known first word that needs a second one. */
+static void explain_subword(const char *word, const char *subword, char *out)
+{
+	char known[128] = "";
+	struct nearest nearest = { 0 };
+	size_t used = 0;
+	for (size_t i = 0; i < COMMAND_COUNT; i++) {
+		const char *candidate = commands[i].subword;
+		if (!candidate || strcmp(commands[i].word, word))
+			continue;
+		if (subword)
+			nearest_offer(&nearest, subword, candidate);
+		int length = snprintf(known + used, sizeof(known) - used,
+				      "%s%s", used ? ", " : "", candidate);
+		if (length > 0 && used + (size_t)length < sizeof(known))
+			used += (size_t)length;
+	}
+	if (!subword)
+		snprintf(out, COMMANDS_EXPLAIN_MAX, "'%s' needs one of: %s",
+			 word, known);
+	else if (nearest.word)
+		snprintf(out, COMMANDS_EXPLAIN_MAX,
+			 "'%s %.60s' is no command; did you mean '%s %s'?",
+			 word, subword, word, nearest.word);
+	else
+		snprintf(out, COMMANDS_EXPLAIN_MAX,
+			 "'%s %.60s' is no command; '%s' takes: %s", word,
+			 subword, word, known);
+}
+
+void commands_explain(const char *const *words, size_t count,
+		      char out[COMMANDS_EXPLAIN_MAX])
+{
+	const char *word = words[0];
+	const char *subword = count > 1 ? words[1] : NULL;
+	if (explain_later(word, subword, out))
+		return;
+	if (is_group(word)) {
+		explain_subword(word, subword, out);
+		return;
+	}
+	struct nearest nearest = { 0 };
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		nearest_offer(&nearest, word, commands[i].word);
+	if (nearest.word)
+		snprintf(out, COMMANDS_EXPLAIN_MAX,
+			 "'%.60s' is no command; did you mean '%s'?", word,
+			 nearest.word);
+	else
+		snprintf(out, COMMANDS_EXPLAIN_MAX,
+			 "'%.60s' is no command; 'atomctl --help' lists them",
+			 word);
+}
+
+static const char *typed_name(const struct command *command, char *out,
+			      size_t size)
+{
+	snprintf(out, size, "%s%s%s", command->word,
+		 command->subword ? " " : "",
+		 command->subword ? command->subword : "");
+	return out;
+}
+
+void commands_explain_option(const struct command *command, const char *option,
+			     char out[COMMANDS_EXPLAIN_MAX])
+{
+	char name[64];
+	char bare[NEAREST_WORD_MAX + 1];
+	typed_name(command, name, sizeof(name));
+	if (explain_later(command->word, option, out))
+		return;
+	const char *start = option + strspn(option, "-");
+	snprintf(bare, sizeof(bare), "%.*s", (int)strcspn(start, "="), start);
+	unsigned known = command->options | OPTIONS_GLOBAL;
+	struct nearest nearest = { 0 };
+	for (int id = 0; id < OPTION_COUNT; id++)
+		if (known & OPTION_BIT(id))
+			nearest_offer(&nearest, bare, option_rows[id].name);
+	if (nearest.word && strcmp(nearest.word, bare))
+		snprintf(out, COMMANDS_EXPLAIN_MAX,
+			 "'%s' has no option %.60s; did you mean --%s?", name,
+			 option, nearest.word);
+	else
+		snprintf(out, COMMANDS_EXPLAIN_MAX,
+			 "'%s' has no option %.60s; 'atomctl %s --help' lists "
+			 "them",
+			 name, option, name);
+}
+
+void commands_print_usage(const struct command *command, FILE *out)
+{
+	char name[64];
+	fprintf(out, "%s%s%s", typed_name(command, name, sizeof(name)),
+		*command->synopsis ? " " : "", command->synopsis);
+	for (int id = 0; id < OPTION_COUNT; id++) {
+		const struct option_row *row = &option_rows[id];
+		char typed[32];
+		snprintf(typed, sizeof(typed), "--%s", row->name);
+		/* What the synopsis has already need not be said again. */
+		if (!(command->options & OPTION_BIT(id)) ||
+		    strstr(command->synopsis, typed))
+			continue;
+		fprintf(out, " [%s%s%s]", typed, row->value ? " " : "",
+			row->value ? row->value : "");
+	}
+}
+
+static void print_options(unsigned options, FILE *out)
+{
+	for (int id = 0; id < OPTION_COUNT; id++) {
+		const struct option_row *row = &option_rows[id];
+		if (!(options & OPTION_BIT(id)))
+			continue;
+		char letter[8] = "    ";
+		char typed[48];
+		if (row->letter)
+			snprintf(letter, sizeof(letter), "-%c, ", row->letter);
+		snprintf(typed, sizeof(typed), "%s--%s%s%s", letter, row->name,
+			 row->value ? " " : "", row->value ? row->value : "");
+		fprintf(out, "  %-24s %s\n", typed, row->help);
+	}
+}
+
+static void print_row(const struct command *command, FILE *out)
+{
+	char name[64];
+	char typed[128];
+	typed_name(command, name, sizeof(name));
+	snprintf(typed, sizeof(typed), "%s %s", name, command->synopsis);
+	fprintf(out, "  %-24s %s\n", typed, command->summary);
+}
+
+static void print_program(FILE *out)
+{
+	fputs("Usage: atomctl [--url URL] [--key-file FILE] [--json] COMMAND ...\n"
+	      "\n"
+	      "Looks after a running atomd.\n"
+	      "\n"
+	      "Commands:\n",
+	      out);
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		print_row(&commands[i], out);
+	fputs("\nOptions, before or behind the command:\n", out);
+	print_options(OPTIONS_GLOBAL, out);
+	fputs("\n"
+	      "Without --url: $ATOMD_URL, or else the first of these sockets "
+	      "that answers:\n"
+	      "$XDG_RUNTIME_DIR/atomd/admin.sock, /run/atomd/admin.sock.\n"
+	      "Without --key and --key-file: $ATOMD_KEY.\n"
+	      "\n"
+	      "Exit code: 0 done, 1 it failed, 2 wrong use, 3 cannot reach "
+	      "atomd,\n"
+	      "4 not permitted. 'atomctl COMMAND --help' says more.\n",
+	      out);
+}
+
+void commands_print_help(const struct command *command, FILE *out)
+{
+	if (!command) {
+		print_program(out);
+		return;
+	}
+	fputs("Usage: atomctl ", out);
+	commands_print_usage(command, out);
+	fprintf(out, "\n\n%c%s.\n", toupper((unsigned char)*command->summary),
+		command->summary + 1);
+	if (command->help)
+		fprintf(out, "\n%s", command->help);
+	fputs("\nOptions:\n", out);
+	print_options(command->options, out);
+	print_options(OPTIONS_GLOBAL, out);
+	bool first = true;
+	for (size_t i = 0; i < COMMAND_COUNT; i++) {
+		if (!commands[i].subword || command->subword ||
+		    strcmp(commands[i].word, command->word))
+			continue;
+		fputs(first ? "\nSee also:\n" : "", out);
+		first = false;
+		print_row(&commands[i], out);
+	}
+}
+
+void commands_print_group(const char *word, FILE *out)
+{
+	fprintf(out, "Usage: atomctl %s COMMAND ...\n\nCommands:\n", word);
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		if (!strcmp(commands[i].word, word))
+			print_row(&commands[i], out);
+}
