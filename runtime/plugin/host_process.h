@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PLUGIN_HOST_PROCESS_H
+#define PLUGIN_HOST_PROCESS_H
+
+/*
+ * The service atom.process/1 (atomd/host.h): children with a protocol socket
+ * and logs, on the calling loop.
+ */
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include <atomd/plugin.h>
+
+/* [control] Registers the service. */
+atom_status host_process_register(struct atom_error *err);
+/* [any] Is `pid` a child of this daemon, or a descendant of one?  Told by
+ * /proc (parents, process group and session of our children); a process that
+ * is gone counts as one: nobody can vouch for it. */
+bool host_process_is_descendant(pid_t pid);
+
+#endif
