@@ -327,3 +327,39 @@ Test(core_log, a_torn_line_does_not_spoil_the_next)
 	os.close(fd);
 	os.unlink(path);
 }
+
+static char datagram[2000];
+
+static ssize_t take_datagram(int fd, const struct msghdr *message, int flags)
+{
+	size_t length = 0;
+
+	(void)fd;
+	(void)flags;
+	for (size_t i = 0; i < message->msg_iovlen; i++) {
+		memcpy(datagram + length, message->msg_iov[i].iov_base,
+		       message->msg_iov[i].iov_len);
+		length += message->msg_iov[i].iov_len;
+	}
+	datagram[length] = '\0';
+	return (ssize_t)length;
+}
+
+Test(core_log, the_journal_gets_fields_of_its_own)
+{
+	struct atom_error err = ATOM_ERROR_INIT;
+
+	os.realtime_ms = fixed_time;
+	os.sendmsg = take_datagram;
+	cr_assert_eq(log_use_journal(&err), ATOM_OK);
+	log_line(ATOM_LOG_WARN, "slow\nPRIORITY=0", "two\nlines",
+		 LOG_NUMBER("ms", 7));
+	cr_assert_str_eq(datagram,
+			 "SYSLOG_IDENTIFIER=atomd\n"
+			 "PRIORITY=4\n"
+			 "ATOMD_EVENT=slow\n"
+			 "MESSAGE={\"time\":\"2026-01-02T03:04:05.678Z\","
+			 "\"level\":\"warn\","
+			 "\"event\":\"slow\\nPRIORITY=0\","
+			 "\"message\":\"two\\nlines\",\"ms\":7}\n");
+}

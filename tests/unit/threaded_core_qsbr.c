@@ -190,10 +190,16 @@ static void look_often(struct timer *timer)
 	CHECK(timer_set(loop_control(), timer, 1) == ATOM_OK);
 }
 
+static void retire_and_look(struct loop *loop, struct message *message)
+{
+	retire_one(loop, message);
+	CHECK(timer_set(loop, &look, 1) == ATOM_OK);
+}
+
 static void a_loop_in_a_callback_keeps_what_it_may_hold(void)
 {
 	struct message holding = { .deliver = hold };
-	struct message retiring = { .deliver = retire_one };
+	struct message retiring = { .deliver = retire_and_look };
 
 	CHECK(sem_init(&holds, 0, 0) == 0 && sem_init(&let_go, 0, 0) == 0);
 	publish(0);
@@ -203,7 +209,6 @@ static void a_loop_in_a_callback_keeps_what_it_may_hold(void)
 		continue;
 	look = (struct timer){ .fire = look_often };
 	loop_post(loop_control(), &retiring);
-	CHECK(timer_set(loop_control(), &look, 1) == ATOM_OK);
 	run_to_the_end();
 	CHECK(released == 1 && looks > 10);
 }

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HTTP_CLIENT_H
+#define HTTP_CLIENT_H
+
+/*
+ * The service atom.http/1 (atomd/host.h): an HTTP client on the calling
+ * loop.  One libcurl multi handle a loop, nothing shared between loops; names
+ * are resolved on the pool and handed over, so that no loop blocks.
+ */
+
+#include <atomd/plugin.h>
+
+/* [control] Registers the service and its metrics.  Per-loop parts are made
+ * when a loop first uses them and end with the loop. */
+atom_status http_client_register(struct atom_error *err);
+
+#endif

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The life of a connection.
+ *
+ *	            (TLS)
+ *	open ──► HANDSHAKE ──► IDLE ──first byte──► HEAD ──► BODY ──► CALL
+ *	  └───────(plain)───────▲                    │         │       │
+ *	                        └──── keep-alive ────┼─────────┼───────┤
+ *	                             refused: 4xx ───┴────┬────┘       │
+ *	                                                  ▼     last answer
+ *	        CLOSED ◄── end of file, 5 s, 30 s ── LINGER ◄──────────┘
+ *	           ▲                                                   │
+ *	           └── peer gone, timeouts, the deadline of a drain ───┘
+ *
+ * A connection without a request holds no buffer.  While the handler has a
+ * request, reading goes on: it is how a client's leaving is noticed.  A
+ * client that closes only its sending half counts as gone, as in nginx.
+ *
+ * LINGER is for clients that may still be sending: closing while their bytes
+ * are unread would reset the connection, and the reset may overtake the
+ * answer.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/memory.h"
+#include "core/os.h"
+#include "http/server_priv.h"
+
+static void on_poll(uv_poll_t *poll, int status, int events);
+
+/* --- opening ------------------------------------------------------------------ */
+
+/* With all places taken, the connection that was idle the longest goes. */
+static bool place_for_one(struct http_loop *owner)
+{
+	struct http_connection *oldest = owner->queues[PHASE_IDLE].first;
+
+	if (owner->connections < owner->connections_max)
+		return true;
+	if (!oldest)
+		return false;
+	http_connection_close(oldest);
+	return true;
+}
+
+static bool connection_tls(struct http_connection *c)
+{
+	if (!c->socket->tls)
+		return true;
+	c->ssl = SSL_new(c->socket->tls);
+	if (!c->ssl || SSL_set_fd(c->ssl, c->fd) != 1)
+		return false;
+	SSL_set_accept_state(c->ssl);
+	return true;
+}
+
+void http_connection_open(struct http_socket *socket, int fd,
+			  const struct sockaddr *address)
+{
+	struct http_loop *owner = socket->owner;
+	bool place = !owner->stopped && place_for_one(owner);
+	struct http_connection *c = NULL;
+
+	if (!owner->stopped &&
+	    owner->connections < owner->connections_max + HTTP_REFUSED_MAX)
+		c = http_connection_alloc(owner);
+	if (!c || uv_poll_init(loop_uv(owner->loop), &c->poll, fd) != 0) {
+		metric_inc(http_metrics.refused[REFUSED_CONNECTIONS]);
+		mem_free(c);
+		os.close(fd);
+		http_loop_settle(owner);
+		return;
+	}
+	c->fd = fd;
+	c->socket = socket;
+	c->fresh = true;
+	owner->connections++;
+	atomic_store_explicit(&owner->connections_shown, owner->connections,
+			      memory_order_relaxed);
+	metric_inc(http_metrics.accepted);
+	http_peer_read(c, address);
+	if (!connection_tls(c)) {
+		http_connection_close(c);
+		return;
+	}
+	c->state = c->ssl ? CONNECTION_HANDSHAKE : CONNECTION_IDLE;
+	if (owner->draining)
+		http_wait(c, PHASE_GRACE);
+	else
+		http_wait(c, c->ssl ? PHASE_HANDSHAKE : PHASE_HEAD);
+	http_connection_arm(c);
+	if (place)
+		return;
+	if (c->ssl) {
+		metric_inc(http_metrics.refused[REFUSED_CONNECTIONS]);
+		http_connection_close(c);
+		return;
+	}
+	http_refuse_request(c, 503, REFUSED_CONNECTIONS, "too_many_connections",
+			    "this server has no connection left; try again");
+	http_connection_continue(c);
+}
+
+/* --- closing ------------------------------------------------------------------- */
+
+/* Its memory goes when nobody can reach it any more. */
+static void connection_reap(struct http_connection *c)
+{
+	if (!c->handle_closed || c->request || c->waiting_flush || c->running)
+		return;
+	http_peer_close(c);
+	http_connection_free(c);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	struct http_connection *c =
+		CONTAINER_OF(handle, struct http_connection, poll);
+
+	c->handle_closed = true;
+	connection_reap(c);
+}
+
+/* Frees the request of a closed connection, or tells its owner to. */
+void http_request_leave(struct http_connection *c)
+{
+	struct http_request *r = c->request;
+	bool running = c->running;
+
+	if (!r)
+		return;
+	if (r->handed && !r->released && !r->ended && !r->gone_told) {
+		r->gone_told = true;
+		metric_inc(http_metrics.gone);
+		if (r->gone) {
+			c->running = true;
+			r->gone(r);
+			c->running = running;
+		}
+	}
+	if (running || (r->handed && !r->released))
+		return;
+	c->request = NULL;
+	http_request_free(r);
+}
+
+void http_connection_close(struct http_connection *c)
+{
+	struct http_loop *owner = c->owner;
+
+	if (c->state == CONNECTION_CLOSED)
+		return;
+	c->state = CONNECTION_CLOSED;
+	http_wait_end(c);
+	uv_close((uv_handle_t *)&c->poll, on_closed);
+	SSL_free(c->ssl);
+	c->ssl = NULL;
+	os.close(c->fd);
+	c->fd = -1;
+	http_output_free(c);
+	owner->connections--;
+	atomic_store_explicit(&owner->connections_shown, owner->connections,
+			      memory_order_relaxed);
+	http_request_leave(c);
+	http_loop_settle(owner);
+}
+
+void http_connection_continue(struct http_connection *c)
+{
+	if (c->running)
+		return;
+	if (c->state == CONNECTION_CLOSED) {
+		http_request_leave(c);
+		connection_reap(c);
+		return;
+	}
+	http_connection_run(c);
+	/* What TLS has decrypted already no poll will tell about. */
+	if (c->ssl && http_wants_input(c) && SSL_has_pending(c->ssl))
+		http_connection_input(c);
+}
+
+/* --- events --------------------------------------------------------------------- */
+
+void http_connection_arm(struct http_connection *c)
+{
+	int events = 0;
+
+	if (c->state == CONNECTION_CLOSED)
+		return;
+	if (!c->eof)
+		events = c->paused ? UV_DISCONNECT : UV_READABLE;
+	if (c->blocked)
+		events |= UV_WRITABLE;
+	if (events == c->events)
+		return;
+	c->events = (uint8_t)events;
+	if (events)
+		(void)uv_poll_start(&c->poll, events, on_poll);
+	else
+		(void)uv_poll_stop(&c->poll);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+	struct http_connection *c =
+		CONTAINER_OF(poll, struct http_connection, poll);
+
+	if (status < 0) {
+		http_connection_close(c);
+		return;
+	}
+	if (events & UV_WRITABLE && c->state != CONNECTION_HANDSHAKE) {
+		http_output_flush(c);
+		http_connection_flushed(c);
+	}
+	if (events & UV_DISCONNECT) {
+		http_connection_ended(c, false);
+		return;
+	}
+	if (events & UV_READABLE || c->state == CONNECTION_HANDSHAKE)
+		http_connection_readable(c);
+}
+
+void http_connection_flushed(struct http_connection *c)
+{
+	struct http_request *r = c->request;
+	size_t high = c->owner->server->limits.stream_high_bytes;
+
+	if (c->state == CONNECTION_CLOSED) {
+		connection_reap(c);
+		return;
+	}
+	if (c->lost) {
+		http_connection_close(c);
+		return;
+	}
+	if (r && r->events && !r->ended && !c->blocked)
+		http_wait(c, PHASE_HEARTBEAT);
+	if (r && r->busy_told && !r->ended && http_unsent(c) <= high / 2) {
+		r->busy_told = false;
+		if (r->drain) {
+			c->running = true;
+			r->drain(r);
+			c->running = false;
+		}
+	}
+	http_connection_continue(c);
+}
+
+void http_connection_expired(struct http_connection *c, enum http_phase phase)
+{
+	metric_inc(http_metrics.timeouts[phase]);
+	switch (phase) {
+	case PHASE_HEAD:
+		if (!c->request) {
+			http_connection_close(c);
+			return;
+		}
+		http_refuse_slow(c,
+				 "the request's head did not arrive in time");
+		http_connection_continue(c);
+		return;
+	case PHASE_BODY:
+		http_refuse_slow(c, "the request's body stopped arriving");
+		http_connection_continue(c);
+		return;
+	case PHASE_HEARTBEAT:
+		http_heartbeat(c->request);
+		http_wait(c, PHASE_HEARTBEAT);
+		return;
+	case PHASE_HANDSHAKE:
+	case PHASE_IDLE:
+	case PHASE_CALL:
+	case PHASE_WRITE:
+	case PHASE_LINGER:
+	case PHASE_GRACE:
+	case PHASE_COUNT:
+		break;
+	}
+	http_connection_close(c);
+}
