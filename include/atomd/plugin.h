@@ -205,7 +205,11 @@ enum {
  * as it would stand in the configuration ("1", "30s", "true"); for lists,
  * groups and maps it is ignored (empty).  `minimum` and `maximum` bound
  * numbers (milliseconds and bytes for durations and sizes), the length of
- * strings, and the number of items of lists; minimum > maximum: unbounded. */
+ * strings, and the number of items of lists; minimum > maximum: unbounded.
+ * Members of a group that is not there get their defaults, and their
+ * ATOM_REQUIRED says nothing.  A plain number stands for the unit that the
+ * name ends in (`_ms` `_s` `_minutes` `_hours` `_days`, `_kib` `_mib` `_gib`),
+ * else for milliseconds or bytes.  The name `plugin` is the daemon's. */
 struct atom_option {
 	uint32_t struct_size;
 	int32_t type;
@@ -225,7 +229,9 @@ struct atom_option {
 
 /* A field of the wrong type stops the compiler: _Generic has no other row. */
 #ifdef __cplusplus
-#define ATOM_OFFSET_(s, field, ctype) ((uint32_t)offsetof(s, field))
+#define ATOM_OFFSET_(s, field, ctype)    \
+	((uint32_t)(offsetof(s, field) + \
+		    0 * sizeof(static_cast<ctype s::*>(&s::field))))
 #else
 #define ATOM_OFFSET_(s, field, ctype) \
 	_Generic(&((s *)0)->field, ctype * : (uint32_t)offsetof(s, field))
@@ -318,7 +324,9 @@ struct atom_host;
  * destroy [same thread as create]: called once, when nothing is running.
  *
  * reconfigure [same thread; may be NULL when no option is RELOADABLE]: the
- * new options replace the old ones; on failure the old ones stay.
+ * new options replace the old ones; on failure the old ones stay.  Calls on
+ * other threads may run meanwhile and may go on reading the old struct: keep
+ * the pointer to it atomic where a kind's functions run elsewhere.
  *
  * These five never change within a major; a kind's own functions follow. */
 #define ATOM_OPS_HEAD                                               \
@@ -385,7 +393,11 @@ struct atom_plugin {
 	const char *license; /* SPDX expression */
 	const struct atom_component *components;
 	/* Once, after loading, before anything else [control]; may be NULL.
-	 * If it fails nothing else of the plugin is called. */
+	 * If it fails nothing else of the plugin is called.  Its host offers
+	 * log, metric, clock, secret and thread only, and lives until `fini`
+	 * has returned.  The daemon also runs init and fini once in a child
+	 * process of a few seconds' life, to see whether the plugin is sound:
+	 * no I/O here, that belongs to `create`. */
 	atom_status (*init)(const struct atom_host *host,
 			    struct atom_error *err);
 	void (*fini)(void); /* once, after the last destroy; may be NULL */

@@ -20,6 +20,9 @@
 /* Shared and blocking backends without an `instances` group. */
 #define PLAIN_CONCURRENCY 1000
 
+/* Series of one family: 10,000 agents and their revisions. */
+#define SERIES_MAX 200000
+
 /* Status codes that have a series from the start; any other is looked up. */
 static const int code_of[] = { 200, 400, 403, 404, 409, 413, 422,
 			       429, 499, 500, 502, 503, 504 };
@@ -109,6 +112,7 @@ atom_status revision_metrics_init(struct atom_error *err)
 
 		if (status != ATOM_OK)
 			return status;
+		metric_allow(*rows[i].family, SERIES_MAX);
 	}
 	return ATOM_OK;
 }
@@ -154,6 +158,17 @@ static bool holds_credential(const struct component *component,
 	return holds;
 }
 
+static void forget_instances(const struct revision *r)
+{
+	static const char *const states[] = { "ready", "starting", "draining" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
+		const char *values[] = { r->agent->name, r->label, states[i] };
+
+		metric_remove(instances_family, values);
+	}
+}
+
 static enum pool_style style_of(const struct atom_ops *ops)
 {
 	if (ops->flags & ATOM_BACKEND_SHARED)
@@ -169,6 +184,7 @@ static void revision_destroy(void *object)
 		/* Threads still run in the plugin: what they use stays. */
 		goto forget;
 	}
+	forget_instances(r);
 	configured_free(&r->backend);
 	config_unref(&r->config);
 forget:

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/admission.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/directory.h"
+
+static bool find_route(struct http_request *request, struct admission *a,
+		       struct api_error *e)
+{
+	char allow[ROUTE_ALLOW_MAX];
+
+	switch (route_match(http_method(request), http_path(request),
+			    &a->route, &a->params, allow)) {
+	case ATOM_OK:
+		return true;
+	case ATOM_ENOTSUP:
+		(void)http_add_field(request, "Allow", allow);
+		api_error_set(e, "method_not_allowed", NULL,
+			      "%s is not for %.200s; it takes %s",
+			      http_method(request), http_path(request), allow);
+		return false;
+	default:
+		api_error_set(e, "not_found", NULL,
+			      "there is nothing at %.200s; /docs lists what "
+			      "there is",
+			      http_path(request));
+		return false;
+	}
+}
+
+static bool find_principal(struct http_request *request, struct admission *a,
+			   struct api_error *e)
+{
+	struct atom_error err = ATOM_ERROR_INIT;
+
+	switch (principal_of(request, &a->principal, &err)) {
+	case ATOM_OK:
+		return true;
+	case ATOM_ENOENT:
+		api_error_set(e, "invalid_api_key", NULL,
+			      "no API key was sent; send the header "
+			      "`Authorization: Bearer atm_...`");
+		return false;
+	case ATOM_EPERM:
+		api_error_set(e, "invalid_api_key", NULL, "%s", err.message);
+		return false;
+	case ATOM_EINVAL:
+		api_error_set(e, "permission_denied", NULL, "%s",
+			      err.message[0] != '\0'
+				      ? err.message
+				      : "a request of a foreign Origin or Host "
+					"needs an API key");
+		return false;
+	default:
+		api_error_set(e, "internal_error", NULL, "%s", err.message);
+		return false;
+	}
+}
+
+/* "view_logs or view_public_logs" */
+static void name_permissions(uint32_t permissions, char *out, size_t size)
+{
+	size_t used = 0;
+
+	out[0] = '\0';
+	for (uint32_t bit = 1; bit != 0 && bit <= permissions; bit <<= 1)
+		if ((permissions & bit) != 0 && used < size)
+			used += (size_t)snprintf(
+				out + used, size - used, "%s%s",
+				used > 0 ? " or " : "",
+				permission_name((enum permission)bit));
+}
+
+bool admission_decide(struct http_request *request, struct admission *a,
+		      struct api_error *e)
+{
+	const struct route *route;
+	char names[128];
+
+	a->principal.name[0] = '\0';
+	if (!find_route(request, a, e))
+		return false;
+	route = a->route;
+	if ((route->flags & ROUTE_PUBLIC) != 0)
+		return true;
+	if (!find_principal(request, a, e))
+		return false;
+	if ((a->principal.permissions & route->permissions) == 0) {
+		name_permissions(route->permissions, names, sizeof(names));
+		api_error_set(e, "permission_denied", NULL,
+			      "the role %s lacks the permission %s",
+			      a->principal.role, names);
+		return false;
+	}
+	if ((route->flags & ROUTE_LATER) != 0) {
+		api_error_set(e, "not_found", NULL,
+			      "%s %s belongs to a later version of atomd",
+			      route->method, route->pattern);
+		return false;
+	}
+	return true;
+}
+
+bool admission_agent(const struct principal *principal,
+		     const struct revision *revision, struct api_error *e)
+{
+	const char *agent = revision_agent(revision);
+
+	if (strcmp(principal->name, "anonymous") == 0 &&
+	    revision_is_credentialed(revision)) {
+		api_error_set(e, "invalid_api_key", NULL,
+			      "agent %s spends money, so it is not for "
+			      "anonymous callers; send the header "
+			      "`Authorization: Bearer atm_...`",
+			      agent);
+		return false;
+	}
+	if (!principal_may_invoke(principal, agent)) {
+		api_error_set(e, "permission_denied", "model",
+			      "this key is not for agent %s", agent);
+		return false;
+	}
+	return true;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GATEWAY_EXCHANGE_PRIV_H
+#define GATEWAY_EXCHANGE_PRIV_H
+
+/*
+ * What the two halves of an exchange share: exchange.c leads up to the call,
+ * exchange_answer.c from the call to the client.
+ */
+
+#include "gateway/exchange.h"
+
+/* What is counted for a client that did not wait, as nginx does. */
+#define STATUS_GONE 499
+
+void exchange_free(struct exchange *x);
+/* Starts the call: everything it needs is in x->call.request. */
+void exchange_call(struct exchange *x);
+/* Counts the outcome as the client saw it. */
+void exchange_count(struct exchange *x, int status);
+/* x-atomd-agent and x-atomd-revision. */
+void exchange_name_agent(const struct exchange *x,
+			 struct http_request *request);
+/* Ends the use of the session; `commit`: with what was said. */
+void exchange_close_session(struct exchange *x, bool commit);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GATEWAY_GATEWAY_H
+#define GATEWAY_GATEWAY_H
+
+/*
+ * What callers and operators reach: the route table (path, method,
+ * permission, handler), the OpenAI surface, the native and the admin API,
+ * the API description.  Runs on the loops; what concerns control (admin
+ * calls) is posted there and its answer posted back.
+ */
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+#include <atomd/plugin.h>
+
+#include "config/config.h"
+#include "core/buffer.h"
+#include "http/server.h"
+
+/* What the gateway needs of the daemon around it. [control] */
+struct gateway_hooks {
+	/* Reads the configuration again.  ATOM_OK: *result_r as
+	 * agents_apply() gives it.  ATOM_EINVAL: nothing changed, `errors`
+	 * holds the messages. */
+	atom_status (*reload)(bool now, json_t **result_r,
+			      struct buffer *errors);
+	/* The configuration in force; no reference is taken. */
+	const struct config *(*config)(void);
+};
+
+/* Checks the route table: a route without a permission row is a bug and
+ * fails here. */
+atom_status gateway_init(const struct gateway_hooks *hooks,
+			 struct atom_error *err);
+/* For http_server_new(). */
+const struct http_handler *gateway_handler(void);
+/* Is some call or answer still under way? [any] */
+uint64_t gateway_active(void);
+void gateway_fini(void);
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GATEWAY_HANDLERS_H
+#define GATEWAY_HANDLERS_H
+
+/*
+ * What the route table calls: one function a route.  Each answers the
+ * request, now or later, exactly once, and releases it.  [loop]
+ */
+
+struct admission;
+struct http_request;
+
+/* --- calls of agents --- */
+void handle_chat(struct http_request *request,
+		 const struct admission *admission);
+void handle_invoke(struct http_request *request,
+		   const struct admission *admission);
+void handle_models(struct http_request *request,
+		   const struct admission *admission);
+void handle_model(struct http_request *request,
+		  const struct admission *admission);
+void handle_session_read(struct http_request *request,
+			 const struct admission *admission);
+void handle_session_delete(struct http_request *request,
+			   const struct admission *admission);
+
+/* --- how the daemon is --- */
+void handle_alive(struct http_request *request,
+		  const struct admission *admission);
+void handle_ready(struct http_request *request,
+		  const struct admission *admission);
+void handle_metrics(struct http_request *request,
+		    const struct admission *admission);
+
+/* --- its description --- */
+void handle_openapi(struct http_request *request,
+		    const struct admission *admission);
+void handle_docs(struct http_request *request,
+		 const struct admission *admission);
+void handle_front(struct http_request *request,
+		  const struct admission *admission);
+
+/* --- operators --- */
+void handle_status(struct http_request *request,
+		   const struct admission *admission);
+void handle_agents(struct http_request *request,
+		   const struct admission *admission);
+void handle_agent(struct http_request *request,
+		  const struct admission *admission);
+void handle_scale(struct http_request *request,
+		  const struct admission *admission);
+void handle_restart(struct http_request *request,
+		    const struct admission *admission);
+void handle_plugins(struct http_request *request,
+		    const struct admission *admission);
+void handle_plugin(struct http_request *request,
+		   const struct admission *admission);
+void handle_reload(struct http_request *request,
+		   const struct admission *admission);
+void handle_logs(struct http_request *request,
+		 const struct admission *admission);
+void handle_keys(struct http_request *request,
+		 const struct admission *admission);
+void handle_key_create(struct http_request *request,
+		       const struct admission *admission);
+void handle_key_revoke(struct http_request *request,
+		       const struct admission *admission);
+
+#endif

@@ -1,0 +1,221 @@
+#!/usr/bin/env python3
+"""What the daemon remembers outlasts it; what it cannot keep it says."""
+
+import glob
+import json
+import os
+import random
+import sys
+import time
+
+from atomd_test import (Daemon, Folder, agent, config, process_agent, run,
+                        seconds, source, test, wait_for)
+
+MEMORY = "memory: { max_messages = 100; };"
+REMEMBERING = config(agents=agent("echo", more=MEMORY))
+SESSION = {"x-atomd-session": "s"}
+PATH = "/v1/agents/echo/sessions/s"
+
+
+def contents(daemon, path=PATH, key=None):
+    answer = daemon.get(path, key=key)
+    assert answer.status == 200, answer
+    return [m["content"] for m in answer.json["messages"]]
+
+
+def database(daemon):
+    (path,) = [p for p in glob.glob(
+        os.path.join(daemon.dir, "state", "**", "*"), recursive=True)
+        if os.path.isfile(p) and open(p, "rb").read(16)
+        == b"SQLite format 3\0"]
+    return path
+
+
+@test
+def a_session_outlasts_a_restart():
+    with Daemon(REMEMBERING) as daemon:
+        for text in ("one", "two"):
+            daemon.chat("echo", text, SESSION)
+        daemon.stop()
+        daemon.start()
+        assert contents(daemon) == ["one", "one", "two", "two"]
+        daemon.chat("echo", "three", SESSION)
+        assert contents(daemon)[-2:] == ["three", "three"]
+        daemon.stop()
+        daemon.start()
+        assert len(contents(daemon)) == 6
+
+
+@test
+def a_session_outlasts_a_kill_after_a_second():
+    with Daemon(REMEMBERING) as daemon:
+        daemon.chat("echo", "kept", SESSION)
+        time.sleep(seconds(1.5))
+        daemon.kill()
+        daemon.start()
+        assert contents(daemon) == ["kept", "kept"]
+
+
+@test
+def a_daemon_killed_again_and_again_never_loses_its_store():
+    chance = random.Random(7)
+    with Daemon(REMEMBERING) as daemon:
+        settled = 0
+        for turn in range(6):
+            for n in range(20):
+                answer = daemon.chat("echo", "t%d-%d" % (turn, n), {
+                    "x-atomd-session": "k%d" % n})
+                assert answer.status == 200, answer
+            time.sleep(chance.uniform(0, 0.3))
+            daemon.kill()
+            daemon.start()
+            assert daemon.status()["system_status"] == "operational"
+            kept = sum(daemon.get("/v1/agents/echo/sessions/k%d" % n
+                                  ).status == 200 for n in range(20))
+            assert kept >= settled, (kept, settled)
+            settled = kept
+
+
+@test
+def the_state_of_a_worker_outlasts_a_restart():
+    worker = process_agent(
+        "w", [sys.executable, source("tests", "scenario", "worker.py")],
+        more="instances: { min = 1; max = 1; concurrency = 1; };" + MEMORY)
+    with Daemon(config(agents=worker)) as daemon:
+        assert daemon.chat("w", "state", SESSION).content == "call 1"
+        daemon.stop()
+        daemon.start()
+        assert daemon.chat("w", "state", SESSION).content == "call 2"
+
+
+@test
+def a_deleted_session_stays_deleted():
+    with Daemon(REMEMBERING) as daemon:
+        daemon.chat("echo", "gone", SESSION)
+        daemon.delete(PATH)
+        daemon.stop()
+        daemon.start()
+        assert daemon.get(PATH).status == 404
+
+
+@test
+def sessions_of_different_principals_stay_apart_over_a_restart():
+    with Daemon(REMEMBERING) as daemon:
+        keys = [daemon.admin("POST", "/admin/v1/keys",
+                             {"role": "caller"}).json["key"]
+                for _ in range(2)]
+        for n, key in enumerate(keys):
+            daemon.chat("echo", "from %d" % n, SESSION, key)
+        daemon.stop()
+        daemon.start()
+        for n, key in enumerate(keys):
+            assert contents(daemon, key=key) == ["from %d" % n] * 2
+
+
+@test
+def old_sessions_are_forgotten():
+    text = config(agents=agent(
+        "echo", more='memory: { max_messages = 10; max_age = "1s"; };'))
+    with Daemon(text) as daemon:
+        daemon.chat("echo", "old", SESSION)
+        assert contents(daemon) == ["old", "old"]
+        wait_for(lambda: daemon.get(PATH).status == 404, 20,
+                 "the session is too old")
+        daemon.chat("echo", "new", SESSION)
+        assert contents(daemon) == ["new", "new"]
+
+
+@test
+def a_damaged_store_is_told_and_never_passed_over():
+    with Daemon(REMEMBERING) as daemon:
+        for n in range(50):
+            daemon.chat("echo", "word " * 200, {
+                "x-atomd-session": "s%d" % n})
+        daemon.stop()
+        path = database(daemon)
+        size = os.path.getsize(path)
+        with open(path, "r+b") as store:
+            for at in range(4096, size, 4096):
+                store.seek(at)
+                store.write(os.urandom(2048))
+        daemon.wait = None
+        daemon.start()
+        ended = []
+
+        def told():
+            if not daemon.running:
+                ended.append(daemon.process.returncode)
+                return True
+            if daemon.admin_sock is None:
+                return False
+            try:
+                return daemon.status()["system_status"] == "degraded"
+            except OSError:
+                return False
+        wait_for(told, 60, "degraded, or a refusal to start")
+        wait_for(lambda: any(line.get("level") == "error"
+                             for line in daemon.lines),
+                 what="an error in the log")
+        if ended:
+            assert ended[0] != 0, "it ended as if all were well"
+            return
+        text = json.dumps(daemon.status())
+        assert "damaged" in text or "corrupt" in text or "malformed" in \
+            text or "integrity" in text, text
+        assert daemon.chat("echo", "hello").content == "hello"
+
+
+@test
+def a_text_file_for_a_store_is_told():
+    with Daemon(REMEMBERING) as daemon:
+        daemon.chat("echo", "x", SESSION)
+        daemon.stop()
+        with open(database(daemon), "wb") as store:
+            store.write(b"this is no database\n" * 1000)
+        daemon.wait = None
+        daemon.start()
+        wait_for(lambda: not daemon.running or any(
+            line.get("level") == "error" for line in daemon.lines), 60,
+            "an error in the log")
+        if daemon.running:
+            wait_for(lambda: daemon.admin_sock is not None, 60, "listening")
+            wait_for(lambda: daemon.status()[
+                "system_status"] == "degraded", 30, "degraded")
+
+
+@test
+def the_store_survives_its_backup_copy():
+    with Daemon(REMEMBERING) as daemon, Folder() as folder:
+        daemon.chat("echo", "one", SESSION)
+        daemon.stop()
+        for base, _, names in os.walk(os.path.join(daemon.dir, "state")):
+            for name in names:
+                with open(os.path.join(base, name), "rb") as kept:
+                    relative = os.path.relpath(
+                        os.path.join(base, name), daemon.dir)
+                    folder.write(relative, kept.read(), 0o600)
+        os.chmod(folder.at("state"), 0o700)
+        with Daemon(REMEMBERING, folder=folder) as other:
+            assert contents(other) == ["one", "one"]
+
+
+@test
+def a_change_of_scale_or_file_is_told_apart_at_a_restart():
+    sized = "instances: { min = 1; max = 4; concurrency = 1; };"
+    first = config(agents=agent("echo", more=sized))
+    with Daemon(first) as daemon:
+        assert daemon.agents()["echo"]["revision"] == 1
+        daemon.stop()
+        daemon.start()
+        assert daemon.agents()["echo"]["revision"] == 1, (
+            "a restart made a revision")
+        daemon.stop()
+        daemon.configure(config(agents=agent(
+            "echo", 'plugin = "echo"; prefix = "new ";', sized)))
+        daemon.start()
+        assert daemon.agents()["echo"]["revision"] == 2
+        assert daemon.chat("echo", "x").content == "new x"
+
+
+if __name__ == "__main__":
+    run()
