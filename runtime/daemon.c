@@ -382,7 +382,6 @@ static atom_status start(struct daemon *d, struct atom_error *err)
 		return status;
 	(void)agents_apply(d->config, true, NULL, err);
 	http_server_accept(d->server);
-	daemon_log_listeners();
 	d->watchdog_ms = notify_watchdog_ms();
 	d->tick.fire = on_tick;
 	on_tick(&d->tick);

@@ -196,16 +196,6 @@ void daemon_update_listeners(const struct config *next)
 	http_server_accept(d->server);
 }
 
-void daemon_log_listeners(void)
-{
-	struct daemon *d = &daemon_state;
-
-	for (size_t i = 0; i < http_server_listener_count(d->server); i++)
-		log_line(
-			ATOM_LOG_INFO, "listening", "accepting connections",
-			LOG_TEXT("address", http_server_address(d->server, i)));
-}
-
 /* --- privileges -------------------------------------------------------------------- */
 
 static atom_status own_state(const struct config *config,

@@ -39,7 +39,6 @@ atom_status daemon_open_store(const struct config *config,
 atom_status daemon_listen(const struct config *config, struct atom_error *err);
 /* New listeners are bound, those gone are closed. */
 void daemon_update_listeners(const struct config *next);
-void daemon_log_listeners(void);
 /* `user`: switch to it, once sockets are bound. */
 atom_status daemon_drop_privileges(const struct config *config,
 				   struct atom_error *err);

@@ -111,6 +111,16 @@ void health_stopping(void)
 	(void)pthread_mutex_unlock(&lock);
 }
 
+bool health_is_stopping(void)
+{
+	bool is;
+
+	(void)pthread_mutex_lock(&lock);
+	is = stopping;
+	(void)pthread_mutex_unlock(&lock);
+	return is;
+}
+
 const char *health_system_status(void)
 {
 	const char *status = "operational";

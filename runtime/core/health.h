@@ -32,6 +32,7 @@ void health_report(const char *component, enum health_state state,
 void health_started(void);
 /* Stopping: not ready any more. */
 void health_stopping(void);
+bool health_is_stopping(void);
 
 /* "operational" "degraded" "initializing" */
 const char *health_system_status(void);

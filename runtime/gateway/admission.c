@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/admission.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "agent/directory.h"
+#include "gateway/description.h"
 
 static bool find_route(struct http_request *request, struct admission *a,
 		       struct api_error *e)
 {
 	char allow[ROUTE_ALLOW_MAX];
 
-	switch (route_match(http_method(request), http_path(request),
-			    &a->route, &a->params, allow)) {
+	switch (route_match(http_method(request), http_path(request), &a->route,
+			    &a->params, allow)) {
 	case ATOM_OK:
 		return true;
 	case ATOM_ENOTSUP:
@@ -59,25 +59,11 @@ static bool find_principal(struct http_request *request, struct admission *a,
 	}
 }
 
-/* "view_logs or view_public_logs" */
-static void name_permissions(uint32_t permissions, char *out, size_t size)
-{
-	size_t used = 0;
-
-	out[0] = '\0';
-	for (uint32_t bit = 1; bit != 0 && bit <= permissions; bit <<= 1)
-		if ((permissions & bit) != 0 && used < size)
-			used += (size_t)snprintf(
-				out + used, size - used, "%s%s",
-				used > 0 ? " or " : "",
-				permission_name((enum permission)bit));
-}
-
 bool admission_decide(struct http_request *request, struct admission *a,
 		      struct api_error *e)
 {
 	const struct route *route;
-	char names[128];
+	char names[PERMISSION_TEXT_MAX];
 
 	a->principal.name[0] = '\0';
 	if (!find_route(request, a, e))
@@ -88,7 +74,7 @@ bool admission_decide(struct http_request *request, struct admission *a,
 	if (!find_principal(request, a, e))
 		return false;
 	if ((a->principal.permissions & route->permissions) == 0) {
-		name_permissions(route->permissions, names, sizeof(names));
+		description_permissions(route->permissions, names);
 		api_error_set(e, "permission_denied", NULL,
 			      "the role %s lacks the permission %s",
 			      a->principal.role, names);
@@ -118,7 +104,7 @@ bool admission_agent(const struct principal *principal,
 		return false;
 	}
 	if (!principal_may_invoke(principal, agent)) {
-		api_error_set(e, "permission_denied", "model",
+		api_error_set(e, "permission_denied", NULL,
 			      "this key is not for agent %s", agent);
 		return false;
 	}

@@ -25,8 +25,8 @@ struct api_error {
 	char message[ATOM_ERROR_MESSAGE_MAX];
 };
 
-#define API_ERROR_INIT              \
-	{                           \
+#define API_ERROR_INIT             \
+	{                          \
 		0, 0, NULL, "", "" \
 	}
 

@@ -24,7 +24,7 @@ void completion_init(struct completion *c)
 	};
 }
 
-void completion_fini(struct completion *c)
+static void free_tools(struct completion *c)
 {
 	for (size_t i = 0; i < c->tool_count; i++) {
 		buffer_fini(&c->tools[i].id);
@@ -32,7 +32,13 @@ void completion_fini(struct completion *c)
 		buffer_fini(&c->tools[i].name);
 		buffer_fini(&c->tools[i].arguments);
 	}
-	mem_free(c->tools);
+	mem_free(TAKE(c->tools));
+	c->tool_count = 0;
+}
+
+void completion_fini(struct completion *c)
+{
+	free_tools(c);
 	buffer_fini(&c->text);
 	buffer_fini(&c->refusal);
 	buffer_fini(&c->json);
@@ -40,46 +46,27 @@ void completion_fini(struct completion *c)
 	completion_init(c);
 }
 
-/* --- text ----------------------------------------------------------------- */
-
-/* How many bytes at the end begin a character that they do not finish. */
-static size_t cut_tail(const char *bytes, size_t length)
+static void clear(struct buffer *buffer, size_t keep_bytes)
 {
-	for (size_t back = 1; back <= 3 && back <= length; back++) {
-		unsigned char c = (unsigned char)bytes[length - back];
-		size_t need = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
-
-		if ((c & 0xc0) == 0x80)
-			continue;
-		return c >= 0xc2 && c <= 0xf4 && need > back ? back : 0;
-	}
-	return 0;
+	if (buffer->capacity > keep_bytes)
+		buffer_fini(buffer);
+	else
+		buffer_clear(buffer);
 }
 
-atom_status utf8_append_json(struct utf8_tail *tail, struct buffer *out,
-			     const char *bytes, size_t length)
+void completion_clear(struct completion *c, size_t keep_bytes)
 {
-	size_t cut;
-
-	/* What began in the last piece ends in this one, byte by byte. */
-	while (tail->length > 0 && length > 0) {
-		if (((unsigned char)*bytes & 0xc0) == 0x80) {
-			tail->bytes[tail->length++] = *bytes++;
-			length--;
-			if (cut_tail(tail->bytes, tail->length) > 0)
-				continue;
-		}
-		buffer_append_json(out, tail->bytes, tail->length);
-		tail->length = 0;
-	}
-	cut = cut_tail(bytes, length);
-	buffer_append_json(out, bytes, length - cut);
-	if (cut > 0) {
-		memcpy(tail->bytes, bytes + length - cut, cut);
-		tail->length = (uint8_t)cut;
-	}
-	return out->failed ? ATOM_ELIMIT : ATOM_OK;
+	if (c->tool_count > 0)
+		free_tools(c);
+	clear(&c->text, keep_bytes);
+	clear(&c->raw, keep_bytes);
+	buffer_fini(&c->refusal);
+	buffer_fini(&c->json);
+	c->bytes = 0;
+	c->tail.length = 0;
 }
+
+/* --- pieces ---------------------------------------------------------------- */
 
 /* The inside of a JSON string. */
 static atom_status append_inside(struct buffer *out,
@@ -161,8 +148,9 @@ static atom_status merge_delta(struct completion *c,
 
 	if (status == ATOM_OK)
 		status = append_inside(&c->refusal, &refusal);
-	for (size_t at = 0; status == ATOM_OK && tools.kind == JSON_SPAN_ARRAY &&
-			    json_next_element(&pieces, &piece);
+	for (size_t at = 0;
+	     status == ATOM_OK && tools.kind == JSON_SPAN_ARRAY &&
+	     json_next_element(&pieces, &piece);
 	     at++)
 		status = merge_tool(c, &piece, at);
 	return status;
@@ -176,8 +164,7 @@ static struct json_span of_first_choice(const struct json_span *object,
 	struct json_iterator all = json_iterate(&choices);
 	struct json_span first;
 
-	if (choices.kind != JSON_SPAN_ARRAY ||
-	    !json_next_element(&all, &first))
+	if (choices.kind != JSON_SPAN_ARRAY || !json_next_element(&all, &first))
 		return (struct json_span){ .kind = JSON_SPAN_NONE };
 	return json_span_member(&first, name);
 }
@@ -244,18 +231,9 @@ static void append_tool(const struct tool_call *tool, struct buffer *out)
 	buffer_append_text(out, "\"}}");
 }
 
-/* The text came to its end: what waits for the rest of a character is broken
- * and becomes U+FFFD. */
-static void end_text(struct completion *c)
-{
-	if (c->tail.length > 0)
-		buffer_append_json(&c->text, c->tail.bytes, c->tail.length);
-	c->tail.length = 0;
-}
-
 static void append_content(struct completion *c, struct buffer *out)
 {
-	end_text(c);
+	(void)utf8_end_json(&c->tail, &c->text);
 	if (c->json.length > 0) {
 		buffer_append_char(out, '"');
 		buffer_append_json(out, c->json.bytes, c->json.length);
@@ -355,8 +333,8 @@ static int64_t total(const struct atom_usage *usage)
 {
 	int64_t sum;
 
-	return __builtin_add_overflow(usage->input_tokens,
-				      usage->output_tokens, &sum)
+	return __builtin_add_overflow(usage->input_tokens, usage->output_tokens,
+				      &sum)
 		       ? INT64_MAX
 		       : sum;
 }
@@ -368,9 +346,9 @@ atom_status completion_usage_chat(const struct atom_usage *usage,
 	append_count(out, ",\"completion_tokens\":", usage->output_tokens);
 	append_count(out, ",\"total_tokens\":", total(usage));
 	if (usage->cached_tokens > 0) {
-		append_count(
-			out, ",\"prompt_tokens_details\":{\"cached_tokens\":",
-			usage->cached_tokens);
+		append_count(out,
+			     ",\"prompt_tokens_details\":{\"cached_tokens\":",
+			     usage->cached_tokens);
 		buffer_append_char(out, '}');
 	}
 	return buffer_append_char(out, '}');

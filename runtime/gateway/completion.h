@@ -19,15 +19,10 @@
 
 #include "core/buffer.h"
 #include "core/json_scan.h"
+#include "gateway/utf8_tail.h"
 
 #define COMPLETION_BYTES_MAX ((size_t)16 * 1024 * 1024)
 #define COMPLETION_TOOLS_MAX 128
-
-/* The start of a character whose rest has not come yet. */
-struct utf8_tail {
-	char bytes[4];
-	uint8_t length;
-};
 
 struct tool_call;
 
@@ -44,6 +39,8 @@ struct completion {
 
 void completion_init(struct completion *c);
 void completion_fini(struct completion *c);
+/* Empty again; buffers of text up to `keep_bytes` stay. */
+void completion_clear(struct completion *c, size_t keep_bytes);
 
 /* Takes what was emitted.  `whole`: a RAW piece belongs to one object, else
  * it is a chunk of a stream.  ATOM_ELIMIT beyond the bound, ATOM_EPROTO when
@@ -65,10 +62,5 @@ atom_status completion_usage_chat(const struct atom_usage *usage,
 				  struct buffer *out);
 atom_status completion_usage_native(const struct atom_usage *usage,
 				    struct buffer *out);
-
-/* Appends text as the inside of a JSON string; a character cut at the end
- * waits in `tail` for the next piece. */
-atom_status utf8_append_json(struct utf8_tail *tail, struct buffer *out,
-			     const char *bytes, size_t length);
 
 #endif

@@ -15,8 +15,8 @@
  * ones taken over. */
 #define KEPT_BODY_MAX ((size_t)16 * 1024)
 /* Memory that a spare exchange may hold, and how many of them there are. */
-#define KEPT_BYTES ((size_t)16 * 1024)
-#define SPARE_MAX  256
+#define KEPT_BYTES ((size_t)4 * 1024)
+#define SPARE_MAX  64
 /* Of the spliced messages: a body and a session at their longest. */
 #define MESSAGES_BYTES_MAX ((size_t)64 * 1024 * 1024)
 
@@ -58,7 +58,7 @@ void exchange_free(struct exchange *x)
 	mem_free(x->failure);
 	buffer_fini(&x->input);
 	desk_leave(desk);
-	completion_clear(&x->completion);
+	completion_clear(&x->completion, KEPT_BYTES);
 	if (desk->spare_count < SPARE_MAX) {
 		trim(&x->kept);
 		trim(&x->messages);
@@ -125,8 +125,7 @@ static void answer_no_memory(struct http_request *request)
 {
 	struct api_error e;
 
-	api_error_set(&e, "internal_error", NULL,
-		      "no memory for another call");
+	api_error_set(&e, "internal_error", NULL, "no memory for another call");
 	api_error_answer(request, &e);
 	http_request_release(request);
 }
@@ -168,7 +167,7 @@ bool exchange_route(struct exchange *x, const struct admission *admission,
 {
 	x->revision = directory_route(agent, length);
 	if (x->revision == NULL) {
-		api_error_set(e, "agent_not_found", "model",
+		api_error_set(e, "agent_not_found", NULL,
 			      "there is no agent named '%.*s'",
 			      length < 64 ? (int)length : 64, agent);
 		return false;
@@ -211,7 +210,8 @@ const char *exchange_session(const struct exchange *x)
 	return x->conversation != NULL ? x->conversation->id : NULL;
 }
 
-/* Ends an exchange whose call has not begun. */
+/* Ends an exchange whose call has not begun.  `e` may be NULL when the client
+ * has gone. */
 static void end_early(struct exchange *x, const struct api_error *e)
 {
 	struct http_request *request = TAKE(x->request);
@@ -261,8 +261,8 @@ static void start_call(struct exchange *x)
 	r->traceparent = x->traceparent;
 	r->session_id = c != NULL ? c->id : "";
 	if (c != NULL)
-		r->state = (struct atom_span){ c->state.bytes,
-					       c->state.length };
+		r->state =
+			(struct atom_span){ c->state.bytes, c->state.length };
 	r->max_tokens = x->max_tokens > 0 ? x->max_tokens
 					  : revision_max_tokens(x->revision);
 	x->created_s = os.realtime_ms() / 1000;
@@ -286,8 +286,8 @@ static void on_opened(struct session_use *use, atom_status status)
 			return;
 		}
 		exchange_close_session(x, false);
-		api_error_set(&e, "internal_error", NULL, "unused");
-		break;
+		end_early(x, NULL);
+		return;
 	case ATOM_EBUSY:
 		api_error_set(&e, "session_busy", NULL,
 			      "another call of session %s has not ended; "

@@ -59,6 +59,7 @@ struct surface {
 
 /* What a session adds; present only in calls that name one. */
 struct conversation {
+	struct exchange *exchange;
 	struct session_use use;
 	struct buffer state; /* taken out of `use`: lives as long as the call */
 	char principal[PRINCIPAL_NAME_MAX];
@@ -74,7 +75,7 @@ enum exchange_stage {
 };
 
 struct exchange {
-	struct exchange *next; /* among the spare ones */
+	struct exchange *next;	      /* among the spare ones */
 	struct http_request *request; /* NULL once answered or gone */
 	struct loop *loop;
 	const struct surface *surface;

@@ -14,8 +14,7 @@
 /* Messages of one exchange that a session takes. */
 #define COMMIT_MAX ((size_t)SESSION_BYTES_MAX)
 
-void exchange_name_agent(const struct exchange *x,
-			 struct http_request *request)
+void exchange_name_agent(const struct exchange *x, struct http_request *request)
 {
 	(void)http_add_field(request, "x-atomd-agent",
 			     revision_agent(x->revision));
@@ -29,7 +28,7 @@ void exchange_count(struct exchange *x, int status)
 	int64_t now = os.monotonic_ns();
 	struct revision_outcome outcome = {
 		.http_status = status,
-		.began_ns = x->began_ns != 0	 ? x->began_ns
+		.began_ns = x->began_ns != 0	  ? x->began_ns
 			    : call->began_ns != 0 ? call->began_ns
 						  : now,
 		.granted_ns = call->granted_ns,
@@ -53,8 +52,7 @@ void exchange_close_session(struct exchange *x, bool commit)
 	if (c == NULL || !c->open)
 		return;
 	c->open = false;
-	if (commit &&
-	    x->surface->remember(x, &said, &count) == ATOM_OK &&
+	if (commit && x->surface->remember(x, &said, &count) == ATOM_OK &&
 	    (count == 0 || buffer_append_char(&said, ',') == ATOM_OK) &&
 	    completion_message(&x->completion, &said) == ATOM_OK)
 		session_close(&c->use, &said, count + 1,
@@ -94,11 +92,11 @@ static void on_quiet(struct timer *timer)
 	(void)http_stream_write(x->request, comment, sizeof(comment) - 1);
 }
 
-/* The answer cannot go on, by our own doing. */
-static atom_status give_up(struct exchange *x, atom_status status)
+/* The answer fails by our own doing. */
+static void set_failure(struct exchange *x, atom_status status)
 {
 	if (x->failure != NULL)
-		return ATOM_ECANCELED;
+		return;
 	x->failure = mem_zalloc(sizeof(*x->failure));
 	if (x->failure != NULL && status == ATOM_ELIMIT)
 		api_error_set(x->failure, "backend_error", NULL,
@@ -110,8 +108,21 @@ static atom_status give_up(struct exchange *x, atom_status status)
 	else if (x->failure != NULL)
 		api_error_set(x->failure, "internal_error", NULL,
 			      "no memory for the answer");
+}
+
+static atom_status give_up(struct exchange *x, atom_status status)
+{
+	set_failure(x, status);
 	call_cancel(&x->call, ATOM_CANCEL_ADMIN);
 	return ATOM_ECANCELED;
+}
+
+/* A piece is put together with the others where somebody wants the whole.
+ * Tool calls always are: it is how they are checked. */
+static bool must_collect(const struct exchange *x, int32_t kind)
+{
+	return !x->stream || x->conversation != NULL || x->surface->collects ||
+	       kind == ATOM_EMIT_DELTA;
 }
 
 static atom_status on_emit(struct call *call, int32_t kind, const char *bytes,
@@ -125,9 +136,9 @@ static atom_status on_emit(struct call *call, int32_t kind, const char *bytes,
 		return ATOM_ECANCELED;
 	if (kind == ATOM_EMIT_RAW)
 		x->raw = true;
-	if (!x->stream || x->conversation != NULL || x->surface->collects) {
-		status = completion_add(&x->completion, kind, !x->stream,
-					bytes, length);
+	if (must_collect(x, kind)) {
+		status = completion_add(&x->completion, kind, !x->stream, bytes,
+					length);
 		if (status != ATOM_OK)
 			return give_up(x, status);
 	}
@@ -232,7 +243,7 @@ static void on_end(struct call *call, atom_status status,
 	if (x->failure == NULL && status == ATOM_OK) {
 		status = compose(x, out, &body);
 		if (status != ATOM_OK)
-			(void)give_up(x, status);
+			set_failure(x, status);
 	}
 	if (x->failure != NULL)
 		e = *x->failure;
@@ -244,8 +255,7 @@ static void on_end(struct call *call, atom_status status,
 	/* The session first: whoever has the answer may ask on at once. */
 	exchange_close_session(x, e.status == 0);
 	exchange_count(x, e.status == 0 ? 200 : e.status);
-	log_end(x, e.status == 0 ? 200 : e.status,
-		e.status == 0 ? NULL : &e);
+	log_end(x, e.status == 0 ? 200 : e.status, e.status == 0 ? NULL : &e);
 	if (e.status == 0)
 		answer_well(x, body);
 	else

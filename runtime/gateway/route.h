@@ -22,7 +22,9 @@ enum {
 	/* Answers without a principal. */
 	ROUTE_PUBLIC = 1,
 	/* Described, not there yet: 404. */
-	ROUTE_LATER = 2
+	ROUTE_LATER = 2,
+	/* Answers with events when the body says `"stream": true`. */
+	ROUTE_STREAMS = 4
 };
 
 struct route {
@@ -41,6 +43,7 @@ struct route {
 	const char *request_schema; /* a name of schemas.h, or NULL */
 	const char *answer_schema;  /* NULL: an object */
 	const char *answer_type;    /* NULL: application/json */
+	int answer_status;	    /* 0: 200 */
 	const char *example;	    /* a request's body, or NULL */
 };
 

@@ -22,11 +22,11 @@
 #define PLAIN  "text/plain; version=0.0.4; charset=utf-8"
 
 /* A row of a later version. */
-#define LATER(method_, pattern_, permissions_, tag_, summary_)           \
-	{                                                                \
-		.method = (method_), .pattern = (pattern_),              \
-		.permissions = (permissions_), .flags = ROUTE_LATER,     \
-		.tag = (tag_), .summary = (summary_)                     \
+#define LATER(method_, pattern_, permissions_, tag_, summary_)       \
+	{                                                            \
+		.method = (method_), .pattern = (pattern_),          \
+		.permissions = (permissions_), .flags = ROUTE_LATER, \
+		.tag = (tag_), .summary = (summary_)                 \
 	}
 
 const struct route routes[] = {
@@ -34,6 +34,7 @@ const struct route routes[] = {
 	{ .method = "POST",
 	  .pattern = "/v1/chat/completions",
 	  .permissions = INVOKE,
+	  .flags = ROUTE_STREAMS,
 	  .handle = handle_chat,
 	  .tag = "calls",
 	  .summary = "Chat with an agent, as OpenAI's clients do. `model` is "
@@ -47,6 +48,7 @@ const struct route routes[] = {
 	{ .method = "POST",
 	  .pattern = "/v1/agents/{name}/invoke",
 	  .permissions = INVOKE,
+	  .flags = ROUTE_STREAMS,
 	  .handle = handle_invoke,
 	  .tag = "calls",
 	  .summary = "Give an agent one input, a string or an object, and "
@@ -172,6 +174,7 @@ const struct route routes[] = {
 	  .pattern = "/admin/v1/agents/{name}/restart",
 	  .permissions = PERMISSION_RESTART_AGENT,
 	  .handle = handle_restart,
+	  .answer_status = 202,
 	  .tag = "operators",
 	  .summary = "Replace every instance, one after the other, without "
 		     "losing a call." },
@@ -219,6 +222,7 @@ const struct route routes[] = {
 	  .pattern = "/admin/v1/keys",
 	  .permissions = MODIFY,
 	  .handle = handle_key_create,
+	  .answer_status = 201,
 	  .tag = "operators",
 	  .summary = "Make a key. It is shown this once.",
 	  .request_schema = "KeyRequest",
@@ -231,30 +235,30 @@ const struct route routes[] = {
 	  .handle = handle_key_revoke,
 	  .tag = "operators",
 	  .summary = "Revoke a key, at once." },
-	LATER("POST", "/admin/v1/agents", PERMISSION_CREATE_AGENT,
-	      "operators", "Create an agent."),
+	LATER("POST", "/admin/v1/agents", PERMISSION_CREATE_AGENT, "operators",
+	      "Create an agent."),
 	LATER("PUT", "/admin/v1/agents/{name}", MODIFY, "operators",
 	      "Change an agent."),
 	LATER("DELETE", "/admin/v1/agents/{name}", PERMISSION_DELETE_AGENT,
 	      "operators", "Delete an agent."),
-	LATER("GET", "/admin/v1/agents/{name}/revisions", METRICS,
-	      "operators", "An agent's revisions."),
+	LATER("GET", "/admin/v1/agents/{name}/revisions", METRICS, "operators",
+	      "An agent's revisions."),
 	LATER("POST", "/admin/v1/agents/{name}/deployments", MODIFY,
 	      "operators", "Deploy a new revision."),
 	LATER("POST", "/admin/v1/agents/{name}/undo", MODIFY, "operators",
 	      "Go back to an earlier revision."),
 	LATER("GET", "/admin/v1/deployments/{id}", METRICS, "operators",
 	      "How a rollout is."),
-	LATER("POST", "/admin/v1/deployments/{id}/promote", MODIFY,
-	      "operators", "Take a rollout's next step."),
-	LATER("POST", "/admin/v1/deployments/{id}/abort", MODIFY,
-	      "operators", "Take a rollout back."),
-	LATER("POST", "/admin/v1/deployments/{id}/pause", MODIFY,
-	      "operators", "Hold a rollout."),
-	LATER("POST", "/admin/v1/deployments/{id}/resume", MODIFY,
-	      "operators", "Let it go on."),
-	LATER("POST", "/admin/v1/deployments/{id}/retry", MODIFY,
-	      "operators", "Try a failed rollout again."),
+	LATER("POST", "/admin/v1/deployments/{id}/promote", MODIFY, "operators",
+	      "Take a rollout's next step."),
+	LATER("POST", "/admin/v1/deployments/{id}/abort", MODIFY, "operators",
+	      "Take a rollout back."),
+	LATER("POST", "/admin/v1/deployments/{id}/pause", MODIFY, "operators",
+	      "Hold a rollout."),
+	LATER("POST", "/admin/v1/deployments/{id}/resume", MODIFY, "operators",
+	      "Let it go on."),
+	LATER("POST", "/admin/v1/deployments/{id}/retry", MODIFY, "operators",
+	      "Try a failed rollout again."),
 	LATER("GET", "/admin/v1/scaling/events", METRICS, "operators",
 	      "What scaling did and why."),
 	LATER("GET", "/admin/v1/alerts", METRICS, "operators",

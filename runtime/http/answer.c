@@ -62,16 +62,16 @@ static void put_connection(struct writer *w, struct http_request *r)
 {
 	struct http_connection *c = r->connection;
 
-	if (r->next_at == 0 && r->head.size) {
+	if (r->next_at == 0 && r->head_read) {
 		/* The body has not been read: nobody will. */
 		c->close_after = true;
 		c->unread = true;
 	}
-	r->closing = c->close_after || c->owner->draining ||
-		     !r->head.keep_alive || r->until_close;
+	r->closing = c->close_after || c->owner->draining || !r->keep_alive ||
+		     r->until_close;
 	if (r->closing)
 		PUT(w, "Connection: close\r\n");
-	else if (r->head.minor == 0)
+	else if (r->minor == 0)
 		PUT(w, "Connection: keep-alive\r\n");
 }
 
@@ -83,7 +83,7 @@ static size_t head_make(struct http_request *r, int status,
 	struct writer w = { owner->scratch };
 	bool bodiless = status == 204 || status == 304 || status < 200;
 
-	r->no_body = bodiless || r->head.method == HTTP_HEAD;
+	r->no_body = bodiless || r->method == HTTP_HEAD;
 	PUT(&w, "HTTP/1.1 ");
 	put_number(&w, (uint64_t)status);
 	PUT(&w, " ");
@@ -196,11 +196,11 @@ void http_stream_begin(struct http_request *request, int status,
 	request->begun = true;
 	if (c->state == CONNECTION_CLOSED)
 		return;
-	request->chunked_out = request->head.minor > 0;
+	request->chunked_out = request->minor > 0;
 	request->until_close = !request->chunked_out;
 	request->events = content_type &&
 			  strncmp(content_type, "text/event-stream", 17) == 0 &&
-			  request->head.method != HTTP_HEAD;
+			  request->method != HTTP_HEAD;
 	request->newlines = 2;
 	head = head_make(request, status, content_type, -1);
 	if (request->no_body)
@@ -380,7 +380,6 @@ void http_refuse_request(struct http_connection *c, unsigned int status,
 			http_connection_close(c);
 			return;
 		}
-		http_head_init_request(&r->head, 0);
 	}
 	if (!r->id[0])
 		id_new("req_", r->id);

@@ -23,13 +23,13 @@
 /* `in` grows while its head is read: nobody points into it yet. */
 static bool in_grow(struct http_request *r, size_t size)
 {
-	bool inside = r->in == r->inline_bytes;
+	bool inside = r->in == r->message->bytes;
 	char *bytes = mem_realloc(inside ? NULL : r->in, size);
 
 	if (!bytes)
 		return false;
 	if (inside)
-		memcpy(bytes, r->inline_bytes, r->in_end);
+		memcpy(bytes, r->message->bytes, r->in_end);
 	r->in = bytes;
 	r->in_size = size;
 	return true;
@@ -65,8 +65,8 @@ static size_t room_head(struct http_request *r, char **room)
 static size_t room_body(struct http_request *r, char **room)
 {
 	size_t wanted = r->body_size;
-	size_t length = (size_t)r->head.content_length;
-	bool chunked = r->head.framing == HTTP_BODY_CHUNKED;
+	size_t length = (size_t)r->head->content_length;
+	bool chunked = r->head->framing == HTTP_BODY_CHUNKED;
 
 	if (!r->body) {
 		*room = r->in + r->in_end;
@@ -89,8 +89,10 @@ size_t http_request_room(struct http_request *r, enum http_state state,
 		return room_body(r, room);
 	if (state != CONNECTION_CALL)
 		return room_head(r, room);
+	if (r->ahead || !r->in)
+		return 0;
 	*room = r->in + r->in_end;
-	return r->ahead ? 0 : r->in_size - r->in_end;
+	return r->in_size - r->in_end;
 }
 
 /* --- the body ------------------------------------------------------------------ */
@@ -140,53 +142,53 @@ static enum http_parse decode(struct http_request *r, const char *text,
 static enum http_parse begin_chunked(struct http_request *r,
 				     unsigned int *status, const char **why)
 {
-	size_t arrived = r->in_end - r->head.size;
+	size_t arrived = r->in_end - r->head->size;
 	enum http_parse result;
 	size_t used;
 
 	if (!body_grow(r,
 		       BODY_FIRST_BYTES > arrived ? BODY_FIRST_BYTES : arrived))
 		return no_memory(status, why);
-	result = decode(r, r->in + r->head.size, arrived, &used, status, why);
+	result = decode(r, r->in + r->head->size, arrived, &used, status, why);
 	if (result == HTTP_PARSE_DONE)
-		r->next_at = r->head.size + used;
+		r->next_at = r->head->size + used;
 	else
-		r->in_end = r->head.size;
+		r->in_end = r->head->size;
 	return result;
 }
 
 static enum http_parse begin_length(struct http_request *r,
 				    unsigned int *status, const char **why)
 {
-	size_t arrived = r->in_end - r->head.size;
+	size_t arrived = r->in_end - r->head->size;
 	size_t length;
 
-	if (r->head.content_length > r->owner->server->limits.body_max)
+	if (r->head->content_length > r->owner->server->limits.body_max)
 		return too_large(status, why);
-	length = (size_t)r->head.content_length;
-	r->body_at = r->head.size;
+	length = (size_t)r->head->content_length;
+	r->body_at = r->head->size;
 	if (arrived >= length) {
 		r->body_length = length;
-		r->next_at = r->head.size + length;
+		r->next_at = r->head->size + length;
 		return HTTP_PARSE_DONE;
 	}
-	if (length <= r->in_size - r->head.size)
+	if (length <= r->in_size - r->head->size)
 		return HTTP_PARSE_MORE;
 	if (!body_grow(r,
 		       length < BODY_FIRST_BYTES ? length : BODY_FIRST_BYTES))
 		return no_memory(status, why);
 	if (arrived > r->body_size && !body_grow(r, arrived))
 		return no_memory(status, why);
-	memcpy(r->body, r->in + r->head.size, arrived);
+	memcpy(r->body, r->in + r->head->size, arrived);
 	r->body_length = arrived;
-	r->in_end = r->head.size;
+	r->in_end = r->head->size;
 	return HTTP_PARSE_MORE;
 }
 
 enum http_parse http_body_begin(struct http_request *r, unsigned int *status,
 				const char **why)
 {
-	switch ((enum http_framing)r->head.framing) {
+	switch ((enum http_framing)r->head->framing) {
 	case HTTP_BODY_LENGTH:
 		return begin_length(r, status, why);
 	case HTTP_BODY_CHUNKED:
@@ -195,7 +197,7 @@ enum http_parse http_body_begin(struct http_request *r, unsigned int *status,
 	case HTTP_BODY_UNTIL_CLOSE:
 		break;
 	}
-	r->next_at = r->head.size;
+	r->next_at = r->head->size;
 	return HTTP_PARSE_DONE;
 }
 
@@ -220,19 +222,19 @@ static enum http_parse more_chunked(struct http_request *r, size_t arrived,
 enum http_parse http_body_more(struct http_request *r, size_t arrived,
 			       unsigned int *status, const char **why)
 {
-	if (r->head.framing == HTTP_BODY_CHUNKED)
+	if (r->head->framing == HTTP_BODY_CHUNKED)
 		return more_chunked(r, arrived, status, why);
 	if (r->body) {
 		r->body_length += arrived;
-		if (r->body_length < r->head.content_length)
+		if (r->body_length < r->head->content_length)
 			return HTTP_PARSE_MORE;
 		r->next_at = r->in_end;
 		return HTTP_PARSE_DONE;
 	}
 	r->in_end += arrived;
-	if (r->in_end - r->body_at < r->head.content_length)
+	if (r->in_end - r->body_at < r->head->content_length)
 		return HTTP_PARSE_MORE;
-	r->body_length = (size_t)r->head.content_length;
+	r->body_length = (size_t)r->head->content_length;
 	r->next_at = r->body_at + r->body_length;
 	return HTTP_PARSE_DONE;
 }
@@ -242,7 +244,6 @@ enum http_parse http_body_more(struct http_request *r, size_t arrived,
 bool http_request_next(struct http_request *r)
 {
 	struct http_connection *c = r->connection;
-	const struct http_limits *limits = &r->owner->server->limits;
 	const char *from = r->ahead ? r->ahead : r->in + r->next_at;
 	size_t length = r->ahead ? r->ahead_length : r->in_end - r->next_at;
 	struct http_request *next = http_request_alloc(c);
@@ -256,9 +257,28 @@ bool http_request_next(struct http_request *r)
 	memcpy(next->in, from, length);
 	next->in_end = length;
 	next->began_ns = os.monotonic_ns();
-	http_head_init_request(&next->head, (uint32_t)limits->head_max);
-	next->head.fields_max = (uint16_t)limits->fields_max;
 	c->request = next;
 	http_request_free(r);
 	return true;
+}
+
+void http_request_forget(struct http_request *request)
+{
+	size_t length = request->in_end - request->next_at;
+
+	if (!request->message || request->next_at == 0)
+		return;
+	if (length && !request->ahead) {
+		request->ahead =
+			mem_strndup(request->in + request->next_at, length);
+		if (!request->ahead)
+			return;
+		request->ahead_length = length;
+	}
+	request->in_end = request->next_at;
+	request->path = NULL;
+	request->query = NULL;
+	mem_free(TAKE(request->body));
+	request->body_length = 0;
+	http_message_free(request);
 }

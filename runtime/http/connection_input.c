@@ -60,13 +60,15 @@ static void call_input(struct http_connection *c)
 		http_connection_ended(c, n == HTTP_READ_LOST);
 }
 
+/* Bytes that trickle in keep the stall timer from firing; over the same time
+ * they must at least average to something. */
 static bool slow_body(const struct http_connection *c)
 {
 	const struct http_limits *limits = &c->owner->server->limits;
 	const struct http_request *r = c->request;
 	int64_t elapsed_ms = loop_now_ms(c->owner->loop) - r->body_began_ms;
 
-	return elapsed_ms > 10000 &&
+	return elapsed_ms > limits->body_stall_ms &&
 	       (int64_t)r->body_received * 1000 / elapsed_ms <
 		       limits->body_rate_min;
 }
@@ -96,19 +98,6 @@ static void body_input(struct http_connection *c, size_t n)
 		http_refuse_body(c, status, why);
 		break;
 	}
-}
-
-/* The request that the first byte begins; it is read straight into. */
-static bool request_begin(struct http_connection *c)
-{
-	const struct http_limits *limits = &c->owner->server->limits;
-
-	c->request = http_request_alloc(c);
-	if (!c->request)
-		return false;
-	http_head_init_request(&c->request->head, (uint32_t)limits->head_max);
-	c->request->head.fields_max = (uint16_t)limits->fields_max;
-	return true;
 }
 
 static void bytes_arrived(struct http_connection *c, size_t n)
@@ -149,7 +138,10 @@ void http_connection_input(struct http_connection *c)
 
 		if (i >= READS_MAX && !(c->ssl && SSL_has_pending(c->ssl)))
 			break;
-		if (c->state == CONNECTION_IDLE && !request_begin(c)) {
+		/* The first bytes are read straight into a request. */
+		if (c->state == CONNECTION_IDLE)
+			c->request = http_request_alloc(c);
+		if (!c->request) {
 			http_connection_close(c);
 			return;
 		}

@@ -37,7 +37,7 @@ static void connection_end(struct http_connection *c)
 
 static void refuse_head(struct http_connection *c)
 {
-	const struct http_head *head = &c->request->head;
+	const struct http_head *head = c->request->head;
 	enum http_refusal refusal = REFUSED_BAD_REQUEST;
 	const char *code = "invalid_request";
 
@@ -116,8 +116,8 @@ static void step_head_done(struct http_connection *c)
 	if (r->begun) {
 		c->state = CONNECTION_CALL;
 		http_wait(c, PHASE_CALL);
-	} else if (r->head.expect_continue && !body_is_complete(r) &&
-		   r->in_end == r->head.size) {
+	} else if (r->head->expect_continue && !body_is_complete(r) &&
+		   r->in_end == r->head->size) {
 		static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
 		http_output_send(c, go_on, sizeof(go_on) - 1, NULL, 0);
@@ -127,17 +127,19 @@ static void step_head_done(struct http_connection *c)
 static bool step_head(struct http_connection *c)
 {
 	struct http_request *r = c->request;
+	enum http_parse result = http_head_parse(r->head, r->in, r->in_end);
 
-	switch (http_head_parse(&r->head, r->in, r->in_end)) {
-	case HTTP_PARSE_MORE:
+	if (result == HTTP_PARSE_MORE)
 		return false;
-	case HTTP_PARSE_REFUSED:
+	c->fresh = false;
+	r->method = r->head->method;
+	r->minor = r->head->minor;
+	if (result == HTTP_PARSE_REFUSED) {
 		refuse_head(c);
 		return true;
-	case HTTP_PARSE_DONE:
-		break;
 	}
-	c->fresh = false;
+	r->head_read = true;
+	r->keep_alive = r->head->keep_alive;
 	step_head_done(c);
 	return true;
 }

@@ -173,6 +173,15 @@ static void stop_accepting(struct http_socket *s)
 	http_socket_stop(s);
 }
 
+/* [control] No loop has it any more. */
+static void release_descriptor(struct http_socket *s)
+{
+	if (s->ours && s->fd >= 0)
+		os.close(s->fd);
+	s->ours = false;
+	s->fd = -1;
+}
+
 /* [control] The loop has let go of it. */
 static void closed_deliver(struct loop *loop, struct message *message)
 {
@@ -181,9 +190,7 @@ static void closed_deliver(struct loop *loop, struct message *message)
 
 	(void)loop;
 	s->listener->open_sockets--;
-	if (s->fd >= 0)
-		os.close(s->fd);
-	s->fd = -1;
+	release_descriptor(s);
 	http_drain_step(s->listener->server);
 }
 
@@ -317,8 +324,7 @@ void http_listener_free(struct http_listener *listener)
 	     listener->sockets && i < listener->server->loop_count; i++) {
 		struct http_socket *s = &listener->sockets[i];
 
-		if (s->fd >= 0)
-			os.close(s->fd);
+		release_descriptor(s);
 		SSL_CTX_free(s->tls);
 		SSL_CTX_free(atomic_load(&s->tls_next));
 	}
@@ -340,12 +346,14 @@ static bool take_over(struct http_listener *listener)
 	     old = old->next) {
 		if (!old->retired || old->is_unix ||
 		    strcmp(old->name, listener->name) != 0 ||
-		    old->sockets[0].fd < 0)
+		    !old->sockets[0].ours)
 			continue;
 		for (unsigned int i = 0; i < listener->server->loop_count;
 		     i++) {
+			/* Its loop may still be accepting from the old one. */
 			listener->sockets[i].fd = old->sockets[i].fd;
-			old->sockets[i].fd = -1;
+			listener->sockets[i].ours = old->sockets[i].ours;
+			old->sockets[i].ours = false;
 		}
 		memcpy(listener->bound, old->bound, sizeof(old->bound));
 		listener->handed_round = old->handed_round;
@@ -432,7 +440,7 @@ void http_server_accept(struct http_server *server)
 		for (unsigned int i = 0; i < server->loop_count; i++) {
 			struct http_socket *s = &l->sockets[i];
 
-			if (s->fd < 0)
+			if (!s->ours)
 				continue;
 			l->open_sockets++;
 			loop_post(s->owner->loop, &s->open_message);
@@ -449,14 +457,13 @@ void http_listener_retire(struct http_listener *l, bool last)
 	for (unsigned int i = 0; i < l->server->loop_count; i++) {
 		struct http_socket *s = &l->sockets[i];
 
-		if (s->fd < 0)
+		if (!s->ours)
 			continue;
 		if (l->accepting) {
 			s->last = last;
 			loop_post(s->owner->loop, &s->close_message);
 		} else {
-			os.close(s->fd);
-			s->fd = -1;
+			release_descriptor(s);
 		}
 	}
 }

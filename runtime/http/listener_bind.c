@@ -171,7 +171,7 @@ static atom_status tcp_bind(struct http_listener *listener,
 
 		if (fd < 0)
 			return bind_failed(listener, err);
-		listener->sockets[i].fd = fd;
+		http_socket_own(&listener->sockets[i], fd);
 		if (i > 0)
 			continue;
 		if (getsockname(fd, &a.any, &length) != 0 ||
@@ -314,7 +314,7 @@ static atom_status unix_bind(struct http_listener *listener, const char *group,
 	fd = os.socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return bind_failed(listener, err);
-	listener->sockets[0].fd = fd;
+	http_socket_own(&listener->sockets[0], fd);
 	listener->handed_round = true;
 	memcpy(listener->bound, listener->name, sizeof(listener->bound));
 	return unix_open(listener, &a, length, group, fd, err);
@@ -367,7 +367,7 @@ atom_status http_listener_inherit(struct http_listener *listener, int fd,
 	listener->is_unix = a.any.sa_family == AF_UNIX;
 	listener->inherited = true;
 	listener->handed_round = true;
-	listener->sockets[0].fd = fd;
+	http_socket_own(&listener->sockets[0], fd);
 	http_address_text(&a.any, length, listener->bound);
 	return ATOM_OK;
 }

@@ -206,7 +206,7 @@ static bool forwarded_field(struct http_request *r, struct http_text list)
  */
 void http_forwarded(struct http_request *r)
 {
-	const struct http_head *head = &r->head;
+	const struct http_head *head = r->head;
 
 	r->client[0] = '\0';
 	r->client_loopback = r->connection->loopback;

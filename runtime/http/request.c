@@ -50,8 +50,8 @@ static ssize_t percent_decode(struct http_text text, char *out, bool plus)
 
 bool http_request_head_done(struct http_request *r)
 {
-	struct http_text path = http_head_path(&r->head);
-	struct http_text query = http_head_text(&r->head, r->head.query);
+	struct http_text path = http_head_path(r->head);
+	struct http_text query = http_head_text(r->head, r->head->query);
 	ssize_t length;
 
 	r->query = "";
@@ -59,7 +59,7 @@ bool http_request_head_done(struct http_request *r)
 		r->in[query.at + query.len - r->in] = '\0';
 		r->query = query.at;
 	}
-	if (r->head.path.len == 0) {
+	if (r->head->path.len == 0) {
 		r->path = "/";
 		return true;
 	}
@@ -73,7 +73,7 @@ bool http_request_head_done(struct http_request *r)
 
 const char *http_method(const struct http_request *request)
 {
-	return http_method_name((enum http_method)request->head.method);
+	return http_method_name((enum http_method)request->method);
 }
 
 const char *http_path(const struct http_request *request)
@@ -132,7 +132,7 @@ const char *http_field(const struct http_request *request, const char *name)
 {
 	struct http_text value;
 
-	if (http_head_field(&request->head, name, &value) == 0)
+	if (!request->head || http_head_field(request->head, name, &value) == 0)
 		return NULL;
 	request->in[value.at + value.len - request->in] = '\0';
 	return value.at;
@@ -155,8 +155,7 @@ char *http_body_take(struct http_request *request, size_t *length_r)
 		request->body_length = 0;
 		return TAKE(request->body);
 	}
-	taken = mem_strndup(request->in + request->body_at,
-			    request->body_length);
+	taken = mem_strndup(http_body(request, length_r), request->body_length);
 	*length_r = taken ? request->body_length : 0;
 	return taken;
 }

@@ -37,13 +37,15 @@
 struct http_server;
 struct http_request;
 
+/* A time of 0 is no limit (heartbeat_ms: no heartbeats). */
 struct http_limits {
 	size_t head_max;	  /* 16 KiB */
 	unsigned int fields_max;  /* 100 */
 	size_t body_max;	  /* 10 MiB */
 	int64_t head_timeout_ms;  /* 10,000: the whole head */
 	int64_t body_stall_ms;	  /* 10,000: longest silence */
-	int64_t body_rate_min;	  /* bytes/s averaged, after 10 s: 240 */
+	int64_t body_rate_min;	  /* 240 bytes/s on average, after the time of
+				     body_stall_ms */
 	int64_t idle_timeout_ms;  /* 75,000: keep-alive */
 	int64_t write_stall_ms;	  /* 60,000 without the peer taking a byte */
 	int64_t tls_handshake_ms; /* 10,000 */
@@ -57,7 +59,10 @@ extern const struct http_limits http_limits_default;
 /* The handler: one for the whole server. [loop] */
 struct http_handler {
 	/* May answer already (http_answer), e.g. 401 or 413: then the body is
-	 * thrown away and on_request does not come.  May be NULL. */
+	 * thrown away and on_request does not come.  Who neither answers nor
+	 * registers http_on_gone() here must keep nothing: if the client
+	 * leaves before on_request, the request goes without a word.  May be
+	 * NULL. */
 	void (*on_head)(struct http_request *request, void *argument);
 	void (*on_request)(struct http_request *request, void *argument);
 	void *argument;
@@ -74,7 +79,8 @@ struct http_listener_spec {
 	int inherited_fd;	 /* -1 = bind it ourselves */
 };
 
-/* [control] before loops_start(). */
+/* [control] before loops_start().  Ignores SIGPIPE for the process.  After a
+ * failure there may still be a server, to be freed like any other. */
 atom_status http_server_new(const struct http_limits *limits,
 			    const struct http_handler *handler,
 			    struct http_server **server_r,
@@ -89,9 +95,12 @@ const char *http_server_address(const struct http_server *server, size_t i);
 size_t http_server_listener_count(const struct http_server *server);
 /* [control] Begin to accept, once the daemon can answer. */
 void http_server_accept(struct http_server *server);
-/* [control] Close a listener that the configuration no longer names. */
+/* [control] Close a listener that the configuration no longer names; all of
+ * that name.  To change one, close it and listen again at once: a TCP address
+ * keeps its sockets then, and no connection is lost. */
 void http_server_unlisten(struct http_server *server, const char *address);
-/* [control] Read certificates again; the old ones stay on failure. */
+/* [control] Read certificates again; the old ones stay on failure, which is
+ * told for the first listener that has one. */
 atom_status http_server_reload_tls(struct http_server *server,
 				   struct atom_error *err);
 /* [control] Graceful stop: accept what already waits, then no more; answers
@@ -108,17 +117,22 @@ uint64_t http_server_connections(const struct http_server *server);
 /* --- the request --------------------------------------------------------- */
 
 const char *http_method(const struct http_request *request);
-/* Path without query, percent-decoded, NUL-ended; "/" at least. */
+/* Path without query, percent-decoded (any bytes but NUL), NUL-ended; "/" at
+ * least. */
 const char *http_path(const struct http_request *request);
 const char *http_query(const struct http_request *request); /* raw, or "" */
 /* A query parameter, decoded into `out`; false when absent or too long. */
 bool http_query_value(const struct http_request *request, const char *name,
 		      char *out, size_t out_size);
-/* A header field's value (NUL-ended, trimmed), or NULL. */
+/* A header field's value (NUL-ended, trimmed; of several the first), or NULL. */
 const char *http_field(const struct http_request *request, const char *name);
 const char *http_body(const struct http_request *request, size_t *length_r);
 /* Moves the body out (mem_free): the call keeps it. */
 char *http_body_take(struct http_request *request, size_t *length_r);
+/* Once the handler needs neither path, query, fields nor body any more: gives
+ * back their memory (3 KiB and more), which a long stream does not need.
+ * They read as empty from now on; all else stays.  From on_request on. */
+void http_request_forget(struct http_request *request);
 struct loop *http_loop(const struct http_request *request);
 int64_t http_began_ns(const struct http_request *request); /* first byte */
 /* The caller's address: the socket's, or X-Forwarded-For's rightmost
@@ -141,14 +155,17 @@ const struct http_peer *http_peer(const struct http_request *request);
 const char *http_request_id(const struct http_request *request);
 void http_set_user(struct http_request *request, void *user);
 void *http_user(const struct http_request *request);
-/* Called when the client leaves before the answer has ended. */
+/* Called when the client leaves before the answer has ended (also when it only
+ * closes its sending half, as nginx sees it), or when the server itself has
+ * had to refuse the rest of the body.  Never from within a call into the
+ * server. */
 void http_on_gone(struct http_request *request,
 		  void (*gone)(struct http_request *request));
 
 /* --- the answer ----------------------------------------------------------- */
 
 /* Adds a field to the answer's head; before answer/begin.  Value without CR
- * or LF (refused).  x-request-id, date, content-length, connection are the
+ * or LF (ATOM_EINVAL), 8 KiB altogether (ATOM_ELIMIT).  x-request-id, date, content-length, connection are the
  * server's. */
 atom_status http_add_field(struct http_request *request, const char *name,
 			   const char *value);

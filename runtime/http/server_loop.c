@@ -132,25 +132,65 @@ void http_connection_free(struct http_connection *c)
 	owner->free_connection_count++;
 }
 
+static struct http_message *message_alloc(struct http_loop *owner)
+{
+	struct http_message *m = owner->free_messages;
+
+	if (!m)
+		return mem_alloc(sizeof(*m));
+	owner->free_messages = m->next_free;
+	owner->free_message_count--;
+	return m;
+}
+
+void http_message_free(struct http_request *r)
+{
+	struct http_loop *owner = r->owner;
+	struct http_message *m = TAKE(r->message);
+
+	if (!m)
+		return;
+	if (r->in != m->bytes)
+		mem_free(r->in);
+	r->in = NULL;
+	r->head = NULL;
+	if (owner->free_message_count >= HTTP_POOL_MAX) {
+		mem_free(m);
+		return;
+	}
+	m->next_free = owner->free_messages;
+	owner->free_messages = m;
+	owner->free_message_count++;
+}
+
 struct http_request *http_request_alloc(struct http_connection *c)
 {
 	struct http_loop *owner = c->owner;
+	struct http_message *m = message_alloc(owner);
 	struct http_request *r = owner->free_requests;
 
+	if (!m)
+		return NULL;
 	if (r) {
 		owner->free_requests = r->next_free;
 		owner->free_request_count--;
 	} else {
 		r = mem_alloc(sizeof(*r));
 	}
-	if (!r)
+	if (!r) {
+		mem_free(m);
 		return NULL;
-	/* The head and the bytes are set up by who reads into them. */
-	memset(r, 0, offsetof(struct http_request, head));
+	}
+	memset(r, 0, sizeof(*r));
 	r->connection = c;
 	r->owner = owner;
-	r->in = r->inline_bytes;
-	r->in_size = sizeof(r->inline_bytes);
+	r->message = m;
+	r->head = &m->head;
+	r->in = m->bytes;
+	r->in_size = sizeof(m->bytes);
+	http_head_init_request(&m->head,
+			       (uint32_t)owner->server->limits.head_max);
+	m->head.fields_max = (uint16_t)owner->server->limits.fields_max;
 	return r;
 }
 
@@ -158,8 +198,7 @@ void http_request_free(struct http_request *r)
 {
 	struct http_loop *owner = r->owner;
 
-	if (r->in != r->inline_bytes)
-		mem_free(r->in);
+	http_message_free(r);
 	mem_free(r->body);
 	mem_free(r->ahead);
 	mem_free(r->added_heap);
@@ -185,6 +224,12 @@ void http_pools_fini(struct http_loop *owner)
 
 		owner->free_requests = r->next_free;
 		mem_free(r);
+	}
+	while (owner->free_messages) {
+		struct http_message *m = owner->free_messages;
+
+		owner->free_messages = m->next_free;
+		mem_free(m);
 	}
 	while (owner->free_outputs) {
 		void *bytes = owner->free_outputs;

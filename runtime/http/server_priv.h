@@ -122,9 +122,11 @@ struct http_loop {
 	int spare_fd; /* given up to tell a peer that there are none left */
 	struct http_connection *free_connections;
 	struct http_request *free_requests;
+	struct http_message *free_messages;
 	void *free_outputs;
 	unsigned int free_connection_count;
 	unsigned int free_request_count;
+	unsigned int free_message_count;
 	unsigned int free_output_count;
 	int64_t date_until_ms;
 	int64_t refusals_logged_ms; /* this second's lines */
@@ -148,6 +150,7 @@ struct http_connection *http_connection_alloc(struct http_loop *owner);
 void http_connection_free(struct http_connection *c);
 struct http_request *http_request_alloc(struct http_connection *c);
 void http_request_free(struct http_request *r);
+void http_message_free(struct http_request *r);
 void http_pools_fini(struct http_loop *owner);
 
 /* The Date field's value, made once a second. */
@@ -161,7 +164,8 @@ struct http_socket {
 	struct http_listener *listener;
 	struct http_loop *owner;
 	struct http_socket *next; /* in the loop's list, while open */
-	int fd; /* -1: this loop does not accept for the listener */
+	int fd;	   /* -1: this loop does not accept for the listener */
+	bool ours; /* [control] ours to close: not taken over */
 	bool open;
 	bool last; /* the loop closes the descriptor itself */
 	uv_poll_t poll;
@@ -195,6 +199,12 @@ struct http_listener {
 	SSL_CTX *tls;		     /* [control] the latest */
 	struct http_socket *sockets; /* one a loop */
 };
+
+static inline void http_socket_own(struct http_socket *socket, int fd)
+{
+	socket->fd = fd;
+	socket->ours = true;
+}
 
 /* Descriptors of a new listener into sockets[]. listener_bind.c */
 atom_status http_listener_bind(struct http_listener *listener,
@@ -351,6 +361,14 @@ void http_flush_all(struct http_loop *owner);
 
 /* --- requests ----------------------------------------------------------------- */
 
+/* What was received; the larger half of a request, which a long stream can do
+ * without. */
+struct http_message {
+	struct http_message *next_free;
+	struct http_head head;
+	char bytes[HTTP_INLINE_BYTES];
+};
+
 struct http_request {
 	struct http_connection *connection; /* as long as the request lives */
 	struct http_loop *owner;
@@ -361,6 +379,13 @@ struct http_request {
 	int64_t began_ns;
 	int64_t body_began_ms;
 	uint64_t body_received;
+
+	struct http_message *message; /* NULL: forgotten */
+	struct http_head *head;	      /* the message's */
+	bool head_read;
+	bool keep_alive; /* the client's wish */
+	uint8_t method;
+	uint8_t minor;
 
 	char *in; /* head, body if it fits, and what follows */
 	size_t in_size;
@@ -399,9 +424,6 @@ struct http_request {
 	char id[ID_MAX];
 	char client[INET6_ADDRSTRLEN]; /* "" = the connection's */
 	bool client_loopback;
-
-	struct http_head head;
-	char inline_bytes[HTTP_INLINE_BYTES];
 };
 
 /* What is left over becomes the beginning of the next request.  False without

@@ -272,6 +272,27 @@ static atom_status check_table(const struct atom_option *table, uint32_t count,
 			       size_t struct_size, int depth,
 			       struct atom_error *err);
 
+/* Of a field, or of the strictest one in the member struct; what nests has
+ * been checked. */
+static size_t alignment_of(const struct atom_option *option)
+{
+	size_t strictest = types[option->type].alignment;
+
+	if (option->type == ATOM_OPT_GROUPS)
+		strictest = 1;
+	for (uint32_t i = 0; i < option->member_count; i++) {
+		const struct atom_option *member =
+			option_at(option->members, i);
+		size_t alignment = member->type == ATOM_OPT_GROUP
+					   ? alignment_of(member)
+					   : types[member->type].alignment;
+
+		if (alignment > strictest)
+			strictest = alignment;
+	}
+	return strictest;
+}
+
 static atom_status check_row(const struct atom_option *option,
 			     size_t struct_size, int depth,
 			     struct atom_error *err)
@@ -301,6 +322,10 @@ static atom_status check_row(const struct atom_option *option,
 		return atom_fail(err, ATOM_EINVAL,
 				 "option %s: a bound is no number",
 				 option->name);
+	if (!nested && option->member_count > 0)
+		return atom_fail(err, ATOM_EINVAL,
+				 "option %s: it is no group and has members",
+				 option->name);
 	status = check_field(option, struct_size, err);
 	if (status == ATOM_OK && option->type == ATOM_OPT_CHOICE)
 		status = check_choices(option, err);
@@ -312,8 +337,18 @@ static atom_status check_row(const struct atom_option *option,
 		return atom_fail(err, ATOM_ELIMIT,
 				 "option %s: groups nest deeper than %d",
 				 option->name, OPTIONS_DEPTH_MAX);
-	return check_table(option->members, option->member_count,
-			   option->member_size, depth + 1, err);
+	status = check_table(option->members, option->member_count,
+			     option->member_size, depth + 1, err);
+	if (status != ATOM_OK)
+		return status;
+	if ((option->type == ATOM_OPT_GROUP ? option->offset
+					    : option->member_size) %
+		    alignment_of(option) !=
+	    0)
+		return atom_fail(err, ATOM_EINVAL,
+				 "option %s: its members would not be aligned",
+				 option->name);
+	return ATOM_OK;
 }
 
 /* Two rows of one name, or of one place in the struct. */

@@ -85,12 +85,19 @@ def unlisted_files():
                     flags=re.M)
     words = set(re.split(r"[\s=\\]+", listed))
     for path in FILES:
-        if path.endswith((".c", ".h", ".py", ".mjs", ".js", "README.md")) \
-                and path not in words \
-                and not any(w.endswith("/") and path.startswith(w)
-                            for w in words) \
-                and not covered_by_folder(path, words):
+        if path not in words and not covered_by_folder(path, words) \
+                and not path.endswith("include.am") \
+                and not is_product(path):
             yield path
+
+
+def is_product(path):
+    """What a build in the source folder leaves there."""
+    full = os.path.join(TOP, path)
+    if os.path.exists(full + ".in") or path.endswith(".dirstamp"):
+        return True
+    with open(full, "rb") as f:
+        return f.read(4) == b"\x7fELF"
 
 
 def covered_by_folder(path, words):

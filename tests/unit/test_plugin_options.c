@@ -415,6 +415,7 @@ Test(plugin_options, tables_that_are_wrong_are_refused_with_the_option)
 	SPOILED(row.fallback = NULL, "its default is NULL");
 	SPOILED(row.fallback = "1x", "its default \"1x\" is not");
 	SPOILED(row.maximum = 0.0 / 0.0, "a bound is no number");
+	SPOILED(row.member_count = 1, "it is no group and has members");
 	SPOILED(row.struct_size = 8, "has 8 bytes, ABI 1.0 has");
 	SPOILED((row.type = ATOM_OPT_BOOL, row.fallback = "yes"),
 		"its default \"yes\" is not true or false");

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "http/server_priv.h"
 #include "http_fixture.h"
 
 #define H "Host: a\r\n"
@@ -375,6 +376,10 @@ static void faulty_requests_get_a_reason_and_a_close(void)
 		answer_free(&a);
 		close(fd);
 	}
+	CHECK(metric_value(http_metrics.refused[REFUSED_BAD_REQUEST]) == 6);
+	CHECK(metric_value(http_metrics.refused[REFUSED_TOO_LARGE]) == 1);
+	CHECK(metric_value(http_metrics.refused[REFUSED_NOT_IMPLEMENTED]) == 2);
+	CHECK(metric_value(http_metrics.accepted) == 9);
 	fixture_stop(1000);
 }
 
@@ -515,6 +520,27 @@ static void a_body_must_go_on_arriving(void)
 	fixture_stop(1000);
 }
 
+static void a_body_must_not_trickle(void)
+{
+	struct answer a;
+	char byte;
+	int fd;
+
+	fixture_start(1, hasty(), NULL);
+	fd = client_connect();
+	client_text(fd, "POST / HTTP/1.1\r\n" H "Content-Length: 1000\r\n\r\n");
+	/* Never silent for long, and yet too slow. */
+	while (send(fd, "y", 1, MSG_NOSIGNAL) == 1 &&
+	       recv(fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) < 0)
+		usleep(20000);
+	client_answer(fd, &a, false);
+	CHECK(a.status == 408);
+	CHECK(strstr(a.body, "too slowly"));
+	answer_free(&a);
+	close(fd);
+	fixture_stop(1000);
+}
+
 static void an_idle_connection_is_closed_quietly(void)
 {
 	struct answer a;
@@ -566,6 +592,7 @@ int main(void)
 		TAP_TEST(http_1_0_closes_unless_it_asks),
 		TAP_TEST(a_head_must_arrive_in_time),
 		TAP_TEST(a_body_must_go_on_arriving),
+		TAP_TEST(a_body_must_not_trickle),
 		TAP_TEST(an_idle_connection_is_closed_quietly),
 		TAP_TEST(who_takes_nothing_is_cut),
 	};

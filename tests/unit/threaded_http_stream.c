@@ -238,6 +238,32 @@ static void a_client_that_leaves_during_a_late_answer(void)
 	fixture_stop(1000);
 }
 
+/* A request that waits behind a stream is served, though what was received
+ * with the stream's request was given back. */
+static void a_request_behind_a_forgotten_one_is_kept(void)
+{
+	struct answer a;
+	int fd;
+
+	fixture_start(1, NULL, NULL);
+	fd = client_connect();
+	for (int i = 0; i < 10; i++)
+		client_text(fd,
+			    "GET /stream?n=100&size=2000 HTTP/1.1\r\n" H "\r\n"
+			    "POST /echo HTTP/1.1\r\n" H
+			    "Content-Length: 4\r\n\r\nnext");
+	for (int i = 0; i < 10; i++) {
+		client_answer(fd, &a, false);
+		CHECK(a.whole && a.length == 200000);
+		answer_free(&a);
+		client_answer(fd, &a, false);
+		CHECK(strcmp(a.body, "next") == 0);
+		answer_free(&a);
+	}
+	close(fd);
+	fixture_stop(1000);
+}
+
 /* --- many at once -------------------------------------------------------------------------- */
 
 static void *busy_client(void *argument)
@@ -299,6 +325,7 @@ int main(void)
 		TAP_TEST(a_half_closed_client_counts_as_gone),
 		TAP_TEST(a_client_that_sends_on_and_closes_is_noticed),
 		TAP_TEST(a_client_that_leaves_during_a_late_answer),
+		TAP_TEST(a_request_behind_a_forgotten_one_is_kept),
 		TAP_TEST(many_clients_on_two_loops),
 	};
 

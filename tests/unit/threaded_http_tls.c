@@ -12,7 +12,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "core/metric.h"
 #include "http_fixture.h"
 
 #define H "Host: a\r\n"

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GATEWAY_CONTROL_H
+#define GATEWAY_CONTROL_H
+
+/*
+ * Requests that are control's business: posted to the control thread with
+ * all they need, and their answers posted back to the loop of the request.
+ * The client may leave meanwhile; then the answer is thrown away.
+ *
+ *	[loop] control_call -> [control] run ... control_answer*() once
+ *	       -> [loop] the request is answered and released
+ */
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+#include "core/loop.h"
+#include "gateway/admission.h"
+#include "gateway/desk.h"
+
+struct control_call {
+	struct message message;
+	struct loop *loop;
+	struct desk *desk;
+	struct http_request *request; /* the loop's own; NULL once gone */
+	void (*run)(struct control_call *call);
+
+	/* --- for run --- */
+	struct principal principal; /* `key` must not be used */
+	char params[ROUTE_PARAMS_MAX][ROUTE_PARAM_MAX + 1];
+	char query[128]; /* the parameter that control_call() was told of */
+	char *body;
+	size_t body_length;
+
+	/* --- the answer --- */
+	int status;
+	const char *content_type;
+	struct buffer answer;
+	struct api_error error;
+};
+
+/* [loop] `query` (may be NULL) names a query parameter that run needs. */
+void control_call(struct http_request *request,
+		  const struct admission *admission, const char *query,
+		  void (*run)(struct control_call *call));
+
+/* [control] The body as a JSON object, {} when there is none.  False: the
+ * call has been answered with what is wrong. */
+bool control_body(struct control_call *call, json_t **object_r);
+
+/* [control] Exactly one of these, at once or later; the call is gone then. */
+void control_answer(struct control_call *call, int status, json_t *value);
+/* What was appended to call->answer. */
+void control_answer_text(struct control_call *call, const char *content_type);
+/* What was set in call->error. */
+void control_answer_error(struct control_call *call);
+/* By the status: ENOENT is `missing`, EINVAL 400, EPERM 403, ELIMIT 429,
+ * the store's failures 503. */
+void control_answer_status(struct control_call *call, atom_status status,
+			   const char *missing, const struct atom_error *err);
+
+#endif

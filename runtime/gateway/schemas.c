@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/description.h"
+
+#include "core/memory.h"
+
+/* JSON Schema 2020-12, which is what OpenAPI 3.1 takes. */
+
+#define STRING	"{\"type\":\"string\"}"
+#define INTEGER "{\"type\":\"integer\"}"
+#define BOOLEAN "{\"type\":\"boolean\"}"
+#define NUMBER	"{\"type\":\"number\"}"
+#define OBJECT	"{\"type\":\"object\"}"
+#define MAYBE	"{\"type\":[\"string\",\"null\"]}"
+
+#define LIST_OF(name)                              \
+	"{\"type\":\"array\",\"items\":{\"$ref\":" \
+	"\"#/components/schemas/" name "\"}}"
+
+const struct schema schemas[] = {
+	{ "Error",
+	  "{\"type\":\"object\",\"required\":[\"error\"],\"properties\":{"
+	  "\"error\":{\"type\":\"object\",\"required\":[\"message\",\"type\","
+	  "\"code\",\"param\"],\"properties\":{\"message\":" STRING
+	  ",\"type\":" STRING ",\"code\":" STRING ",\"param\":" MAYBE "}}}}" },
+	{ "Message",
+	  "{\"type\":\"object\",\"required\":[\"role\"],\"properties\":{"
+	  "\"role\":" STRING ",\"content\":{\"type\":[\"string\",\"array\","
+	  "\"null\"]}}}" },
+	{ "ChatRequest",
+	  "{\"type\":\"object\",\"required\":[\"model\",\"messages\"],"
+	  "\"description\":\"What is not listed here is passed on to the "
+	  "backend.\",\"properties\":{\"model\":{\"type\":\"string\","
+	  "\"description\":\"the agent\"},\"messages\":" LIST_OF(
+		  "Message") ",\"stream\":" BOOLEAN
+			     ",\"stream_options\":{\"type\":\"object\","
+			     "\"properties\":{\"include_usage\":" BOOLEAN
+			     "}},\"max_tokens\":{"
+			     "\"type\":\"integer\",\"minimum\":1},\"max_completion_tokens\":{"
+			     "\"type\":\"integer\",\"minimum\":1},\"n\":{\"const\":1}}}" },
+	{ "ChatCompletion",
+	  "{\"type\":\"object\",\"properties\":{\"id\":" STRING
+	  ",\"object\":{\"const\":\"chat.completion\"},\"created\":" INTEGER
+	  ",\"model\":" STRING ",\"choices\":{\"type\":\"array\",\"items\":{"
+	  "\"type\":\"object\",\"properties\":{\"index\":" INTEGER
+	  ",\"message\":{\"$ref\":\"#/components/schemas/Message\"},"
+	  "\"finish_reason\":" STRING "}}},\"usage\":{\"type\":\"object\","
+	  "\"properties\":{\"prompt_tokens\":" INTEGER
+	  ",\"completion_tokens\":" INTEGER ",\"total_tokens\":" INTEGER
+	  "}}}}" },
+	{ "InvokeRequest",
+	  "{\"type\":\"object\",\"required\":[\"input\"],\"properties\":{"
+	  "\"input\":{\"type\":[\"string\",\"object\"]},\"session_id\":{"
+	  "\"type\":\"string\",\"pattern\":\"^[A-Za-z0-9_.:-]{1,128}$\"},"
+	  "\"stream\":" BOOLEAN "}}" },
+	{ "InvokeAnswer",
+	  "{\"type\":\"object\",\"properties\":{\"output\":{\"type\":["
+	  "\"string\",\"object\"]},\"finish_reason\":" STRING
+	  ",\"usage\":{\"type\":\"object\",\"properties\":{"
+	  "\"input_tokens\":" INTEGER ",\"output_tokens\":" INTEGER
+	  ",\"total_tokens\":" INTEGER "}},\"agent\":" STRING
+	  ",\"revision\":" INTEGER ",\"session_id\":" MAYBE
+	  ",\"request_id\":" STRING "}}" },
+	{ "Model", "{\"type\":\"object\",\"properties\":{\"id\":" STRING
+		   ",\"object\":{\"const\":\"model\"},\"created\":" INTEGER
+		   ",\"owned_by\":" STRING "}}" },
+	{ "ModelList",
+	  "{\"type\":\"object\",\"properties\":{\"object\":{\"const\":"
+	  "\"list\"},\"data\":" LIST_OF("Model") "}}" },
+	{ "Session", "{\"type\":\"object\",\"properties\":{\"id\":" STRING
+		     ",\"agent\":" STRING ",\"messages\":" LIST_OF(
+			     "Message") ",\"created\":" STRING
+					",\"updated\":" STRING "}}" },
+	{ "Status",
+	  "{\"type\":\"object\",\"properties\":{\"system_status\":{\"enum\":["
+	  "\"operational\",\"degraded\",\"initializing\"]},"
+	  "\"initialization_results\":{\"type\":\"object\","
+	  "\"additionalProperties\":{\"type\":\"object\",\"properties\":{"
+	  "\"status\":" STRING ",\"details\":" STRING "}}},\"components\":{"
+	  "\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{"
+	  "\"name\":" STRING ",\"status\":" STRING ",\"since\":" STRING
+	  ",\"last_error\":" MAYBE "}}},\"configuration\":{\"type\":"
+	  "\"object\",\"properties\":{\"environment\":" STRING
+	  ",\"max_agents\":" INTEGER ",\"monitoring_enabled\":" BOOLEAN
+	  "}}}}" },
+	{ "Agent",
+	  "{\"type\":\"object\",\"properties\":{\"name\":" STRING
+	  ",\"revision\":" INTEGER ",\"instances\":{\"type\":\"object\","
+	  "\"properties\":{\"desired\":" INTEGER ",\"ready\":" INTEGER
+	  ",\"starting\":" INTEGER ",\"draining\":" INTEGER
+	  "}},\"in_flight\":" INTEGER ",\"queued\":" INTEGER
+	  ",\"split\":{\"type\":\"array\",\"items\":{\"type\":\"object\","
+	  "\"properties\":{\"revision\":" INTEGER ",\"weight\":" INTEGER
+	  "}}},\"backend\":" STRING ",\"calls_total\":" INTEGER
+	  ",\"errors_total\":" INTEGER ",\"p50_ms\":" NUMBER
+	  ",\"p95_ms\":" NUMBER ",\"settings\":" OBJECT "}}" },
+	{ "AgentList",
+	  "{\"type\":\"object\",\"properties\":{\"agents\":" LIST_OF(
+		  "Agent") "}}" },
+	{ "ScaleRequest",
+	  "{\"type\":\"object\",\"properties\":{\"instances\":{\"type\":"
+	  "\"integer\",\"minimum\":0},\"auto\":" BOOLEAN "}}" },
+	{ "PluginList",
+	  "{\"type\":\"object\",\"properties\":{\"plugins\":{\"type\":"
+	  "\"array\",\"items\":{\"type\":\"object\",\"properties\":{"
+	  "\"name\":" STRING ",\"kind\":" STRING ",\"version\":" STRING
+	  ",\"abi\":" STRING ",\"path\":" STRING ",\"state\":" STRING
+	  ",\"calls\":" INTEGER ",\"last_error\":" MAYBE "}}}}}" },
+	{ "ReloadRequest",
+	  "{\"type\":\"object\",\"properties\":{\"now\":" BOOLEAN "}}" },
+	{ "ReloadAnswer",
+	  "{\"type\":\"object\",\"properties\":{\"changed\":{\"type\":"
+	  "\"array\",\"items\":" STRING "},\"added\":{\"type\":\"array\","
+	  "\"items\":" STRING
+	  "},\"removed\":{\"type\":\"array\",\"items\":" STRING
+	  "},\"unchanged\":" INTEGER "}}" },
+	{ "Key",
+	  "{\"type\":\"object\",\"properties\":{\"id\":" STRING
+	  ",\"name\":" STRING ",\"role\":" STRING ",\"agents\":{\"type\":["
+	  "\"array\",\"null\"],\"items\":" STRING "},\"expires\":" MAYBE
+	  ",\"state\":" STRING ",\"created\":" STRING ",\"created_by\":" STRING
+	  ",\"last_used\":" MAYBE "}}" },
+	{ "KeyList", "{\"type\":\"object\",\"properties\":{\"keys\":" LIST_OF(
+			     "Key") "}}" },
+	{ "KeyRequest",
+	  "{\"type\":\"object\",\"required\":[\"role\"],\"properties\":{"
+	  "\"role\":" STRING ",\"agents\":{\"type\":\"array\",\"minItems\":1,"
+	  "\"items\":" STRING "},\"expires\":{\"type\":\"string\","
+	  "\"description\":\"30d, or a time\"},\"name\":" STRING "}}" },
+	{ "KeyCreated",
+	  "{\"type\":\"object\",\"properties\":{\"id\":" STRING
+	  ",\"key\":" STRING ",\"role\":" STRING ",\"expires\":" MAYBE "}}" },
+};
+
+const size_t schema_count = ARRAY_SIZE(schemas);

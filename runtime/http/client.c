@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http/client.h"
+
+#include "core/log.h"
+#include "core/memory.h"
+#include "core/metric.h"
+#include "http/client_priv.h"
+#include "plugin/host.h"
+
+/*
+ * The service as plugins see it, and the client of each loop: made when the
+ * loop first asks, ended with the loop.
+ */
+
+static struct http_client *clients[LOOP_MAX + 1];
+/* A loop that has ended its client makes no other. */
+static bool stopped[LOOP_MAX + 1];
+
+/* --- what is counted ------------------------------------------------------ */
+
+enum result {
+	RESULT_OK,
+	RESULT_CANCELLED,
+	RESULT_TIMEOUT,
+	RESULT_FAILED,
+	RESULT_LIMIT,
+	RESULT_PROTOCOL,
+	RESULT_COUNT,
+};
+
+static const char *const result_words[RESULT_COUNT] = {
+	"ok", "cancelled", "timeout", "failed", "limit", "protocol",
+};
+
+static metric_id results[RESULT_COUNT];
+static metric_id connections_new;
+static metric_id connections_reused;
+static metric_id in_flight;
+
+static enum result result_of(atom_status status)
+{
+	switch (status) {
+	case ATOM_OK:
+		return RESULT_OK;
+	case ATOM_ECANCELED:
+		return RESULT_CANCELLED;
+	case ATOM_ETIMEOUT:
+		return RESULT_TIMEOUT;
+	case ATOM_ELIMIT:
+		return RESULT_LIMIT;
+	case ATOM_EPROTO:
+		return RESULT_PROTOCOL;
+	default:
+		return RESULT_FAILED;
+	}
+}
+
+void client_count_end(struct atom_http_transfer *t, atom_status status)
+{
+	long connects = 0;
+
+	metric_inc(results[result_of(status)]);
+	metric_add(in_flight, -1);
+	if (t->phase < PHASE_SENT ||
+	    curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &connects) !=
+		    CURLE_OK)
+		return;
+	metric_inc(connects > 0 ? connections_new : connections_reused);
+}
+
+static atom_status declare_counter(const char *name, const char *help,
+				   const char *label, uint32_t *family_r,
+				   struct atom_error *err)
+{
+	const char *const labels[] = { label, NULL };
+	const struct atom_metric_spec spec = {
+		.struct_size = sizeof(spec),
+		.type = ATOM_METRIC_COUNTER,
+		.name = name,
+		.help = help,
+		.unit = "",
+		.label_names = labels,
+	};
+
+	return metric_declare(&spec, family_r, err);
+}
+
+static atom_status declare_metrics(struct atom_error *err)
+{
+	const char *values[2] = { NULL, NULL };
+	uint32_t family;
+	atom_status status;
+
+	status = declare_counter("atomd_upstream_requests_total",
+				 "Requests of backends and other plugins to "
+				 "HTTP servers, by how they ended.",
+				 "result", &family, err);
+	if (status != ATOM_OK)
+		return status;
+	for (int i = 0; i < RESULT_COUNT; i++) {
+		values[0] = result_words[i];
+		results[i] = metric_series(family, values);
+	}
+	status = declare_counter("atomd_upstream_connections_total",
+				 "Connections that such requests took, by "
+				 "whether they were new.",
+				 "use", &family, err);
+	if (status != ATOM_OK)
+		return status;
+	values[0] = "new";
+	connections_new = metric_series(family, values);
+	values[0] = "reused";
+	connections_reused = metric_series(family, values);
+	in_flight = metric_single(ATOM_METRIC_GAUGE,
+				  "atomd_upstream_inflight_requests",
+				  "Requests to HTTP servers under way.");
+	return ATOM_OK;
+}
+
+/* --- the client of a loop ------------------------------------------------- */
+
+static void client_free(struct http_client *client)
+{
+	resolve_fini(client);
+	while (client->idle_count > 0)
+		curl_easy_cleanup(client->idle[--client->idle_count]);
+	client_loop_fini(client);
+	if (clients[loop_index(client->loop)] == client)
+		clients[loop_index(client->loop)] = NULL;
+	mem_free(client);
+}
+
+void client_unref_lookup(struct http_client *client)
+{
+	client->lookups--;
+	if (client->ended && client->lookups == 0)
+		client_free(client);
+}
+
+static void client_end(void *argument)
+{
+	struct http_client *client = argument;
+	struct atom_error err = ATOM_ERROR_INIT;
+
+	atom_fail(&err, ATOM_ECANCELED, "the daemon is stopping");
+	client->ended = true;
+	stopped[loop_index(client->loop)] = true;
+	while (client->transfers.first != NULL)
+		transfer_end(client->transfers.first, ATOM_ECANCELED, &err);
+	/* One more than there are, so that the last callback of a lookup does
+	 * not free what is still in use here. */
+	client->lookups++;
+	resolve_end(client, ATOM_ECANCELED, &err);
+	client_unref_lookup(client);
+}
+
+/* Of the calling thread's loop. */
+static struct http_client *client_of_loop(struct loop *loop,
+					  struct atom_error *err)
+{
+	struct http_client **place = &clients[loop_index(loop)];
+	struct http_client *client = *place;
+
+	if (client != NULL && !client->ended)
+		return client;
+	if (stopped[loop_index(loop)]) {
+		atom_fail(err, ATOM_ECANCELED, "the daemon is stopping");
+		return NULL;
+	}
+	client = mem_zalloc(sizeof(*client));
+	if (client == NULL)
+		goto fail;
+	client->loop = loop;
+	if (client_loop_init(client) != ATOM_OK ||
+	    loop_at_stop(loop, client_end, client) != ATOM_OK)
+		goto fail;
+	*place = client;
+	return client;
+fail:
+	if (client != NULL)
+		client_free(client);
+	atom_fail(err, ATOM_ENOMEM, "no memory for an HTTP client");
+	return NULL;
+}
+
+/* --- the service ----------------------------------------------------------- */
+
+static atom_status start(const struct atom_host *host,
+			 const struct atom_http_request *request,
+			 const struct atom_http_events *events, void *argument,
+			 struct atom_http_transfer **transfer_r,
+			 struct atom_error *err)
+{
+	struct loop *loop = loop_current();
+	struct atom_http_transfer *t;
+	struct http_client *client;
+	atom_status status;
+
+	if (loop == NULL)
+		return atom_fail(err, ATOM_ESTATE,
+				 "an HTTP request is begun on an event loop or "
+				 "the control thread");
+	if (!ATOM_HAS(request, answer_max) || !ATOM_HAS(events, end))
+		return atom_fail(err, ATOM_EINVAL,
+				 "an HTTP request is smaller than its first "
+				 "version");
+	client = client_of_loop(loop, err);
+	if (client == NULL)
+		return stopped[loop_index(loop)] ? ATOM_ECANCELED : ATOM_ENOMEM;
+	if (client->transfer_count >= HTTP_TRANSFERS_MAX)
+		return atom_fail(err, ATOM_EBUSY,
+				 "%d HTTP requests are under way on one loop, "
+				 "which is the most; try later",
+				 HTTP_TRANSFERS_MAX);
+	t = transfer_new(client, request);
+	if (t == NULL)
+		return atom_fail(err, ATOM_ENOMEM,
+				 "no memory for an HTTP request");
+	t->host = host;
+	t->events = events;
+	t->argument = argument;
+	status = easy_prepare(t, request, err);
+	if (status == ATOM_OK && transfer_arm(t) != ATOM_OK)
+		status = atom_fail(err, ATOM_ENOMEM, "no memory for a timer");
+	if (status == ATOM_OK)
+		status = resolve_and_launch(t, err);
+	if (status != ATOM_OK) {
+		transfer_free(t);
+		return status;
+	}
+	host_hold(host);
+	metric_add(in_flight, 1);
+	*transfer_r = t;
+	return ATOM_OK;
+}
+
+static void cancel(struct atom_http_transfer *t)
+{
+	struct atom_error err = ATOM_ERROR_INIT;
+
+	if (t->ended)
+		return;
+	atom_fail(&err, ATOM_ECANCELED, "the request to %s was cancelled",
+		  t->where);
+	transfer_end(t, ATOM_ECANCELED, &err);
+}
+
+static const char *header(struct atom_http_transfer *t, const char *name)
+{
+	struct curl_header *found;
+
+	if (t->phase != PHASE_BEGUN ||
+	    curl_easy_header(t->easy, name, 0, CURLH_HEADER, -1, &found) !=
+		    CURLHE_OK)
+		return NULL;
+	return found->value;
+}
+
+static const struct atom_http service = {
+	.struct_size = sizeof(service),
+	.start = start,
+	.cancel = cancel,
+	.pause = transfer_pause,
+	.resume = transfer_resume,
+	.header = header,
+};
+
+atom_status http_client_register(struct atom_error *err)
+{
+	atom_status status;
+
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		return atom_fail(err, ATOM_EINTERNAL,
+				 "libcurl could not be set up");
+	status = declare_metrics(err);
+	if (status != ATOM_OK)
+		return status;
+	status = host_register(ATOM_HTTP, &service);
+	if (status != ATOM_OK)
+		return atom_fail(err, status, "register " ATOM_HTTP);
+	return ATOM_OK;
+}

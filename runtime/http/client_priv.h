@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HTTP_CLIENT_PRIV_H
+#define HTTP_CLIENT_PRIV_H
+
+/*
+ * What the files of the client share: one `struct http_client` a loop, and
+ * its transfers.
+ *
+ *	start -> RESOLVING -> CONNECTING -> SENT -> BEGUN -> end
+ *	              \___________\___________\______________/ failed, cancelled
+ *
+ * libcurl may not be entered from inside its own callbacks.  A transfer that
+ * is ended there (a plugin cancels from `data`) has its `end` at once, and
+ * waits as `dead` until libcurl has returned.
+ */
+
+#include <curl/curl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include <atomd/host.h>
+
+#include "core/buffer.h"
+#include "core/loop.h"
+#include "core/table.h"
+
+struct http_client;
+struct lookup;
+
+/* Bounds: of one loop, and of what a server may send. */
+#define HTTP_TRANSFERS_MAX   16384
+#define HTTP_CONNECTIONS_MAX 512	   /* idle ones kept */
+#define HTTP_IDLE_S	     50		   /* an idle connection's age */
+#define HTTP_EASY_MAX	     32		   /* handles kept for the next */
+#define HTTP_NAMES_MAX	     256	   /* resolved names */
+#define HTTP_HEAD_MAX	     (64 * 1024)   /* bytes of all heads */
+#define HTTP_HELD_MAX	     (1024 * 1024) /* HTTP/2 while paused */
+#define HTTP_FIELDS_MAX	     100	   /* request's header fields */
+#define HTTP_FIELD_BYTES_MAX (64 * 1024)
+#define HTTP_BODY_MAX	     64 /* pieces of a request's body */
+#define HTTP_CONNECT_MS	     10000
+#define HTTP_ANSWER_MAX	     (64ull * 1024 * 1024)
+
+enum phase {
+	PHASE_RESOLVING,  /* on a lookup's list */
+	PHASE_CONNECTING, /* libcurl has it */
+	PHASE_SENT,	  /* some of the request may have gone out */
+	PHASE_BEGUN,	  /* the answer's head has come */
+};
+
+struct transfer_list {
+	struct atom_http_transfer *first;
+};
+
+struct atom_http_transfer {
+	struct http_client *client;
+	const struct atom_host *host;
+	const struct atom_http_events *events;
+	void *argument;
+
+	struct transfer_list *list; /* the client's or a lookup's */
+	struct atom_http_transfer *next, *previous;
+	struct atom_http_transfer *next_resumed;
+
+	CURL *easy;
+	struct curl_slist *fields;
+	struct curl_slist *addresses;
+	char *peer_host; /* whom to connect to: the server or the proxy */
+	char *peer_port;
+	char *where; /* "host:port" of the server, for people */
+
+	enum phase phase;
+	bool added;   /* libcurl's multi handle has it */
+	bool ended;   /* `end` has been told */
+	bool paused;  /* by the plugin */
+	bool stopped; /* libcurl holds back what came while paused */
+	bool resumed; /* on the client's list */
+	bool done;    /* all has come; `result` */
+	bool version2;
+	CURLcode result;
+	atom_status failed; /* why a callback of ours ended it */
+
+	struct timer timer;
+	int64_t began_ms;
+	int64_t last_ms; /* something came */
+	int32_t connect_ms, head_ms, stall_ms, total_ms;
+
+	size_t head_bytes;
+	uint64_t answer_max;
+	uint64_t received;
+	struct buffer held; /* HTTP/2: what came while paused */
+	char reason[CURL_ERROR_SIZE];
+
+	size_t piece; /* of the body, and where in it */
+	size_t piece_offset;
+	size_t piece_count;
+	struct atom_span pieces[];
+};
+
+struct http_client {
+	struct loop *loop;
+	CURLM *multi;
+	struct timer timer; /* libcurl's; always pending, may be far off */
+	bool running;	    /* client_run() is under way */
+	bool due;	    /* libcurl wants to run again at once */
+	bool ended;
+	unsigned int inside; /* libcurl is calling us */
+	size_t transfer_count;
+	size_t lookups; /* under way */
+	struct transfer_list transfers;
+	struct atom_http_transfer *dead;
+	struct atom_http_transfer *resumed;
+	CURL *idle[HTTP_EASY_MAX];
+	size_t idle_count;
+	struct table names;
+};
+
+/* --- client.c ------------------------------------------------------------ */
+
+void client_count_end(struct atom_http_transfer *transfer, atom_status status);
+/* Frees what an ended client still holds, once no lookup is under way. */
+void client_unref_lookup(struct http_client *client);
+
+/* --- client_loop.c: libcurl's sockets and timer on the loop -------------- */
+
+atom_status client_loop_init(struct http_client *client);
+void client_loop_fini(struct http_client *client);
+/* Run soon, from the loop. */
+void client_kick(struct http_client *client);
+/* Take ended transfers out of libcurl; nothing while inside of it. */
+void client_reap(struct http_client *client);
+
+/* --- client_easy.c: a request as libcurl's options ------------------------ */
+
+/* Checks the request and fills easy, fields, peer_host, peer_port, where. */
+atom_status easy_prepare(struct atom_http_transfer *transfer,
+			 const struct atom_http_request *request,
+			 struct atom_error *err);
+CURL *easy_take(struct http_client *client);
+void easy_give(struct http_client *client, CURL *easy);
+
+/* --- client_transfer.c ---------------------------------------------------- */
+
+struct atom_http_transfer *transfer_new(
+	struct http_client *client, const struct atom_http_request *request);
+/* Never told `end`; not in libcurl any more. */
+void transfer_free(struct atom_http_transfer *transfer);
+/* Give it to libcurl; `addresses` NULL: the host is one itself. */
+atom_status transfer_launch(struct atom_http_transfer *transfer,
+			    const char *addresses, struct atom_error *err);
+atom_status transfer_arm(struct atom_http_transfer *transfer);
+/* libcurl is through with it. */
+void transfer_done(struct atom_http_transfer *transfer, CURLcode result);
+/* Deliver what was held back while it was paused. */
+void transfer_go_on(struct atom_http_transfer *transfer);
+/* Tells `end`, then frees it or makes it dead. */
+void transfer_end(struct atom_http_transfer *transfer, atom_status status,
+		  const struct atom_error *error);
+void transfer_pause(struct atom_http_transfer *transfer);
+void transfer_resume(struct atom_http_transfer *transfer);
+
+void transfer_list_add(struct transfer_list *list,
+		       struct atom_http_transfer *transfer);
+void transfer_list_remove(struct atom_http_transfer *transfer);
+
+/* libcurl's callbacks, set by easy_prepare(). */
+size_t transfer_on_read(char *out, size_t size, size_t count, void *argument);
+size_t transfer_on_field(char *bytes, size_t size, size_t count,
+			 void *argument);
+size_t transfer_on_body(char *bytes, size_t size, size_t count, void *argument);
+int transfer_on_connected(void *argument, char *peer, char *own, int peer_port,
+			  int own_port);
+
+/* --- client_resolve.c ------------------------------------------------------ */
+
+/* ATOM_OK: launched.  ATOM_EBUSY: it waits for a lookup, will be launched or
+ * ended.  Else it could not be begun. */
+atom_status resolve_and_launch(struct atom_http_transfer *transfer,
+			       struct atom_error *err);
+/* The loop ends: give up lookups, end who waits with `status`. */
+void resolve_end(struct http_client *client, atom_status status,
+		 const struct atom_error *error);
+void resolve_fini(struct http_client *client);
+
+/* --- client_error.c -------------------------------------------------------- */
+
+/* A whole sentence about what libcurl says; never ATOM_OK. */
+atom_status transfer_explain(const struct atom_http_transfer *transfer,
+			     CURLcode result, struct atom_error *err);
+
+#endif

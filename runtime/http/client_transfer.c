@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "core/memory.h"
+#include "http/client_priv.h"
+#include "plugin/host.h"
+
+/*
+ * One transfer: libcurl's callbacks, deadlines, pausing, and its one end.
+ * Deadlines are ours and not libcurl's: one timer, set for the nearest, looks
+ * at all of them when it fires, so that a byte that comes only notes the
+ * time.
+ */
+
+/* --- lists ------------------------------------------------------------------ */
+
+void transfer_list_add(struct transfer_list *list, struct atom_http_transfer *t)
+{
+	t->list = list;
+	t->previous = NULL;
+	t->next = list->first;
+	if (t->next != NULL)
+		t->next->previous = t;
+	list->first = t;
+}
+
+void transfer_list_remove(struct atom_http_transfer *t)
+{
+	if (t->list == NULL)
+		return;
+	if (t->previous != NULL)
+		t->previous->next = t->next;
+	else
+		t->list->first = t->next;
+	if (t->next != NULL)
+		t->next->previous = t->previous;
+	t->list = NULL;
+	t->next = t->previous = NULL;
+}
+
+static void leave_resumed(struct atom_http_transfer *t)
+{
+	struct atom_http_transfer **link = &t->client->resumed;
+
+	if (!t->resumed)
+		return;
+	while (*link != t)
+		link = &(*link)->next_resumed;
+	*link = t->next_resumed;
+	t->resumed = false;
+}
+
+/* --- calling the plugin ------------------------------------------------------ */
+
+static void plugin_end(const struct atom_host *host, int64_t began_ns,
+		       const char *function)
+{
+	host_call_end(began_ns, configured_component(host_configured(host)),
+		      function);
+}
+
+/* False when the plugin ended the transfer in it. */
+static bool deliver(struct atom_http_transfer *t, const char *bytes,
+		    size_t length)
+{
+	int64_t began = host_call_begin();
+
+	t->events->data(t->argument, t, bytes, length);
+	plugin_end(t->host, began, "http_data");
+	return !t->ended;
+}
+
+/* --- life -------------------------------------------------------------------- */
+
+struct atom_http_transfer *transfer_new(struct http_client *client,
+					const struct atom_http_request *request)
+{
+	size_t count =
+		request->body_count <= HTTP_BODY_MAX ? request->body_count : 0;
+	struct atom_http_transfer *t =
+		mem_zalloc(sizeof(*t) + count * sizeof(t->pieces[0]));
+
+	if (t == NULL)
+		return NULL;
+	t->client = client;
+	t->easy = easy_take(client);
+	if (t->easy == NULL) {
+		mem_free(t);
+		return NULL;
+	}
+	t->began_ms = loop_now_ms(client->loop);
+	t->last_ms = t->began_ms;
+	t->connect_ms =
+		request->connect_ms > 0 ? request->connect_ms : HTTP_CONNECT_MS;
+	t->head_ms = request->head_ms;
+	t->stall_ms = request->stall_ms;
+	t->total_ms = request->total_ms;
+	t->answer_max =
+		request->answer_max > 0 ? request->answer_max : HTTP_ANSWER_MAX;
+	t->piece_count = count;
+	for (size_t i = 0; i < count; i++)
+		t->pieces[i] = request->body[i];
+	buffer_init(&t->held, HTTP_HELD_MAX);
+	client->transfer_count++;
+	return t;
+}
+
+void transfer_free(struct atom_http_transfer *t)
+{
+	struct http_client *client = t->client;
+
+	timer_stop(&t->timer);
+	transfer_list_remove(t);
+	if (t->added)
+		(void)curl_multi_remove_handle(client->multi, t->easy);
+	easy_give(client, t->easy);
+	curl_slist_free_all(t->fields);
+	curl_slist_free_all(t->addresses);
+	buffer_fini(&t->held);
+	mem_free(t->peer_host);
+	mem_free(t->peer_port);
+	mem_free(t->where);
+	mem_free(t);
+	client->transfer_count--;
+}
+
+atom_status transfer_launch(struct atom_http_transfer *t, const char *addresses,
+			    struct atom_error *err)
+{
+	struct http_client *client = t->client;
+	struct buffer entry = BUFFER_INIT(4096);
+	atom_status status = ATOM_ENOMEM;
+
+	transfer_list_remove(t);
+	t->phase = PHASE_CONNECTING;
+	if (addresses != NULL) {
+		if (buffer_printf(&entry, "+%s:%s:%s", t->peer_host,
+				  t->peer_port, addresses) != ATOM_OK)
+			goto out;
+		t->addresses = curl_slist_append(NULL, entry.bytes);
+		if (t->addresses == NULL ||
+		    curl_easy_setopt(t->easy, CURLOPT_RESOLVE, t->addresses) !=
+			    CURLE_OK)
+			goto out;
+	}
+	if (curl_multi_add_handle(client->multi, t->easy) != CURLM_OK)
+		goto out;
+	t->added = true;
+	transfer_list_add(&client->transfers, t);
+	status = ATOM_OK;
+out:
+	buffer_fini(&entry);
+	if (status != ATOM_OK)
+		atom_fail(err, status, "no memory for a request to %s",
+			  t->where);
+	return status;
+}
+
+void transfer_end(struct atom_http_transfer *t, atom_status status,
+		  const struct atom_error *error)
+{
+	struct http_client *client = t->client;
+	const struct atom_host *host = t->host;
+	int64_t began;
+
+	t->ended = true;
+	timer_stop(&t->timer);
+	transfer_list_remove(t);
+	leave_resumed(t);
+	client_count_end(t, status);
+	began = host_call_begin();
+	t->events->end(t->argument, status, t->phase >= PHASE_SENT, error);
+	plugin_end(host, began, "http_end");
+	t->next = client->dead;
+	client->dead = t;
+	client_reap(client);
+	host_release(host);
+}
+
+void transfer_done(struct atom_http_transfer *t, CURLcode result)
+{
+	struct atom_error err = ATOM_ERROR_INIT;
+	atom_status status = ATOM_OK;
+
+	t->done = true;
+	t->result = result;
+	if (t->held.length > 0)
+		return;
+	if (result != CURLE_OK || t->failed != ATOM_OK ||
+	    t->phase != PHASE_BEGUN)
+		status = transfer_explain(t, result, &err);
+	transfer_end(t, status, &err);
+}
+
+/* --- deadlines ----------------------------------------------------------------- */
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static int64_t stall_at(const struct atom_http_transfer *t)
+{
+	return t->stall_ms > 0 && t->phase == PHASE_BEGUN && !t->paused
+		       ? t->last_ms + t->stall_ms
+		       : INT64_MAX;
+}
+
+static int64_t head_at(const struct atom_http_transfer *t)
+{
+	return t->head_ms > 0 && t->phase < PHASE_BEGUN
+		       ? t->began_ms + t->head_ms
+		       : INT64_MAX;
+}
+
+static int64_t connect_at(const struct atom_http_transfer *t)
+{
+	return t->phase < PHASE_SENT ? t->began_ms + t->connect_ms : INT64_MAX;
+}
+
+static int64_t total_at(const struct atom_http_transfer *t)
+{
+	return t->total_ms > 0 ? t->began_ms + t->total_ms : INT64_MAX;
+}
+
+static void explain_timeout(const struct atom_http_transfer *t, int64_t now,
+			    struct atom_error *err)
+{
+	if (now >= connect_at(t) && t->phase == PHASE_RESOLVING)
+		atom_fail(err, ATOM_ETIMEOUT,
+			  "the name of %s was not resolved within %d ms; "
+			  "check the name servers",
+			  t->where, (int)t->connect_ms);
+	else if (now >= connect_at(t))
+		atom_fail(err, ATOM_ETIMEOUT,
+			  "no connection to %s within %d ms; check the "
+			  "address and the way there",
+			  t->where, (int)t->connect_ms);
+	else if (now >= head_at(t))
+		atom_fail(err, ATOM_ETIMEOUT,
+			  "%s did not begin to answer within %d ms", t->where,
+			  (int)t->head_ms);
+	else if (now >= stall_at(t))
+		atom_fail(err, ATOM_ETIMEOUT,
+			  "%s fell silent within its answer for %d ms",
+			  t->where, (int)t->stall_ms);
+	else
+		atom_fail(err, ATOM_ETIMEOUT,
+			  "%s did not end its answer within %d ms", t->where,
+			  (int)t->total_ms);
+}
+
+static void on_deadline(struct timer *timer)
+{
+	struct atom_http_transfer *t =
+		CONTAINER_OF(timer, struct atom_http_transfer, timer);
+	struct atom_error err = ATOM_ERROR_INIT;
+	int64_t now = loop_now_ms(t->client->loop);
+
+	if (now < connect_at(t) && now < head_at(t) && now < stall_at(t) &&
+	    now < total_at(t)) {
+		(void)transfer_arm(t);
+		return;
+	}
+	explain_timeout(t, now, &err);
+	transfer_end(t, ATOM_ETIMEOUT, &err);
+}
+
+atom_status transfer_arm(struct atom_http_transfer *t)
+{
+	int64_t next = earlier(earlier(connect_at(t), head_at(t)),
+			       earlier(stall_at(t), total_at(t)));
+
+	if (next == INT64_MAX ||
+	    (timer_pending(&t->timer) && t->timer.at_ms <= next))
+		return ATOM_OK;
+	t->timer.fire = on_deadline;
+	return timer_set(t->client->loop, &t->timer,
+			 next - loop_now_ms(t->client->loop));
+}
+
+/* --- libcurl's callbacks -------------------------------------------------------- */
+
+size_t transfer_on_read(char *out, size_t size, size_t count, void *argument)
+{
+	struct atom_http_transfer *t = argument;
+	size_t room = size * count, taken = 0;
+
+	if (t->ended)
+		return CURL_READFUNC_ABORT;
+	while (taken < room && t->piece < t->piece_count) {
+		const struct atom_span *piece = &t->pieces[t->piece];
+		size_t length = piece->length - t->piece_offset;
+
+		if (length > room - taken)
+			length = room - taken;
+		if (length > 0)
+			memcpy(out + taken, piece->bytes + t->piece_offset,
+			       length);
+		taken += length;
+		t->piece_offset += length;
+		if (t->piece_offset == piece->length) {
+			t->piece++;
+			t->piece_offset = 0;
+		}
+	}
+	return taken;
+}
+
+int transfer_on_connected(void *argument, char *peer, char *own, int peer_port,
+			  int own_port)
+{
+	struct atom_http_transfer *t = argument;
+
+	(void)peer;
+	(void)own;
+	(void)peer_port;
+	(void)own_port;
+	if (t->ended)
+		return CURL_PREREQFUNC_ABORT;
+	if (t->phase < PHASE_SENT)
+		t->phase = PHASE_SENT;
+	return CURL_PREREQFUNC_OK;
+}
+
+/* The empty line behind a head; 1xx heads are only passing through. */
+static bool head_ended(struct atom_http_transfer *t)
+{
+	long status = 0, version = 0;
+	int64_t began;
+
+	(void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (status < 200)
+		return true;
+	(void)curl_easy_getinfo(t->easy, CURLINFO_HTTP_VERSION, &version);
+	t->version2 = version == CURL_HTTP_VERSION_2_0;
+	t->phase = PHASE_BEGUN;
+	/* Without memory for the timer, that of `total` is still there. */
+	(void)transfer_arm(t);
+	began = host_call_begin();
+	t->events->head(t->argument, t, (int32_t)status);
+	plugin_end(t->host, began, "http_head");
+	return !t->ended;
+}
+
+size_t transfer_on_field(char *bytes, size_t size, size_t count, void *argument)
+{
+	struct atom_http_transfer *t = argument;
+	size_t length = size * count;
+
+	if (t->ended)
+		return 0;
+	if (length > HTTP_HEAD_MAX - t->head_bytes) {
+		t->failed = ATOM_ELIMIT;
+		return 0;
+	}
+	t->head_bytes += length;
+	t->last_ms = loop_now_ms(t->client->loop);
+	if (t->phase == PHASE_BEGUN || length > 2 ||
+	    (bytes[0] != '\r' && bytes[0] != '\n'))
+		return length;
+	return head_ended(t) ? length : 0;
+}
+
+size_t transfer_on_body(char *bytes, size_t size, size_t count, void *argument)
+{
+	struct atom_http_transfer *t = argument;
+	size_t length = size * count;
+
+	if (t->ended)
+		return 0;
+	if (t->paused && !t->version2) {
+		t->stopped = true;
+		return CURL_WRITEFUNC_PAUSE;
+	}
+	if (length > t->answer_max - t->received) {
+		t->failed = ATOM_ELIMIT;
+		return 0;
+	}
+	t->received += length;
+	t->last_ms = loop_now_ms(t->client->loop);
+	if (length == 0)
+		return 0;
+	if (!t->paused && t->held.length == 0)
+		return deliver(t, bytes, length) ? length : 0;
+	/* A paused HTTP/2 stream stalls others of its connection. */
+	t->failed = buffer_append(&t->held, bytes, length);
+	return t->failed == ATOM_OK ? length : 0;
+}
+
+/* --- backpressure ----------------------------------------------------------------- */
+
+void transfer_pause(struct atom_http_transfer *t)
+{
+	t->paused = true;
+}
+
+void transfer_resume(struct atom_http_transfer *t)
+{
+	if (t->ended || !t->paused)
+		return;
+	t->paused = false;
+	t->last_ms = loop_now_ms(t->client->loop);
+	(void)transfer_arm(t);
+	if (t->resumed || (!t->stopped && t->held.length == 0))
+		return;
+	t->resumed = true;
+	t->next_resumed = t->client->resumed;
+	t->client->resumed = t;
+	client_kick(t->client);
+}
+
+void transfer_go_on(struct atom_http_transfer *t)
+{
+	struct http_client *client = t->client;
+	struct buffer held;
+
+	if (t->paused)
+		return;
+	if (t->held.length > 0) {
+		held = t->held;
+		buffer_init(&t->held, HTTP_HELD_MAX);
+		client->inside++;
+		(void)deliver(t, held.bytes, held.length);
+		client->inside--;
+		buffer_fini(&held);
+	}
+	if (!t->ended && t->done)
+		transfer_done(t, t->result);
+	if (t->ended || !t->stopped)
+		return;
+	t->stopped = false;
+	client->inside++;
+	(void)curl_easy_pause(t->easy, CURLPAUSE_CONT);
+	client->inside--;
+}
