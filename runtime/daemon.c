@@ -159,6 +159,7 @@ static atom_status reload(bool now, json_t **result_r, struct buffer *errors)
 	struct config_difference difference;
 	struct atom_error err = ATOM_ERROR_INIT;
 	struct config *next = NULL;
+	const char *needs_restart; /* a static word */
 	atom_status status;
 
 	notify_reloading();
@@ -171,10 +172,11 @@ static atom_status reload(bool now, json_t **result_r, struct buffer *errors)
 		status = config_compare(d->config, next, &difference);
 	if (status != ATOM_OK)
 		goto out;
-	if (difference.needs_restart != NULL)
+	needs_restart = difference.needs_restart;
+	if (needs_restart != NULL)
 		log_line(ATOM_LOG_WARN, "restart_needed",
 			 "a changed key takes effect at the next start only",
-			 LOG_TEXT("key", difference.needs_restart));
+			 LOG_TEXT("key", needs_restart));
 	config_difference_fini(&difference);
 	status = security_apply(next, &err);
 	if (status != ATOM_OK)
@@ -186,6 +188,9 @@ static atom_status reload(bool now, json_t **result_r, struct buffer *errors)
 	/* What fails from here is an agent's own affair: it is logged, and
 	 * the others go on. */
 	(void)agents_apply(next, now, result_r, &err);
+	if (needs_restart != NULL)
+		json_object_set_new(*result_r, "needs_restart",
+				    json_string(needs_restart));
 	config_unref(&d->config);
 	d->config = TAKE(next);
 out:
@@ -266,12 +271,23 @@ static void on_terminate(uv_signal_t *handle, int number)
 
 /* --- start ------------------------------------------------------------------------ */
 
+/* The last step of the start; looked at again until it is a success. */
+static void check_health(struct daemon *d)
+{
+	d->healthy = agents_ready();
+	health_step("health_checks", d->healthy,
+		    d->healthy ? "every agent has its instances"
+			       : "some agent has no instance that is ready");
+}
+
 static void on_tick(struct timer *timer)
 {
 	struct daemon *d = CONTAINER_OF(timer, struct daemon, tick);
 
 	pool_set_daemon_memory(daemon_resident_bytes());
 	agents_measure();
+	if (d->started && !d->healthy && agents_ready())
+		check_health(d);
 	if (d->watchdog_ms > 0 &&
 	    loop_now_ms(loop_control()) >= d->watchdog_next_ms) {
 		notify_watchdog();
@@ -287,11 +303,10 @@ static void on_tick(struct timer *timer)
 static void on_started(void *argument)
 {
 	struct daemon *d = argument;
-	bool ready = agents_ready();
 
-	health_step("health_checks", ready,
-		    ready ? "every agent has its instances"
-			  : "some agent has no instance that is ready");
+	agents_measure();
+	check_health(d);
+	d->started = true;
 	health_started();
 	notify_ready("serving");
 	log_line(ATOM_LOG_INFO, "ready", "atomd serves",

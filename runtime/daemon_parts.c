@@ -28,21 +28,30 @@
 
 static const char *const store_ignored[] = { "store", NULL };
 
-/* The `state` group names the component and its folder; relative to the
- * configuration's folder it is absolute already. */
+/* The options of the store: the `state` group as it stands, so that faults
+ * name its lines; where it says no folder, the default one is added. */
 static atom_status store_settings(const struct config *config,
 				  struct setting **group_r,
 				  struct atom_error *err)
 {
-	json_t *group = config->state_options != NULL
-				? setting_to_json(config->state_options, NULL)
-				: json_object();
-	atom_status status;
+	json_t *value = json_object();
+	struct setting *group = NULL;
+	atom_status status = ATOM_OK;
 
-	json_object_set_new(group, "directory",
-			    json_string(config->state_directory));
-	status = setting_of_json(group, "state", group_r, err);
-	json_decref(group);
+	if (config->state_options != NULL)
+		group = setting_copy(config->state_options);
+	else
+		status = setting_of_json(value, "state", &group, err);
+	json_decref(value);
+	if (status == ATOM_OK && group == NULL)
+		status = atom_fail(err, ATOM_ENOMEM, "no memory");
+	if (status == ATOM_OK && setting_member(group, "directory") == NULL)
+		status = setting_add_text(group, "directory",
+					  config->state_directory);
+	if (status == ATOM_OK)
+		*group_r = group;
+	else
+		setting_free(&group);
 	return status;
 }
 

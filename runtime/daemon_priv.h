@@ -27,6 +27,8 @@ struct daemon {
 	int64_t watchdog_ms;
 	int64_t watchdog_next_ms;
 	metric_id reloads[2]; /* ok, failed */
+	bool started;
+	bool healthy;
 	int stopping;	      /* parts that have not stopped yet */
 };
 

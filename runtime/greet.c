@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/directory.h"
 #include "core/os.h"
@@ -10,8 +10,8 @@
 
 /*
  * What a person who starts the daemon by hand sees: where it is and two
- * lines to try.  An agent whose backend holds a credential is never
- * anonymous: its line carries a key that was made for it, good for a day.
+ * lines to try.  An agent that callers without a key may not use has a key
+ * in its line, made for it and good for a day.
  */
 
 #define KEY_DAY_MS ((int64_t)24 * 3600 * 1000)
@@ -48,6 +48,18 @@ struct tour {
 	bool anonymous;
 };
 
+static bool is_open(const char *agent)
+{
+	const char *const *open = daemon_state.config->anonymous_agents;
+
+	if (open[0] == NULL)
+		return true;
+	for (; *open != NULL; open++)
+		if (strcmp(*open, agent) == 0)
+			return true;
+	return false;
+}
+
 static void greet_agent(void *argument, struct revision *revision)
 {
 	struct tour *tour = argument;
@@ -64,7 +76,7 @@ static void greet_agent(void *argument, struct revision *revision)
 	struct atom_error err = ATOM_ERROR_INIT;
 	char key[KEY_TEXT_MAX];
 
-	if (tour->anonymous && !revision_is_credentialed(revision)) {
+	if (tour->anonymous && is_open(name)) {
 		if (tour->open_agent == NULL)
 			print_curl(tour->address, name, NULL);
 		if (tour->open_agent == NULL)
@@ -81,8 +93,9 @@ void daemon_greet(void)
 	struct tour tour = { .anonymous = config->anonymous_role[0] != '\0' };
 	const char *local;
 
-	/* Under a service manager nobody reads this. */
-	if (getenv("NOTIFY_SOCKET") != NULL)
+	/* A log collector wants JSON lines and nothing else. */
+	if (!isatty(STDOUT_FILENO) &&
+	    strcmp(config->environment, "development") != 0)
 		return;
 	first_address(&tour.address, &local);
 	if (tour.address == NULL)

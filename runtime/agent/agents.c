@@ -193,6 +193,20 @@ bool agents_ready(void)
 	return true;
 }
 
+/* Ready, or failing so that waiting longer tells nothing new. */
+static bool agents_settled(void)
+{
+	struct agent *agent;
+
+	for (size_t at = 0; (agent = table_next(&agents_table, &at)) != NULL;)
+		if (agent->stable == NULL ||
+		    (atomic_load(&agent->stable->pool.ready) <
+			     (agent_desired(agent, agent->stable) > 0) &&
+		     !atomic_load(&agent->stable->pool.failing)))
+			return false;
+	return true;
+}
+
 static void on_watch(struct timer *timer)
 {
 	bool again = false;
@@ -201,7 +215,7 @@ static void on_watch(struct timer *timer)
 	for (size_t at = 0; (agent = table_next(&agents_table, &at)) != NULL;)
 		again |= look_at(agent);
 	if (started_callback != NULL) {
-		if (agents_ready() ||
+		if (agents_settled() ||
 		    loop_now_ms(loop_control()) >= started_until_ms)
 			TAKE(started_callback)(started_argument);
 		else

@@ -34,8 +34,8 @@ atom_status agents_apply(struct config *config, bool now, json_t **result_r,
 
 /* Are all agents that must have instances ready? */
 bool agents_ready(void);
-/* Calls `ready` once each agent of the first configuration has its first
- * `min` instances, or has failed to for `deadline_ms`. */
+/* Calls `ready` once each agent of the first configuration has an instance
+ * or has failed to start one, or after `deadline_ms`. */
 void agents_when_started(int64_t deadline_ms, void (*ready)(void *argument),
 			 void *argument);
 

@@ -111,21 +111,33 @@ atom_status agents_export(const char *name, struct buffer *out,
 
 void agents_measure(void)
 {
-	char unwell[200] = "";
+	enum health_state state = HEALTH_OK;
+	char why[200] = "";
 	struct agent *agent;
 
 	for (size_t at = 0; (agent = table_next(&agents_table, &at)) != NULL;) {
+		const struct pool *pool;
+
 		if (agent->candidate != NULL)
 			revision_measure(agent->candidate, false);
 		if (agent->stable == NULL)
 			continue;
 		revision_measure(agent->stable, true);
-		if (atomic_load(&agent->stable->pool.unhealthy))
-			(void)snprintf(unwell, sizeof(unwell),
+		pool = &agent->stable->pool;
+		if (atomic_load(&pool->failing) &&
+		    atomic_load(&pool->desired) > 0) {
+			state = HEALTH_FAILED;
+			(void)snprintf(why, sizeof(why),
+				       "agent %s: its instances do not start",
+				       agent->name);
+		} else if (state == HEALTH_OK &&
+			   atomic_load(&pool->unhealthy)) {
+			state = HEALTH_DEGRADED;
+			(void)snprintf(why, sizeof(why),
 				       "agent %s: its instances fail again "
 				       "and again",
 				       agent->name);
+		}
 	}
-	health_report("agents", unwell[0] != '\0' ? HEALTH_DEGRADED : HEALTH_OK,
-		      true, unwell[0] != '\0' ? unwell : NULL);
+	health_report("agents", state, true, state != HEALTH_OK ? why : NULL);
 }

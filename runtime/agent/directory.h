@@ -11,7 +11,6 @@
  * the number of agents.
  */
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,10 +44,6 @@ const struct config_agent *revision_config(const struct revision *revision);
 int64_t revision_created_s(const struct revision *revision);
 /* max_tokens for a call that states none; 0 = leave it alone. */
 int64_t revision_max_tokens(const struct revision *revision);
-
-/* Does its backend hold a credential (a secret option that is set)?  Such an
- * agent spends somebody's money: it is never anonymous. */
-bool revision_is_credentialed(const struct revision *revision);
 
 /* Counts a finished exchange: requests_total{agent,revision,code}, durations,
  * first token, tokens.  Times in ns, 0 = did not happen. [loop] */

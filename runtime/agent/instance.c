@@ -186,6 +186,7 @@ void instance_ready(struct instance *instance, int32_t concurrency)
 	if (instance->state != INSTANCE_STARTING)
 		return;
 	instance->state = INSTANCE_READY;
+	atomic_store(&pool->failing, false);
 	if (concurrency > 0 && concurrency < instance->concurrency)
 		instance->concurrency = concurrency;
 	log_line(ATOM_LOG_INFO, "instance_ready", "an instance is ready",
@@ -219,9 +220,9 @@ void instance_failed(struct instance *instance, const struct atom_error *err)
 		return;
 	component_note_error(configured_component(pool->revision->backend),
 			     err != NULL ? err->message : "instance lost");
-	instance_stop(instance, true);
-	pool_note_failure(pool);
 	instance_publish(pool);
+	pool_note_failure(pool);
+	instance_stop(instance, true);
 }
 
 void instance_stopped(struct instance *instance)

@@ -436,6 +436,8 @@ void pool_note_failure(struct pool *pool)
 	unsigned int n = ARRAY_SIZE(pool->failures);
 	int64_t oldest;
 
+	if (atomic_load(&pool->ready) == 0)
+		atomic_store(&pool->failing, true);
 	pool->failures[pool->failure_at++ % n] = now > 0 ? now : 1;
 	oldest = pool->failures[pool->failure_at % n];
 	if (oldest != 0 && now - oldest < 5 * 60 * 1000 &&

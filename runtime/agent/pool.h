@@ -53,7 +53,8 @@ struct pool {
 	_Atomic int64_t starting;
 	_Atomic int64_t draining;
 	_Atomic int64_t memory_bytes;
-	_Atomic bool unhealthy;
+	_Atomic bool unhealthy; /* failed ten times in five minutes */
+	_Atomic bool failing;	/* the last start failed, none is ready */
 
 	/* --- the home loop's own --- */
 	struct attempt *first_waiting;
@@ -119,7 +120,6 @@ struct revision {
 	struct pool pool;
 	struct message closing; /* to home, then to control */
 	bool emptied;
-	bool credentialed;
 	_Atomic metric_id codes[16]; /* by status, made when first used */
 	metric_id duration;
 	metric_id first_token;

@@ -142,22 +142,6 @@ static void make_series(struct revision *r)
 	r->tokens_out = series2(tokens_family, r, "output");
 }
 
-static bool holds_credential(const struct component *component,
-			     const struct setting *group)
-{
-	const char **secrets = options_secret_names(component->declared);
-	bool holds = false;
-
-	for (size_t i = 0; secrets != NULL && secrets[i] != NULL; i++) {
-		const struct setting *s = setting_member(group, secrets[i]);
-
-		holds |= s != NULL && s->type == SETTING_STRING &&
-			 s->text != NULL && s->text[0] != '\0';
-	}
-	mem_free(secrets);
-	return holds;
-}
-
 static void forget_instances(const struct revision *r)
 {
 	static const char *const states[] = { "ready", "starting", "draining" };
@@ -262,8 +246,6 @@ atom_status revision_new(struct config *config,
 			goto fail;
 		}
 	}
-	r->credentialed =
-		holds_credential(spec.component, agent->backend_options);
 	make_series(r);
 	r->next = alive;
 	if (alive != NULL)
@@ -355,11 +337,6 @@ int64_t revision_max_tokens(const struct revision *revision)
 void revision_set_token_limit(int64_t limit)
 {
 	atomic_store(&token_limit, limit);
-}
-
-bool revision_is_credentialed(const struct revision *revision)
-{
-	return revision->credentialed;
 }
 
 static metric_id code_series(struct revision *r, int status)

@@ -235,7 +235,7 @@ static void keep_within_memory(struct session_agent *a)
 			unload(s);
 }
 
-static bool is_expired(const struct session *s)
+bool session_is_expired(const struct session *s)
 {
 	int64_t max = s->agent->limits.max_age_ms;
 
@@ -399,7 +399,7 @@ static void on_open(struct loop *loop, struct message *message)
 		return;
 	}
 	s = table_get_text(&a->by_key, use->key);
-	if (s != NULL && !s->busy && is_expired(s)) {
+	if (s != NULL && !s->busy && session_is_expired(s)) {
 		store_remove(s);
 		session_forget(s);
 		s = NULL;
@@ -543,7 +543,7 @@ static void on_sweep(struct timer *timer)
 	for (size_t at = 0; (a = table_next(&agents[at_loop], &at)) != NULL;)
 		while (left > 0 && a->oldest != NULL && !a->oldest->busy &&
 		       a->oldest->first_waiting == NULL &&
-		       is_expired(a->oldest)) {
+		       session_is_expired(a->oldest)) {
 			store_remove(a->oldest);
 			session_forget(a->oldest);
 			left--;

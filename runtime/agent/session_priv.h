@@ -47,6 +47,8 @@ char *session_key(const char *principal, const char *id);
 /* [home] */
 struct session *session_find(struct loop *loop, const char *agent,
 			     const char *key);
+/* Not used for longer than max_age. */
+bool session_is_expired(const struct session *session);
 /* [home] Delete it now, or when its use ends. */
 void session_doom(struct session *session);
 void session_init_buffers(struct session *session);

@@ -92,7 +92,7 @@ static void on_view(struct loop *loop, struct message *message)
 	struct view *v = CONTAINER_OF(message, struct view, message);
 	struct session *s = session_find(loop, v->agent, v->key);
 
-	if (s == NULL || s->doomed || !s->stored) {
+	if (s == NULL || s->doomed || !s->stored || session_is_expired(s)) {
 		answer(v, ATOM_ENOENT);
 	} else if (v->delete_done != NULL) {
 		session_doom(s);

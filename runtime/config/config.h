@@ -134,8 +134,9 @@ struct config {
 	const struct config_component *audit_sinks;
 	size_t audit_sink_count;
 
-	const char *anonymous_role;	 /* "" = none */
-	const char *bootstrap_admin_key; /* "" = none */
+	const char *anonymous_role;	     /* "" = none */
+	const char *const *anonymous_agents; /* NULL-ended; empty = all */
+	const char *bootstrap_admin_key;     /* "" = none */
 	const struct config_role *roles;
 	size_t role_count;
 };

@@ -47,8 +47,7 @@ void config_read_components(struct config_holder *holder,
 			    struct keys_reading *r);
 /* The `plugin` of a group, checked: its name, and that this version runs it:
  * `only` is "" (any), the one name that is, or NULL (none).  "" on a fault. */
-const char *config_read_plugin(const struct setting *group,
-			       const char *only,
+const char *config_read_plugin(const struct setting *group, const char *only,
 			       struct keys_reading *r);
 /* Is every listener on a loopback or unix address?  Else the first that is
  * not. */

@@ -264,3 +264,17 @@ no_memory:
 	setting_free(&copy);
 	return NULL;
 }
+
+atom_status setting_add_text(struct setting *group, const char *name,
+			     const char *text)
+{
+	struct setting *member =
+		setting_new_string(name, text, group->file, group->line);
+	atom_status status = ATOM_ENOMEM;
+
+	if (member != NULL)
+		status = setting_add(group, member);
+	if (status != ATOM_OK)
+		setting_free(&member);
+	return status;
+}

@@ -71,6 +71,9 @@ atom_status setting_of_json(const json_t *value, const char *name,
 			    struct setting **setting_r, struct atom_error *err);
 /* A deep copy with nothing shared. */
 struct setting *setting_copy(const struct setting *setting);
+/* Adds a string to a copy that nobody else has yet. */
+atom_status setting_add_text(struct setting *group, const char *name,
+			     const char *text);
 void setting_free(struct setting **setting);
 
 #endif

@@ -245,6 +245,8 @@ static const struct key_table encryption_keys = TABLE(encryption_rows);
 static const struct key security_rows[] = {
 	STRING("anonymous_role", CONFIG(anonymous_role), "",
 	       "the role of callers without a key, where every listener is loopback or unix"),
+	STRINGS("anonymous_agents", CONFIG(anonymous_agents),
+		"the agents that callers without a key may use; empty: all"),
 	ROW("bootstrap_admin_key", KEY_STRING, CONFIG(bootstrap_admin_key), "",
 	    "a key with the role admin, to make the first keys with",
 	    .flags = KEY_SECRET),

@@ -2,6 +2,7 @@
 
 /* Text into JSON strings: buffer.h's other half. */
 
+#include <stdint.h>
 #include <string.h>
 
 #include "core/buffer.h"
@@ -11,6 +12,29 @@
 static inline bool is_plain(unsigned char c)
 {
 	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+/* How many plain bytes stand at the front.  Eight at a time: each term marks
+ * bytes by their high bit ("Bit Twiddling Hacks"), and a false mark costs a
+ * look, no more. */
+static size_t plain_length(const unsigned char *s, size_t length)
+{
+	const uint64_t ones = ~(uint64_t)0 / 255;
+	size_t at = 0;
+
+	for (; length - at >= 8; at += 8) {
+		uint64_t word;
+
+		memcpy(&word, s + at, sizeof(word));
+		if ((word | (word - ones * 32) | ((word ^ ones * '"') - ones) |
+		     ((word ^ ones * '\\') - ones) |
+		     ((word ^ ones * 0x7f) - ones)) &
+		    ones * 128)
+			break;
+	}
+	while (at < length && is_plain(s[at]))
+		at++;
+	return at;
 }
 
 /* Writes what stands for `c` and returns its end. */
@@ -83,10 +107,8 @@ atom_status buffer_append_json(struct buffer *b, const char *text,
 			       size_t length)
 {
 	const unsigned char *s = (const unsigned char *)text;
-	size_t at = 0;
+	size_t at = plain_length(s, length);
 
-	while (at < length && is_plain(s[at]))
-		at++;
 	if (at == length)
 		return buffer_append(b, text, length);
 

@@ -410,6 +410,9 @@ atom_status loops_init(unsigned int serving, struct atom_error *err)
 
 void loops_fini(void)
 {
+	/* Never made, or made in vain. */
+	if (current == NULL)
+		return;
 	for (unsigned int i = 0; i <= serving_count; i++)
 		fini_loop(&loops[i]);
 	/* All loops are offline. */

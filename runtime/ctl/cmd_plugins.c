@@ -14,7 +14,7 @@ static enum table_colour state_colour(const char *state)
 		return TABLE_PLAIN;
 	if (!strcmp(state, "refused") || !strcmp(state, "failed"))
 		return TABLE_RED;
-	return strcmp(state, "active") ? TABLE_PLAIN : TABLE_GREEN;
+	return strcmp(state, "open") ? TABLE_PLAIN : TABLE_GREEN;
 }
 
 static int print_plugins(struct ctl *ctl, const json_t *plugins)

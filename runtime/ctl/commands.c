@@ -26,8 +26,8 @@ static const struct command commands[] = {
 	  .subword = "export",
 	  .synopsis = "NAME",
 	  .summary = "print an agent as configuration text",
-	  .help = "The text is what agents.d/NAME.conf would hold. With --json:\n"
-		  "{\"name\", \"libconfig\"}.\n",
+	  .help = "The text is what stands between the agent's braces in the "
+		  "configuration.\nWith --json: {\"name\", \"libconfig\"}.\n",
 	  .words_min = 1,
 	  .words_max = 1,
 	  .run = cmd_agents_export },

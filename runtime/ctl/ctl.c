@@ -17,6 +17,9 @@ int ctl_fail(struct ctl *ctl, int code, const char *format, ...)
 	int length = vasprintf(&sentence, format, arguments);
 	va_end(arguments);
 	text_clear(&ctl->message);
+	/* A daemon's sentence may end in a line end of its own. */
+	while (length > 0 && sentence[length - 1] == '\n')
+		length--;
 	if (length >= 0)
 		text_append(&ctl->message, sentence, (size_t)length);
 	else

@@ -94,19 +94,16 @@ bool admission_agent(const struct principal *principal,
 {
 	const char *agent = revision_agent(revision);
 
-	if (strcmp(principal->name, "anonymous") == 0 &&
-	    revision_is_credentialed(revision)) {
+	if (principal_may_invoke(principal, agent))
+		return true;
+	if (strcmp(principal->name, "anonymous") == 0) {
 		api_error_set(e, "invalid_api_key", NULL,
-			      "agent %s spends money, so it is not for "
-			      "anonymous callers; send the header "
-			      "`Authorization: Bearer atm_...`",
+			      "agent %s is not for callers without a key; send "
+			      "the header `Authorization: Bearer atm_...`",
 			      agent);
-		return false;
-	}
-	if (!principal_may_invoke(principal, agent)) {
+	} else {
 		api_error_set(e, "permission_denied", NULL,
 			      "this key is not for agent %s", agent);
-		return false;
 	}
-	return true;
+	return false;
 }

@@ -73,7 +73,7 @@ void control_call(struct http_request *request,
 	call->request = request;
 	call->run = run;
 	call->principal = admission->principal;
-	call->principal.key = NULL;
+	call->principal.agents = NULL;
 	buffer_init(&call->answer, ANSWER_MAX);
 	desk_enter(call->desk);
 	for (size_t i = 0; i < ROUTE_PARAMS_MAX; i++)

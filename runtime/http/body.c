@@ -82,6 +82,22 @@ static size_t room_body(struct http_request *r, char **room)
 	return r->body_size - r->body_length;
 }
 
+/* For what comes while the handler has the request: behind the body, or, when
+ * that memory has been given back, in some of its own. */
+static size_t room_ahead(struct http_request *r, char **room)
+{
+	if (r->in && !r->ahead) {
+		*room = r->in + r->in_end;
+		return r->in_size - r->in_end;
+	}
+	if (!r->ahead) {
+		r->ahead = mem_alloc(HTTP_INLINE_BYTES);
+		r->ahead_size = r->ahead ? HTTP_INLINE_BYTES : 0;
+	}
+	*room = r->ahead + r->ahead_length;
+	return r->ahead_size - r->ahead_length;
+}
+
 size_t http_request_room(struct http_request *r, enum http_state state,
 			 char **room)
 {
@@ -89,10 +105,7 @@ size_t http_request_room(struct http_request *r, enum http_state state,
 		return room_body(r, room);
 	if (state != CONNECTION_CALL)
 		return room_head(r, room);
-	if (r->ahead || !r->in)
-		return 0;
-	*room = r->in + r->in_end;
-	return r->in_size - r->in_end;
+	return room_ahead(r, room);
 }
 
 /* --- the body ------------------------------------------------------------------ */
@@ -216,6 +229,7 @@ static enum http_parse more_chunked(struct http_request *r, size_t arrived,
 	if (r->ahead_length == 0)
 		return HTTP_PARSE_DONE;
 	r->ahead = mem_strndup(raw + used, r->ahead_length);
+	r->ahead_size = r->ahead_length;
 	return r->ahead ? HTTP_PARSE_DONE : no_memory(status, why);
 }
 
@@ -241,11 +255,16 @@ enum http_parse http_body_more(struct http_request *r, size_t arrived,
 
 /* --- the next request ------------------------------------------------------------- */
 
+size_t http_request_left(const struct http_request *r)
+{
+	return r->ahead ? r->ahead_length : r->in_end - r->next_at;
+}
+
 bool http_request_next(struct http_request *r)
 {
 	struct http_connection *c = r->connection;
 	const char *from = r->ahead ? r->ahead : r->in + r->next_at;
-	size_t length = r->ahead ? r->ahead_length : r->in_end - r->next_at;
+	size_t length = http_request_left(r);
 	struct http_request *next = http_request_alloc(c);
 
 	if (!next)
@@ -273,7 +292,7 @@ void http_request_forget(struct http_request *request)
 			mem_strndup(request->in + request->next_at, length);
 		if (!request->ahead)
 			return;
-		request->ahead_length = length;
+		request->ahead_size = request->ahead_length = length;
 	}
 	request->in_end = request->next_at;
 	request->path = NULL;

@@ -145,6 +145,8 @@ static void client_end(void *argument)
 	atom_fail(&err, ATOM_ECANCELED, "the daemon is stopping");
 	client->ended = true;
 	stopped[loop_index(client->loop)] = true;
+	while (client->unlaunched.first != NULL)
+		transfer_end(client->unlaunched.first, ATOM_ECANCELED, &err);
 	while (client->transfers.first != NULL)
 		transfer_end(client->transfers.first, ATOM_ECANCELED, &err);
 	/* One more than there are, so that the last callback of a lookup does

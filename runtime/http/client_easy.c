@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "config.h"
 #include "core/memory.h"
 #include "http/client_priv.h"
 

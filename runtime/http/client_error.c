@@ -116,7 +116,6 @@ atom_status transfer_explain(const struct atom_http_transfer *t,
 	case CURLE_BAD_CONTENT_ENCODING:
 	case CURLE_HTTP2:
 	case CURLE_HTTP2_STREAM:
-	case CURLE_TOO_LARGE:
 	case CURLE_WRITE_ERROR:
 	case CURLE_OK:
 		return atom_fail(err, ATOM_EPROTO,

@@ -156,7 +156,17 @@ void client_reap(struct http_client *client)
 	}
 }
 
-/* What libcurl has finished, and what was resumed. */
+static void launch_later_ones(struct http_client *client)
+{
+	struct atom_error err = ATOM_ERROR_INIT;
+	struct atom_http_transfer *t;
+
+	while ((t = client->unlaunched.first) != NULL)
+		if (transfer_launch(t, NULL, &err) != ATOM_OK)
+			transfer_end(t, err.status, &err);
+}
+
+/* What libcurl has finished, and what was begun or resumed from inside. */
 static void settle(struct http_client *client)
 {
 	struct atom_http_transfer *t;
@@ -175,6 +185,7 @@ static void settle(struct http_client *client)
 		if (t != NULL && !t->ended)
 			transfer_done(t, message->data.result);
 	}
+	launch_later_ones(client);
 	while ((t = client->resumed) != NULL) {
 		client->resumed = t->next_resumed;
 		t->resumed = false;

@@ -110,6 +110,8 @@ struct http_client {
 	size_t transfer_count;
 	size_t lookups; /* under way */
 	struct transfer_list transfers;
+	/* Begun from inside of libcurl: to be given to it later. */
+	struct transfer_list unlaunched;
 	struct atom_http_transfer *dead;
 	struct atom_http_transfer *resumed;
 	CURL *idle[HTTP_EASY_MAX];
@@ -147,7 +149,8 @@ struct atom_http_transfer *transfer_new(
 	struct http_client *client, const struct atom_http_request *request);
 /* Never told `end`; not in libcurl any more. */
 void transfer_free(struct atom_http_transfer *transfer);
-/* Give it to libcurl; `addresses` NULL: the host is one itself. */
+/* Give it to libcurl, now or when that has returned; `addresses` NULL: the
+ * host is one itself, or it is launched already. */
 atom_status transfer_launch(struct atom_http_transfer *transfer,
 			    const char *addresses, struct atom_error *err);
 atom_status transfer_arm(struct atom_http_transfer *transfer);

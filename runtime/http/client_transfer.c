@@ -124,36 +124,46 @@ void transfer_free(struct atom_http_transfer *t)
 	client->transfer_count--;
 }
 
+static atom_status set_addresses(struct atom_http_transfer *t,
+				 const char *addresses)
+{
+	struct buffer entry = BUFFER_INIT(4096);
+	atom_status status = ATOM_ENOMEM;
+
+	if (buffer_printf(&entry, "+%s:%s:%s", t->peer_host, t->peer_port,
+			  addresses) != ATOM_OK)
+		goto out;
+	t->addresses = curl_slist_append(NULL, entry.bytes);
+	if (t->addresses != NULL && curl_easy_setopt(t->easy, CURLOPT_RESOLVE,
+						     t->addresses) == CURLE_OK)
+		status = ATOM_OK;
+out:
+	buffer_fini(&entry);
+	return status;
+}
+
 atom_status transfer_launch(struct atom_http_transfer *t, const char *addresses,
 			    struct atom_error *err)
 {
 	struct http_client *client = t->client;
-	struct buffer entry = BUFFER_INIT(4096);
-	atom_status status = ATOM_ENOMEM;
 
 	transfer_list_remove(t);
 	t->phase = PHASE_CONNECTING;
-	if (addresses != NULL) {
-		if (buffer_printf(&entry, "+%s:%s:%s", t->peer_host,
-				  t->peer_port, addresses) != ATOM_OK)
-			goto out;
-		t->addresses = curl_slist_append(NULL, entry.bytes);
-		if (t->addresses == NULL ||
-		    curl_easy_setopt(t->easy, CURLOPT_RESOLVE, t->addresses) !=
-			    CURLE_OK)
-			goto out;
+	if (addresses != NULL && set_addresses(t, addresses) != ATOM_OK)
+		goto fail;
+	if (client->inside > 0) {
+		transfer_list_add(&client->unlaunched, t);
+		client_kick(client);
+		return ATOM_OK;
 	}
 	if (curl_multi_add_handle(client->multi, t->easy) != CURLM_OK)
-		goto out;
+		goto fail;
 	t->added = true;
 	transfer_list_add(&client->transfers, t);
-	status = ATOM_OK;
-out:
-	buffer_fini(&entry);
-	if (status != ATOM_OK)
-		atom_fail(err, status, "no memory for a request to %s",
-			  t->where);
-	return status;
+	return ATOM_OK;
+fail:
+	return atom_fail(err, ATOM_ENOMEM, "no memory for a request to %s",
+			 t->where);
 }
 
 void transfer_end(struct atom_http_transfer *t, atom_status status,

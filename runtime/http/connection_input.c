@@ -55,7 +55,7 @@ static void call_input(struct http_connection *c)
 	}
 	n = http_read(c, room, length);
 	if (n > 0)
-		r->in_end += (size_t)n;
+		*(r->ahead ? &r->ahead_length : &r->in_end) += (size_t)n;
 	else if (n != HTTP_READ_LATER)
 		http_connection_ended(c, n == HTTP_READ_LOST);
 }

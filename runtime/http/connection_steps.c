@@ -175,7 +175,7 @@ static bool step_call(struct http_connection *c)
 	if (r->handed && !r->released)
 		return false;
 	c->paused = false;
-	if (r->next_at == r->in_end && !r->ahead) {
+	if (http_request_left(r) == 0) {
 		c->request = NULL;
 		http_request_free(r);
 		c->state = CONNECTION_IDLE;

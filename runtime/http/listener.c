@@ -1,245 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Accepting.  A TCP listener has a socket on every loop and the kernel spreads
- * the connections (SO_REUSEPORT).  A unix or inherited socket is one: the
- * first loop accepts and hands the connections round.
+ * Listeners, as control sees them.  A TCP listener has a socket on every loop
+ * and the kernel spreads the connections (SO_REUSEPORT).  A unix or inherited
+ * socket is one: the first loop accepts and hands the connections round.
  *
  * Descriptors belong to control, which lends them to the loops: an address
  * that is given up and named again in one reload keeps its sockets, and no
  * connection that waits in them is lost.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/log.h"
 #include "core/memory.h"
-#include "core/os.h"
 #include "http/server_priv.h"
-
-#define ACCEPTS_MAX 64 /* of one wake-up */
-
-/* --- handing round ------------------------------------------------------------ */
-
-struct handoff {
-	struct message message;
-	struct http_socket *socket;
-	int fd;
-	struct sockaddr_storage address;
-};
-
-static void handoff_deliver(struct loop *loop, struct message *message)
-{
-	struct handoff *h = CONTAINER_OF(message, struct handoff, message);
-
-	(void)loop;
-	http_connection_open(h->socket, h->fd,
-			     (const struct sockaddr *)&h->address);
-	mem_free(h);
-}
-
-static void hand_over(struct http_socket *from, int fd,
-		      const struct sockaddr_storage *address)
-{
-	struct http_listener *listener = from->listener;
-	struct http_socket *to = from;
-	struct handoff *h = NULL;
-
-	if (listener->handed_round)
-		to = &listener->sockets[listener->turn++ %
-					listener->server->loop_count];
-	if (to != from)
-		h = mem_alloc(sizeof(*h));
-	if (!h) {
-		http_connection_open(from, fd,
-				     (const struct sockaddr *)address);
-		return;
-	}
-	h->message.deliver = handoff_deliver;
-	h->socket = to;
-	h->fd = fd;
-	h->address = *address;
-	loop_post(to->owner->loop, &h->message);
-}
-
-/* --- accepting ------------------------------------------------------------------ */
-
-/*
- * No descriptor is left: the peer is told by a close, with the one kept in
- * reserve for that, instead of waiting in a queue that keeps the loop awake.
- */
-static bool turn_one_away(struct http_socket *s)
-{
-	struct http_loop *owner = s->owner;
-	int fd;
-
-	metric_inc(http_metrics.refused[REFUSED_DESCRIPTORS]);
-	if (owner->spare_fd < 0)
-		return false;
-	os.close(owner->spare_fd);
-	fd = os.accept4(s->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd >= 0)
-		os.close(fd);
-	owner->spare_fd = os.open("/dev/null", O_RDONLY | O_CLOEXEC, 0);
-	return fd >= 0;
-}
-
-/* False when nothing waits any more. */
-static bool accept_one(struct http_socket *s)
-{
-	struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
-	socklen_t length = sizeof(address);
-	int fd = os.accept4(s->fd, (struct sockaddr *)&address, &length,
-			    SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-	if (fd >= 0) {
-		hand_over(s, fd, &address);
-		return true;
-	}
-	switch (errno) {
-	case EMFILE:
-	case ENFILE:
-	case ENOBUFS:
-	case ENOMEM:
-		return turn_one_away(s);
-	case EAGAIN:
-#if EAGAIN != EWOULDBLOCK
-	case EWOULDBLOCK:
-#endif
-	case EBADF:
-	case EINVAL:
-	case ENOTSOCK:
-		return false;
-	default:
-		/* An error of that one connection, accept(2). */
-		return true;
-	}
-}
-
-static void on_acceptable(uv_poll_t *poll, int status, int events)
-{
-	struct http_socket *s = CONTAINER_OF(poll, struct http_socket, poll);
-
-	(void)events;
-	if (status < 0)
-		return;
-	for (int i = 0; i < ACCEPTS_MAX && accept_one(s); i++)
-		;
-}
-
-/* --- on the loop ------------------------------------------------------------------ */
-
-static void open_deliver(struct loop *loop, struct message *message)
-{
-	struct http_socket *s =
-		CONTAINER_OF(message, struct http_socket, open_message);
-	int status;
-
-	if (s->owner->stopped || s->owner->draining)
-		return;
-	status = uv_poll_init(loop_uv(loop), &s->poll, s->fd);
-	if (status == 0) {
-		s->open = true;
-		s->next = s->owner->sockets;
-		s->owner->sockets = s;
-		status = uv_poll_start(&s->poll, UV_READABLE, on_acceptable);
-	}
-	if (status != 0)
-		log_line(ATOM_LOG_ERROR, "http_listen_failed",
-			 "this loop cannot watch the listener's socket",
-			 LOG_TEXT("address", s->listener->bound),
-			 LOG_TEXT("reason", uv_strerror(status)));
-}
-
-void http_socket_stop(struct http_socket *s)
-{
-	struct http_socket **link = &s->owner->sockets;
-
-	while (*link != s)
-		link = &(*link)->next;
-	*link = s->next;
-	s->open = false;
-	uv_close((uv_handle_t *)&s->poll, NULL);
-}
-
-/* What waits in the socket is still taken. */
-static void stop_accepting(struct http_socket *s)
-{
-	if (!s->open)
-		return;
-	while (accept_one(s))
-		;
-	http_socket_stop(s);
-}
-
-/* [control] No loop has it any more. */
-static void release_descriptor(struct http_socket *s)
-{
-	if (s->ours && s->fd >= 0)
-		os.close(s->fd);
-	s->ours = false;
-	s->fd = -1;
-}
-
-/* [control] The loop has let go of it. */
-static void closed_deliver(struct loop *loop, struct message *message)
-{
-	struct http_socket *s =
-		CONTAINER_OF(message, struct http_socket, closed_message);
-
-	(void)loop;
-	s->listener->open_sockets--;
-	release_descriptor(s);
-	http_drain_step(s->listener->server);
-}
-
-static void close_deliver(struct loop *loop, struct message *message)
-{
-	struct http_socket *s =
-		CONTAINER_OF(message, struct http_socket, close_message);
-
-	(void)loop;
-	stop_accepting(s);
-	if (s->last) {
-		/* At once: what came from now on would be lost. */
-		os.close(s->fd);
-		s->fd = -1;
-	}
-	loop_post(loop_control(), &s->closed_message);
-}
-
-static void renew_deliver(struct loop *loop, struct message *message)
-{
-	struct http_socket *s =
-		CONTAINER_OF(message, struct http_socket, renew_message);
-	SSL_CTX *next = atomic_exchange(&s->tls_next, NULL);
-
-	(void)loop;
-	if (next) {
-		SSL_CTX_free(s->tls);
-		s->tls = next;
-	}
-}
-
-/* --- made and freed by control ------------------------------------------------------ */
-
-static void sockets_init(struct http_listener *listener)
-{
-	struct http_server *server = listener->server;
-
-	for (unsigned int i = 0; i < server->loop_count; i++) {
-		struct http_socket *s = &listener->sockets[i];
-
-		s->listener = listener;
-		s->owner = &server->loops[i];
-		s->fd = -1;
-		s->open_message.deliver = open_deliver;
-		s->close_message.deliver = close_deliver;
-		s->closed_message.deliver = closed_deliver;
-		s->renew_message.deliver = renew_deliver;
-	}
-}
 
 static bool copy_texts(struct http_listener *listener,
 		       const struct http_listener_spec *spec)
@@ -297,7 +70,9 @@ static atom_status listener_new(struct http_server *server,
 				   spec->address);
 		goto out;
 	}
-	sockets_init(listener);
+	for (unsigned int i = 0; i < server->loop_count; i++)
+		http_socket_init(&listener->sockets[i], listener,
+				 &server->loops[i]);
 	if (strlen(spec->address) >= sizeof(listener->name)) {
 		status = atom_fail(err, ATOM_EINVAL,
 				   "listener address is longer than %zu bytes",
@@ -324,7 +99,7 @@ void http_listener_free(struct http_listener *listener)
 	     listener->sockets && i < listener->server->loop_count; i++) {
 		struct http_socket *s = &listener->sockets[i];
 
-		release_descriptor(s);
+		http_socket_release(s);
 		SSL_CTX_free(s->tls);
 		SSL_CTX_free(atomic_load(&s->tls_next));
 	}
@@ -463,7 +238,7 @@ void http_listener_retire(struct http_listener *l, bool last)
 			s->last = last;
 			loop_post(s->owner->loop, &s->close_message);
 		} else {
-			release_descriptor(s);
+			http_socket_release(s);
 		}
 	}
 }

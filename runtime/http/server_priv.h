@@ -216,6 +216,11 @@ void http_listener_unlink(struct http_listener *listener);
 void http_address_text(const struct sockaddr *address, socklen_t length,
 		       char out[HTTP_ADDRESS_MAX]);
 
+/* [control] Set up, without a descriptor. */
+void http_socket_init(struct http_socket *socket,
+		      struct http_listener *listener, struct http_loop *owner);
+/* [control] No loop has it any more: close the descriptor, if it is ours. */
+void http_socket_release(struct http_socket *socket);
 /* [loop] No longer accept; the descriptor stays open. */
 void http_socket_stop(struct http_socket *socket);
 /* Close it on its loops; `last`: nobody will name its address again, so the
@@ -391,8 +396,9 @@ struct http_request {
 	size_t in_size;
 	size_t in_end;
 	size_t next_at; /* where in `in` the next request begins */
-	char *ahead;	/* or it begins here: behind a long chunked body */
+	char *ahead;	/* or it begins here */
 	size_t ahead_length;
+	size_t ahead_size;
 
 	char *body; /* of its own, or NULL: within `in` at body_at */
 	size_t body_at;
@@ -426,6 +432,8 @@ struct http_request {
 	bool client_loopback;
 };
 
+/* How much of the next request has come already. */
+size_t http_request_left(const struct http_request *r);
 /* What is left over becomes the beginning of the next request.  False without
  * memory. */
 bool http_request_next(struct http_request *r);

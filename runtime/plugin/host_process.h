@@ -15,8 +15,9 @@
 /* [control] Registers the service. */
 atom_status host_process_register(struct atom_error *err);
 /* [any] Is `pid` a child of this daemon, or a descendant of one?  Told by
- * /proc (parents, process group and session of our children); a process that
- * is gone counts as one: nobody can vouch for it. */
+ * /proc: the daemon is the subreaper of its descendants, so that all of them
+ * have it among their parents, however often they forked.  A process that is
+ * gone, or moves while one looks, counts as one: nobody can vouch for it. */
 bool host_process_is_descendant(pid_t pid);
 
 #endif

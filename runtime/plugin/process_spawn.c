@@ -2,6 +2,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -9,6 +11,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,12 +21,16 @@
 /*
  * Everything that allocates or may take a lock happens before fork(): the
  * child of a threaded process may only call what is async-signal-safe.
+ * Signals are blocked around it: until the child has given up the daemon's
+ * handlers, one of them would write to the pipe that it shares with the
+ * daemon.
  */
 
 #define PATH_BYTES 4096
 /* Descriptors are moved up here, so that dup2() onto 0 to 3 cannot hit one. */
 #define FD_LOW	   16
 #define OPEN_FILES 1024
+#define USER_BYTES ((size_t)16 * 1024)
 
 enum step {
 	STEP_PARENT,
@@ -48,7 +55,14 @@ struct plan {
 	int null;
 	int child_outputs[2];
 	int child_failure;
+	int files_max; /* descriptors there may be, where the kernel cannot
+			* close a range of them */
 };
+
+bool spawn_step_is_exec(int32_t step)
+{
+	return step == STEP_EXEC;
+}
 
 const char *spawn_step_name(int32_t step)
 {
@@ -75,23 +89,55 @@ static const char *path_of(const struct atom_process_request *request)
 	return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 }
 
+static bool is_program(const char *path)
+{
+	struct stat found;
+
+	if (access(path, X_OK) != 0 || stat(path, &found) != 0)
+		return false;
+	if (S_ISREG(found.st_mode))
+		return true;
+	errno = EACCES;
+	return false;
+}
+
+/* A name with a slash: relative to the child's directory, as for a shell. */
+static atom_status check_path(struct plan *plan, struct atom_error *err)
+{
+	const char *program = plan->request->command[0];
+	const char *directory = plan->request->directory;
+	char path[2 * PATH_BYTES];
+	bool relative = program[0] != '/' && directory != NULL;
+
+	if (snprintf(plan->path, sizeof(plan->path), "%s", program) >=
+	    (int)sizeof(plan->path))
+		return atom_fail(err, ATOM_EINVAL,
+				 "command: a path of %zu bytes is too long",
+				 strlen(program));
+	(void)snprintf(path, sizeof(path), "%s%s%s", relative ? directory : "",
+		       relative ? "/" : "", program);
+	if (!is_program(path))
+		return atom_fail(err, ATOM_ENOENT,
+				 "command: %s cannot be run: %s", path,
+				 strerror(errno));
+	return ATOM_OK;
+}
+
 static atom_status find_program(struct plan *plan, struct atom_error *err)
 {
 	const char *program = plan->request->command[0];
 	const char *path = path_of(plan->request);
 
-	if (strchr(program, '/') != NULL) {
-		/* Relative to the child's directory, as a shell would. */
-		(void)snprintf(plan->path, sizeof(plan->path), "%s", program);
-		return ATOM_OK;
-	}
+	if (strchr(program, '/') != NULL)
+		return check_path(plan, err);
 	while (*path != '\0') {
 		size_t n = strcspn(path, ":");
 
+		/* An empty part would mean the folder one happens to be in. */
 		if (n > 0 &&
 		    snprintf(plan->path, sizeof(plan->path), "%.*s/%s", (int)n,
 			     path, program) < (int)sizeof(plan->path) &&
-		    access(plan->path, X_OK) == 0)
+		    is_program(plan->path))
 			return ATOM_OK;
 		path += n + (path[n] == ':');
 	}
@@ -121,11 +167,16 @@ static atom_status check_directory(const struct atom_process_request *request,
 static atom_status find_user(struct plan *plan, struct atom_error *err)
 {
 	const char *name = plan->request->user;
-	struct passwd *user;
+	struct passwd entry, *user = NULL;
+	char text[USER_BYTES];
+	int why;
 
 	if (name == NULL || name[0] == '\0' || geteuid() != 0)
 		return ATOM_OK;
-	user = getpwnam(name);
+	why = getpwnam_r(name, &entry, text, sizeof(text), &user);
+	if (user == NULL && why != 0 && why != ENOENT && why != ESRCH)
+		return atom_fail(err, ATOM_EIO, "user: looking up '%s': %s",
+				 name, strerror(why));
 	if (user == NULL)
 		return atom_fail(err, ATOM_ENOENT,
 				 "user: there is no user '%s' on this machine",
@@ -136,7 +187,9 @@ static atom_status find_user(struct plan *plan, struct atom_error *err)
 	plan->group_count = (int)(sizeof(plan->groups) / sizeof(gid_t));
 	if (getgrouplist(name, user->pw_gid, plan->groups, &plan->group_count) <
 	    0)
-		plan->group_count = 0;
+		return atom_fail(err, ATOM_ELIMIT,
+				 "user: '%s' is in more than %zu groups", name,
+				 sizeof(plan->groups) / sizeof(gid_t));
 	return ATOM_OK;
 }
 
@@ -201,6 +254,15 @@ static void die(const struct plan *plan, enum step step)
 	_exit(127);
 }
 
+/* Sandboxes and old kernels have no close_range(). */
+static void close_between(const struct plan *plan, int first, int last)
+{
+	if (close_range((unsigned int)first, (unsigned int)last, 0) == 0)
+		return;
+	for (int fd = first; fd <= last && fd < plan->files_max; fd++)
+		(void)close(fd);
+}
+
 static void child_files(const struct plan *plan)
 {
 	bool stdio = (plan->request->flags & ATOM_PROCESS_STDIO) != 0;
@@ -212,10 +274,8 @@ static void child_files(const struct plan *plan)
 		die(plan, STEP_FILES);
 	if (!stdio && dup2(plan->child_socket, 3) < 0)
 		die(plan, STEP_FILES);
-	if ((keep > 4 &&
-	     close_range(stdio ? 3 : 4, (unsigned int)keep - 1, 0) != 0) ||
-	    close_range((unsigned int)keep + 1, ~0u, 0) != 0)
-		die(plan, STEP_FILES);
+	close_between(plan, stdio ? 3 : 4, keep - 1);
+	close_between(plan, keep + 1, INT_MAX);
 }
 
 static void child_limits(const struct plan *plan)
@@ -244,8 +304,10 @@ static void child_run(const struct plan *plan)
 	struct sigaction fallback = { .sa_handler = SIG_DFL };
 	sigset_t none;
 
-	(void)setpgid(0, 0);
-	for (int i = 1; i < 32; i++)
+	/* A session of its own: a group of its own, which it cannot leave for
+	 * the daemon's, and no terminal. */
+	(void)setsid();
+	for (int i = 1; i < NSIG; i++)
 		(void)sigaction(i, &fallback, NULL);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
@@ -282,7 +344,12 @@ atom_status process_spawn(const struct atom_process_request *request,
 		.child_failure = -1,
 	};
 	struct spawned s = { 0, -1, -1, { -1, -1 }, -1 };
+	sigset_t all, before;
 	atom_status status;
+	int why;
+
+	(void)sigfillset(&all);
+	plan.files_max = (int)sysconf(_SC_OPEN_MAX);
 
 	if (request->command == NULL || request->command[0] == NULL ||
 	    request->environment == NULL)
@@ -298,21 +365,23 @@ atom_status process_spawn(const struct atom_process_request *request,
 		status = open_all(&plan, &s, err);
 	if (status != ATOM_OK)
 		goto out;
-	s.pid = os.fork();
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	s.pid = tree_fork();
 	if (s.pid == 0)
 		child_run(&plan);
+	why = errno;
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (s.pid < 0) {
-		status = atom_fail(err, ATOM_EIO, "fork: %s", strerror(errno));
+		status = atom_fail(err, ATOM_EIO, "fork: %s", strerror(why));
 		goto out;
 	}
-	/* In both processes, so that it holds whoever runs first. */
-	(void)setpgid(s.pid, s.pid);
 	s.pidfd = os.pidfd_open(s.pid, 0);
 	if (s.pidfd < 0) {
 		status = atom_fail(err, ATOM_EIO, "pidfd_open: %s",
 				   strerror(errno));
-		(void)os.kill(-s.pid, SIGKILL);
+		(void)os.kill(s.pid, SIGKILL);
 		(void)waitpid(s.pid, NULL, 0);
+		tree_forget(s.pid);
 	}
 out:
 	close_fd(&plan.child_socket);

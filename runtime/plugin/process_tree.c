@@ -2,19 +2,24 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/memory.h"
 #include "core/os.h"
 #include "plugin/host_process_priv.h"
 
 /* A tree larger than this is measured in part. */
 #define TREE_MAX 256
 /* Deeper than any sane tree; bounds the walk if /proc changes under it. */
-#define DEPTH_MAX 256
+#define DEPTH_MAX     256
+#define REAP_EVERY_NS INT64_C(5000000000)
 
 struct stat_line {
 	char state;
@@ -125,36 +130,144 @@ atom_status tree_usage(pid_t pid, struct atom_process_usage *usage_r)
 
 bool tree_is_descendant(pid_t pid)
 {
-	pid_t self = getpid();
+	const pid_t self = getpid();
+	struct stat_line line, parent, again;
 
+	if (pid == self || pid <= 1 || !read_stat(pid, &line))
+		return pid != self && pid > 1;
 	for (int depth = 0; depth < DEPTH_MAX; depth++) {
-		struct stat_line line;
-
-		if (pid == self)
-			return depth > 0;
-		if (pid <= 1)
+		if (line.parent == self)
+			return true;
+		if (line.parent <= 1)
 			return false;
-		/* Gone while we looked: nobody can vouch for it. */
-		if (!read_stat(pid, &line))
+		/* Between two looks a parent may end and its number be given
+		 * to a stranger: then the child has another one now. */
+		if (!read_stat(line.parent, &parent) ||
+		    !read_stat(pid, &again) || again.parent != line.parent)
 			return true;
 		pid = line.parent;
+		line = parent;
 	}
 	return true;
+}
+
+/* --- children and orphans --------------------------------------------------- */
+
+/* The children that their loops wait for.  The lock is held over fork(), so
+ * that no other loop takes one for an orphan before it is listed. */
+static pthread_mutex_t own_lock = PTHREAD_MUTEX_INITIALIZER;
+static pid_t *own;
+static size_t own_count;
+static size_t own_capacity;
+
+static bool make_room(void)
+{
+	size_t capacity = own_capacity > 0 ? own_capacity * 2 : 64;
+	pid_t *more;
+
+	if (own_count < own_capacity)
+		return true;
+	more = mem_realloc(own, capacity * sizeof(*own));
+	if (more == NULL)
+		return false;
+	own = more;
+	own_capacity = capacity;
+	return true;
+}
+
+pid_t tree_fork(void)
+{
+	pid_t pid = -1;
+
+	(void)pthread_mutex_lock(&own_lock);
+	errno = ENOMEM;
+	if (make_room())
+		pid = os.fork();
+	if (pid > 0)
+		own[own_count++] = pid;
+	if (pid != 0)
+		(void)pthread_mutex_unlock(&own_lock);
+	return pid;
+}
+
+void tree_forget(pid_t pid)
+{
+	size_t i = 0;
+
+	(void)pthread_mutex_lock(&own_lock);
+	while (i < own_count && own[i] != pid)
+		i++;
+	if (i < own_count)
+		own[i] = own[--own_count];
+	if (own_count == 0) {
+		mem_free(TAKE(own));
+		own_capacity = 0;
+	}
+	(void)pthread_mutex_unlock(&own_lock);
+}
+
+static bool is_own(pid_t pid)
+{
+	for (size_t i = 0; i < own_count; i++)
+		if (own[i] == pid)
+			return true;
+	return false;
+}
+
+/* Our children that no loop waits for.  What is in the daemon's own group (the
+ * probe of a plugin) is somebody else's here.  Under the lock. */
+static size_t list_orphans(pid_t *list)
+{
+	size_t count = add_children(getpid(), list, 0), kept = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct stat_line line;
+
+		if (!is_own(list[i]) && read_stat(list[i], &line) &&
+		    line.parent == getpid() && line.group != getpgrp())
+			list[kept++] = list[i];
+	}
+	return kept;
 }
 
 void tree_reap_orphans(void)
 {
 	pid_t list[TREE_MAX];
-	size_t count = add_children(getpid(), list, 0);
+	size_t count;
 
-	for (size_t i = 0; i < count; i++) {
-		struct stat_line line;
-
-		/* Our own children lead groups of their own and are waited
-		 * for by pidfd; a probe is in the daemon's group. */
-		if (!read_stat(list[i], &line) || line.state != 'Z' ||
-		    line.group == list[i] || line.group == getpgrp())
-			continue;
+	(void)pthread_mutex_lock(&own_lock);
+	count = list_orphans(list);
+	for (size_t i = 0; i < count; i++)
 		(void)waitpid(list[i], NULL, WNOHANG);
+	(void)pthread_mutex_unlock(&own_lock);
+}
+
+void tree_reap_orphans_sometimes(void)
+{
+	static _Atomic int64_t next_ns;
+	int64_t now = os.monotonic_ns();
+	int64_t next = atomic_load(&next_ns);
+
+	if (now >= next && atomic_compare_exchange_strong(&next_ns, &next,
+							  now + REAP_EVERY_NS))
+		tree_reap_orphans();
+}
+
+void tree_kill_orphans(void)
+{
+	pid_t list[TREE_MAX];
+	size_t count;
+
+	(void)pthread_mutex_lock(&own_lock);
+	count = list_orphans(list);
+	/* Their descendants too: each before its parent, who may start more,
+	 * can be gone. */
+	for (size_t i = 0; i < count; i++) {
+		(void)os.kill(list[i], SIGSTOP);
+		count = add_children(list[i], list, count);
 	}
+	for (size_t i = 0; i < count; i++)
+		(void)os.kill(list[i], SIGKILL);
+	(void)pthread_mutex_unlock(&own_lock);
+	tree_reap_orphans();
 }

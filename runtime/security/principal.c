@@ -22,6 +22,7 @@
 
 /* What a configuration says of principals; a snapshot (qsbr.h). */
 struct policy {
+	struct config *config;	 /* holds anonymous_agents */
 	char anonymous_role[64]; /* "" = none */
 	bool has_bootstrap;
 	uint8_t bootstrap[SECRET_HASH_LENGTH];
@@ -93,7 +94,7 @@ static atom_status by_key(const struct http_request *request, const char *text,
 	atomic_store_explicit(&key->last_used_ms, now, memory_order_relaxed);
 	set(p, "key:", key->id, key->role);
 	p->limited = key->agents != NULL;
-	p->key = key;
+	p->agents = key->agents;
 	metric_inc(auth_ok);
 	return ATOM_OK;
 }
@@ -109,14 +110,12 @@ static bool is_bootstrap(const struct policy *policy, const char *text)
 
 bool principal_may_invoke(const struct principal *principal, const char *agent)
 {
-	const struct key *key = principal->key;
-
 	if (!principal_has(principal, PERMISSION_INVOKE_AGENT))
 		return false;
 	if (!principal->limited)
 		return true;
-	for (size_t i = 0; key->agents[i] != NULL; i++)
-		if (strcmp(key->agents[i], agent) == 0)
+	for (size_t i = 0; principal->agents[i] != NULL; i++)
+		if (strcmp(principal->agents[i], agent) == 0)
 			return true;
 	return false;
 }
@@ -169,6 +168,8 @@ static atom_status anonymous(const struct http_request *request,
 				 "without a key requests of other origins are "
 				 "not served");
 	set(p, "anonymous", "", policy->anonymous_role);
+	p->agents = policy->config->anonymous_agents;
+	p->limited = p->agents[0] != NULL;
 	metric_inc(auth_anonymous);
 	return ATOM_OK;
 }
@@ -196,14 +197,16 @@ atom_status principal_of(const struct http_request *request,
 	atom_status status;
 	char id[24];
 
-	if (bearer != NULL &&
-	    strncmp(bearer, SECRET_PREFIX, strlen(SECRET_PREFIX)) == 0)
-		return by_key(request, bearer, principal_r, err);
 	if (bearer != NULL && is_bootstrap(policy, bearer)) {
 		set(principal_r, "bootstrap", "", "admin");
 		metric_inc(auth_ok);
 		return ATOM_OK;
 	}
+	/* In whatever case: what was meant as a key of ours never counts as
+	 * none. */
+	if (bearer != NULL &&
+	    strncasecmp(bearer, SECRET_PREFIX, strlen(SECRET_PREFIX)) == 0)
+		return by_key(request, bearer, principal_r, err);
 	status = peer_is_admin(request, err);
 	if (status == ATOM_OK) {
 		(void)snprintf(id, sizeof(id), "%lu",
@@ -218,6 +221,16 @@ atom_status principal_of(const struct http_request *request,
 	if (bearer != NULL && policy->anonymous_role[0] == '\0')
 		return refuse_key(request, err, "not an API key of ours");
 	return anonymous(request, policy, principal_r, err);
+}
+
+static void policy_free(void *object)
+{
+	struct policy *policy = object;
+
+	if (policy == NULL)
+		return;
+	config_unref(&policy->config);
+	mem_free(policy);
 }
 
 /* --- start, reload, end --------------------------------------------------------------- */
@@ -254,7 +267,7 @@ atom_status security_load(struct atom_error *err)
 	return keys_load(err);
 }
 
-atom_status security_apply(const struct config *config, struct atom_error *err)
+atom_status security_apply(struct config *config, struct atom_error *err)
 {
 	struct policy *next = mem_zalloc(sizeof(*next));
 	struct policy *old;
@@ -279,12 +292,13 @@ atom_status security_apply(const struct config *config, struct atom_error *err)
 	if (status == ATOM_OK)
 		status = roles_apply(config, err);
 	if (status != ATOM_OK) {
-		mem_free(next);
+		policy_free(next);
 		return status;
 	}
+	next->config = config_ref(config);
 	old = atomic_exchange_explicit(&current, next, memory_order_acq_rel);
 	if (old != NULL)
-		qsbr_retire(mem_free, old);
+		qsbr_retire(policy_free, old);
 	return ATOM_OK;
 }
 
@@ -293,5 +307,5 @@ void security_fini(void)
 	keys_fini();
 	roles_fini();
 	secret_fini();
-	mem_free(atomic_exchange(&current, NULL));
+	policy_free(atomic_exchange(&current, NULL));
 }

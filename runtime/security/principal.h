@@ -49,7 +49,8 @@ struct principal {
 	char role[64];
 	uint32_t permissions; /* bits */
 	bool limited;	      /* to the agents named on the key */
-	const void *key; /* within the iteration: for principal_may_invoke */
+	/* Those agents, NULL-ended; within the iteration only. */
+	const char *const *agents;
 };
 
 /* [loop] Who sent this request.  ATOM_OK; ATOM_ENOENT: nobody (no credential
@@ -69,7 +70,7 @@ static inline bool principal_has(const struct principal *principal,
 /* [control] Roles, anonymous role and bootstrap key of a configuration; the
  * keys of the store.  Publishes a new snapshot.  In order: init, load, apply. */
 atom_status security_init(struct atom_error *err);
-atom_status security_apply(const struct config *config, struct atom_error *err);
+atom_status security_apply(struct config *config, struct atom_error *err);
 /* Reads the keys from the store; before the loops serve. */
 atom_status security_load(struct atom_error *err);
 void security_fini(void);

@@ -92,8 +92,7 @@ static char *put_text(char *out, uint64_t checksum, uint64_t piece,
 	size_t at = (size_t)(checksum + piece * 4099) % TEXT_SIZE;
 
 	while (length > 0) {
-		size_t part = TEXT_SIZE - at < length ? TEXT_SIZE - at
-						      : length;
+		size_t part = TEXT_SIZE - at < length ? TEXT_SIZE - at : length;
 
 		memcpy(out, text + at, part);
 		out += part;
@@ -121,8 +120,7 @@ char *question_new(const struct shape *shape, size_t size, size_t *length_r,
 			? "\"stream\":true,"
 			  "\"stream_options\":{\"include_usage\":true},"
 			: "",
-		before_text, 0, shape->size, shape->events,
-		shape->interval_us);
+		before_text, 0, shape->size, shape->events, shape->interval_us);
 	size_t used = (size_t)length;
 	char *body;
 
@@ -207,8 +205,7 @@ static bool read_count(const char **at, const char *end, const char *name,
 	size_t length = strlen(name);
 	uint32_t value = 0;
 
-	if ((size_t)(end - *at) < length + 8 ||
-	    memcmp(*at, name, length) != 0)
+	if ((size_t)(end - *at) < length + 8 || memcmp(*at, name, length) != 0)
 		return false;
 	*at += length;
 	for (int i = 0; i < 8; i++, (*at)++) {
@@ -322,8 +319,8 @@ size_t answer_event(const struct answer *a, uint32_t number, uint64_t stamp,
 
 bool answer_event_stamp(const char *event, size_t length, uint64_t *stamp_r)
 {
-	const char *at = memmem(event, length, before_piece,
-				sizeof(before_piece) - 1);
+	const char *at =
+		memmem(event, length, before_piece, sizeof(before_piece) - 1);
 
 	if (at == NULL)
 		return false;

@@ -23,14 +23,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ANSWER_MODEL     "bench"
-#define ANSWER_SIZE_MAX  ((uint32_t)16 * 1024 * 1024)
+#define ANSWER_MODEL	 "bench"
+#define ANSWER_SIZE_MAX	 ((uint32_t)16 * 1024 * 1024)
 #define ANSWER_FRAME_MAX 512 /* bytes around the text */
-#define ANSWER_STAMP     16
-#define ANSWER_NUMBER    16 /* hex digits of a question's number */
+#define ANSWER_STAMP	 16
+#define ANSWER_NUMBER	 16 /* hex digits of a question's number */
 
 struct shape {
-	uint32_t size; /* text of a whole answer, or of one event */
+	uint32_t size;	 /* text of a whole answer, or of one event */
 	uint32_t events; /* 0: a whole answer */
 	uint32_t interval_us;
 };

@@ -182,8 +182,8 @@ static bool whole_of_mock(struct check *c)
 static bool whole_of_echo(struct check *c)
 {
 	size_t said;
-	const char *text = content(bytes_front(&c->kept), bytes_left(&c->kept),
-				   &said);
+	const char *text =
+		content(bytes_front(&c->kept), bytes_left(&c->kept), &said);
 
 	if (text == NULL || said != c->rules->text_length ||
 	    memcmp(text, c->rules->text, said) != 0)

@@ -16,15 +16,18 @@
 #include "bytes.h"
 #include "histogram.h"
 
-enum check_kind { CHECK_MOCK, CHECK_ECHO };
+enum check_kind {
+	CHECK_MOCK,
+	CHECK_ECHO
+};
 
 /* What all checks of a run share. */
 struct check_rules {
 	enum check_kind kind;
 	const char *text; /* of the question, its number filled in (echo) */
 	size_t text_length;
-	uint64_t now_ns; /* when the bytes at hand arrived */
-	uint64_t events; /* that arrived */
+	uint64_t now_ns;	 /* when the bytes at hand arrived */
+	uint64_t events;	 /* that arrived */
 	struct histogram delays; /* of events on their way, ns */
 };
 
@@ -32,9 +35,9 @@ struct check {
 	struct check_rules *rules;
 	struct answer answer;
 	struct bytes kept; /* a body, or an event, that is not whole yet */
-	uint32_t events; /* that came, comments left out */
-	size_t said; /* bytes of text that came (echo) */
-	bool done; /* [DONE] came */
+	uint32_t events;   /* that came, comments left out */
+	size_t said;	   /* bytes of text that came (echo) */
+	bool done;	   /* [DONE] came */
 	const char *wrong; /* what is; NULL: nothing so far */
 };
 

@@ -39,8 +39,9 @@ void deadline_set(struct deadlines *all, struct deadline *d, uint64_t due_ns)
 	if (d->place == 0) {
 		if (all->count == all->capacity) {
 			size_t capacity = all->capacity * 2 + 64;
-			struct deadline **heap = realloc(
-				all->heap, capacity * sizeof(struct deadline *));
+			struct deadline **heap =
+				realloc(all->heap,
+					capacity * sizeof(struct deadline *));
 
 			if (heap == NULL) {
 				fprintf(stderr, "no memory for deadlines\n");

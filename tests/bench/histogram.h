@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#define HISTOGRAM_STEPS  64
+#define HISTOGRAM_STEPS	 64
 #define HISTOGRAM_POWERS 40 /* up to 19 hours in ns */
 
 struct histogram {

@@ -159,12 +159,12 @@ ssize_t message_take(struct message *m, const char *bytes, size_t length,
 	size_t taken = 0;
 
 	while (taken < length && m->state != MESSAGE_DONE) {
-		bool inside = m->state == MESSAGE_FIXED ||
-			      m->state == MESSAGE_CHUNK;
-		ssize_t n = inside ? take_body(m, bytes + taken, length - taken,
-					       body, owner)
-				   : take_part(m, bytes + taken,
-					       length - taken);
+		bool inside =
+			m->state == MESSAGE_FIXED || m->state == MESSAGE_CHUNK;
+		ssize_t n =
+			inside ? take_body(m, bytes + taken, length - taken,
+					   body, owner)
+			       : take_part(m, bytes + taken, length - taken);
 
 		if (n < 0)
 			return -1;

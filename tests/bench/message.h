@@ -34,10 +34,10 @@ struct message {
 	bool has_length;
 	bool close; /* the connection ends with it */
 	bool event_stream;
-	int status; /* of an answer; 0: a request */
+	int status;    /* of an answer; 0: a request */
 	uint64_t left; /* of the body, or of the chunk */
 	uint64_t body_bytes;
-	char target[64]; /* "POST /path", cut */
+	char target[64];	     /* "POST /path", cut */
 	char line[MESSAGE_LINE_MAX]; /* one that has not come whole */
 	size_t line_length;
 };

@@ -29,8 +29,8 @@
 #include "deadline.h"
 #include "message.h"
 
-#define READ_SIZE     ((size_t)256 * 1024)
-#define KEEP_SIZE     ((size_t)64 * 1024)
+#define READ_SIZE      ((size_t)256 * 1024)
+#define KEEP_SIZE      ((size_t)2 * 1024 * 1024)
 #define EVENTS_AT_ONCE 256
 
 struct connection {
@@ -138,6 +138,18 @@ static bool add_event(struct connection *c, uint64_t now)
 	return true;
 }
 
+/* When the piece after the one just said is due.  Where a stream's intervals
+ * begin follows from the question, so that many streams do not beat in time. */
+static void set_next_due(struct connection *c)
+{
+	uint64_t interval_ns = (uint64_t)c->answer.shape.interval_us * 1000;
+
+	if (c->next_event > 2 || interval_ns == 0)
+		c->next_due_ns += interval_ns;
+	else
+		c->next_due_ns += c->answer.checksum % interval_ns;
+}
+
 /* All that is due now: the role comes with the first piece, and the end with
  * the last.  false: the connection is gone. */
 static bool say(struct mock *mock, struct connection *c)
@@ -151,7 +163,7 @@ static bool say(struct mock *mock, struct connection *c)
 		if (!add_event(c, now))
 			return false;
 		if (answer_event_has_text(&c->answer, c->next_event - 1))
-			c->next_due_ns += (uint64_t)shape->interval_us * 1000;
+			set_next_due(c);
 		if (c->next_event < answer_event_count(&c->answer))
 			continue;
 		c->streaming = false;
@@ -163,11 +175,12 @@ static bool say(struct mock *mock, struct connection *c)
 	return flush(mock, c);
 }
 
+/* X-Accel-Buffering is how an upstream has nginx relay at once. */
 static bool begin_stream(struct mock *mock, struct connection *c)
 {
 	static const char head[] =
 		"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
-		"Cache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n"
+		"X-Accel-Buffering: no\r\nTransfer-Encoding: chunked\r\n"
 		"\r\n";
 
 	c->streaming = true;
@@ -191,11 +204,11 @@ static bool refuse(struct mock *mock, struct connection *c)
 
 static bool answer(struct mock *mock, struct connection *c)
 {
-	bool ours = strcmp(c->request.target, "POST /v1/chat/completions") ==
-			    0 &&
-		    bytes_left(&c->body) > 0 &&
-		    question_read(bytes_front(&c->body), bytes_left(&c->body),
-				  &c->answer);
+	bool ours =
+		strcmp(c->request.target, "POST /v1/chat/completions") == 0 &&
+		bytes_left(&c->body) > 0 &&
+		question_read(bytes_front(&c->body), bytes_left(&c->body),
+			      &c->answer);
 
 	message_init(&c->request);
 	bytes_clear(&c->body, KEEP_SIZE);

@@ -64,7 +64,7 @@ static bool add_ticks(pid_t pid, struct process_usage *usage)
 static void add_thread(pid_t pid, const char *thread, pid_t *family,
 		       size_t *count, struct process_usage *usage)
 {
-	char path[128], text[65536], *at = text;
+	char path[320], text[65536], *at = text;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/task/%s/schedstat",
 		       (int)pid, thread);

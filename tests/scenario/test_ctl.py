@@ -317,7 +317,7 @@ def a_refused_reload_prints_every_line_of_the_reason():
               "100000, found 0")
     with FakeDaemon() as fake:
         fake.routes["POST", "/admin/v1/reload"] = \
-            lambda call: call.error(400, "invalid_request", reason)
+            lambda call: call.error(400, "invalid_request", reason + "\n")
         said = fails(fake.atomctl("reload"), 1)
         assert said == "atomctl: " + reason + "\n", said
 

@@ -61,7 +61,7 @@ def agents_are_listed_shown_and_exported():
         # What was exported can be served.
         exported = succeeds(daemon.atomctl("agents", "export", "remembers"))
         assert "max_messages" in exported, exported
-        daemon.configure(config(agents=exported.strip().rstrip(",")))
+        daemon.configure(config(agents="{ %s }" % exported))
         done = daemon.atomctl("reload", "--json")
         assert document(done)["removed"] == ["echo"], spoken(done)
 
@@ -132,6 +132,7 @@ def a_refused_reload_says_file_and_line_and_changes_nothing():
         daemon.configure(good.replace("agents = (", "agnets = ("))
         said = fails(daemon.atomctl("reload"), 1, "agnets", "agents")
         assert re.search(r"atomd\.conf:\d+: ", said), said
+        assert not said.endswith("\n\n"), said
         after = document(daemon.atomctl("agents", "--json"))
         assert [a["revision"] for a in before] == \
             [a["revision"] for a in after]

@@ -319,7 +319,8 @@ def readyz_says_no_while_draining():
         assert daemon.get("/readyz").status == 200
         kept = daemon.wire(b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n")
         stream = daemon.chat_stream("echo", "a b c d e f")
-        next(iter(stream))
+        events = iter(stream)
+        next(events)
         daemon.signal(signal.SIGTERM)
         daemon.wait_line(lambda l: "stop" in json.dumps(l).lower()
                          or "drain" in json.dumps(l).lower(),

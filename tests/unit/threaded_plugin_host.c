@@ -3,6 +3,7 @@
  * What the host offers to a component, on its real loops: the main thread is
  * control, one loop serves, and each step begins on the control loop.
  */
+#include "one_record_store.h"
 #include "tap.h"
 
 #include <pthread.h>
@@ -10,7 +11,6 @@
 #include <string.h>
 
 #include <atomd/backend.h>
-#include <atomd/store.h>
 
 #include "core/log.h"
 #include "core/loop.h"
@@ -483,146 +483,7 @@ static void only_sound_events_reach_the_monitors(void)
 	next_step();
 }
 
-/* --- state: a store of one record */
-
-static char stored_key[128], stored_value[128];
-static uint64_t stored_version;
-
-static atom_status store_commit(void *self,
-				struct atom_store_transaction **transactions,
-				size_t count, struct atom_error *err)
-{
-	(void)self;
-	(void)err;
-	for (size_t i = 0; i < count; i++) {
-		struct atom_store_write *write = transactions[i]->writes;
-		bool there = write->key.length == strlen(stored_key) &&
-			     memcmp(stored_key, write->key.bytes,
-				    write->key.length) == 0;
-		uint64_t version = there ? stored_version : 0;
-
-		CHECK(strcmp(write->bucket, "plugin") == 0);
-		transactions[i]->status_r = ATOM_OK;
-		if (write->expected_version != ATOM_STORE_ANY_VERSION &&
-		    write->expected_version != version) {
-			transactions[i]->status_r = ATOM_ECONFLICT;
-			continue;
-		}
-		(void)snprintf(stored_key, sizeof(stored_key), "%.*s",
-			       write->remove ? 0 : (int)write->key.length,
-			       write->key.bytes);
-		(void)snprintf(stored_value, sizeof(stored_value), "%.*s",
-			       (int)write->value.length, write->value.bytes);
-		write->version_r = write->remove ? 0 : ++stored_version;
-	}
-	return ATOM_OK;
-}
-
-static atom_status store_get(void *self, const char *bucket,
-			     const struct atom_span *key,
-			     atom_store_visit visit, void *argument,
-			     struct atom_error *err)
-{
-	struct atom_store_record record = {
-		.struct_size = sizeof(record),
-		.key = *key,
-		.value = { stored_value, strlen(stored_value) },
-		.version = stored_version,
-	};
-
-	(void)self;
-	(void)bucket;
-	(void)err;
-	if (key->length != strlen(stored_key) ||
-	    memcmp(stored_key, key->bytes, key->length) != 0)
-		return ATOM_ENOENT;
-	(void)visit(argument, &record);
-	return ATOM_OK;
-}
-
-static atom_status store_scan(void *self, const char *bucket,
-			      const struct atom_span *prefix,
-			      const struct atom_span *after, size_t limit,
-			      atom_store_visit visit, void *argument,
-			      struct atom_error *err)
-{
-	(void)self;
-	(void)bucket;
-	(void)prefix;
-	(void)after;
-	(void)limit;
-	(void)visit;
-	(void)argument;
-	(void)err;
-	return ATOM_OK;
-}
-
-static atom_status store_append(void *self, const char *log,
-				const struct atom_span *entries, size_t count,
-				int64_t time_ms, uint64_t *sequence_r,
-				struct atom_error *err)
-{
-	(void)self;
-	(void)log;
-	(void)entries;
-	(void)time_ms;
-	*sequence_r = count;
-	(void)err;
-	return ATOM_OK;
-}
-
-static atom_status store_read_log(void *self, const char *log,
-				  uint64_t from_sequence, size_t limit,
-				  atom_store_log_visit visit, void *argument,
-				  struct atom_error *err)
-{
-	(void)self;
-	(void)log;
-	(void)from_sequence;
-	(void)limit;
-	(void)visit;
-	(void)argument;
-	(void)err;
-	return ATOM_OK;
-}
-
-static atom_status store_trim_log(void *self, const char *log,
-				  uint64_t sequence, struct atom_error *err)
-{
-	(void)self;
-	(void)log;
-	(void)sequence;
-	(void)err;
-	return ATOM_OK;
-}
-
-static atom_status store_check(void *self, struct atom_error *err)
-{
-	(void)self;
-	(void)err;
-	return ATOM_OK;
-}
-
-static atom_status store_backup(void *self, const char *path,
-				struct atom_error *err)
-{
-	(void)self;
-	(void)path;
-	(void)err;
-	return ATOM_OK;
-}
-
-static const struct atom_store_ops store_ops = {
-	.struct_size = sizeof(store_ops),
-	.commit = store_commit,
-	.get = store_get,
-	.scan = store_scan,
-	.append = store_append,
-	.read_log = store_read_log,
-	.trim_log = store_trim_log,
-	.check = store_check,
-	.backup = store_backup,
-};
+/* --- state */
 
 static void got_nothing(void *argument, atom_status status,
 			const struct atom_span *value, uint64_t version)
@@ -640,7 +501,7 @@ static void got_value(void *argument, atom_status status,
 	(void)argument;
 	CHECK(status == ATOM_OK && version == 1 && value->length == 5);
 	CHECK(memcmp(value->bytes, "value", 5) == 0);
-	CHECK(strcmp(stored_key, "scaling.sample/chat/key") == 0);
+	CHECK(strcmp(one_record_key, "scaling.sample/chat/key") == 0);
 	CHECK(state->get(configured_host(one), "other", got_nothing, NULL,
 			 NULL) == ATOM_OK);
 }
@@ -742,7 +603,7 @@ int main(void)
 	CHECK(host_register(ATOM_LOG, &err) == ATOM_EEXIST);
 	one = configure(1, &err);
 	CHECK(one != NULL);
-	CHECK(state_attach(&store_ops, NULL, &err) == ATOM_OK);
+	CHECK(state_attach(&one_record_store, NULL, &err) == ATOM_OK);
 	CHECK(loops_start(&err) == ATOM_OK);
 	begin_step.deliver = run_step;
 	loop_post(loop_control(), &begin_step);

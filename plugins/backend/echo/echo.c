@@ -157,6 +157,42 @@ static int64_t count_words(const char *text, size_t length)
 	return words;
 }
 
+/* The end of the JSON string that begins at `at`. */
+static const char *string_end(const char *at, const char *end)
+{
+	for (at++; at < end && *at != '"'; at++)
+		at += *at == '\\' && at + 1 < end;
+	return at;
+}
+
+/* Words of all texts that stand at "content" in the messages. */
+static int64_t count_content_words(const struct atom_span *messages)
+{
+	static const char name[] = "\"content\"";
+	const char *at = messages->bytes, *end = at + messages->length;
+	int64_t words = 0;
+
+	while (at < end) {
+		const char *begin = at;
+
+		if (*at++ != '"')
+			continue;
+		at = string_end(begin, end) + 1;
+		if ((size_t)(at - begin) != sizeof(name) - 1 ||
+		    memcmp(begin, name, sizeof(name) - 1) != 0)
+			continue;
+		while (at < end && (*at == ' ' || *at == ':'))
+			at++;
+		if (at >= end || *at != '"')
+			continue;
+		begin = at + 1;
+		at = string_end(at, end);
+		words += count_words(begin, (size_t)(at - begin));
+		at++;
+	}
+	return words;
+}
+
 /* The next chunk: blanks and the word after them, or chunk_bytes that do not
  * cut a character. */
 static size_t next_chunk(const struct answer *a)
@@ -295,7 +331,7 @@ static atom_status echo_invoke(void *self, void *unit, atom_call call,
 	a->length = prefix + unescape(&request->input, a->text + prefix);
 	a->left = a->length > 0 ? o->repeat : 0;
 	a->words_max = request->max_tokens;
-	a->input_words = count_words(a->text + prefix, a->length - prefix);
+	a->input_words = count_content_words(&request->messages);
 	a->next = answers;
 	answers = a;
 	if (o->delay_ms > 0 || o->chunk_delay_ms > 0) {

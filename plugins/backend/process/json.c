@@ -450,13 +450,11 @@ size_t json_decode(const struct json_value *string, char *out)
 		}
 		unit = hex_four(at + 2, end);
 		if (is_high(unit) && pair_follows(at + 2, end)) {
-			n += encode_utf8(0x10000 +
-						 ((uint32_t)(unit - 0xd800)
-						  << 10) +
-						 (uint32_t)(hex_four(at + 8,
-								     end) -
-							    0xdc00),
-					 out + n);
+			n += encode_utf8(
+				0x10000 + ((uint32_t)(unit - 0xd800) << 10) +
+					(uint32_t)(hex_four(at + 8, end) -
+						   0xdc00),
+				out + n);
 			at += 12;
 			continue;
 		}
@@ -493,8 +491,7 @@ bool json_to_integer(const struct json_value *value, int64_t *number_r)
 	for (size_t i = negative; i < value->length; i++) {
 		if (value->at[i] < '0' || value->at[i] > '9' ||
 		    __builtin_mul_overflow(number, 10, &number) ||
-		    __builtin_sub_overflow(number, value->at[i] - '0',
-					   &number))
+		    __builtin_sub_overflow(number, value->at[i] - '0', &number))
 			return false;
 	}
 	/* Counted downwards, where there is one more. */

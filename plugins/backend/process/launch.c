@@ -20,7 +20,9 @@
 #define USER_BYTES ((size_t)16 * 1024)
 
 static const char *const reserved[] = {
-	"ATOM_WORKER_FD", "ATOM_WORKER_PROTOCOL", "ATOM_INSTANCE",
+	"ATOM_WORKER_FD",
+	"ATOM_WORKER_PROTOCOL",
+	"ATOM_INSTANCE",
 };
 
 static atom_status no_memory(struct atom_error *err)
@@ -168,8 +170,8 @@ static atom_status make_directory(struct backend *b, struct atom_error *err)
 	else if (strcmp(directory, ".") == 0 || directory[0] == '\0')
 		(void)snprintf(b->directory, size, "%s", b->host->directory);
 	else
-		(void)snprintf(b->directory, size, "%s/%s",
-			       b->host->directory, directory);
+		(void)snprintf(b->directory, size, "%s/%s", b->host->directory,
+			       directory);
 	return ATOM_OK;
 }
 

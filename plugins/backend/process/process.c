@@ -101,10 +101,10 @@ static atom_status process_create(const struct atom_host *host,
 	b->log = atom_service(host, ATOM_LOG);
 	if (b->calls == NULL || b->process == NULL || b->timer == NULL ||
 	    b->clock == NULL)
-		status = atom_fail(err, ATOM_ENOTSUP,
-				   "process: this host lacks one of "
-				   ATOM_BACKEND_HOST ", " ATOM_PROCESS
-				   ", " ATOM_TIMER ", " ATOM_CLOCK);
+		status = atom_fail(
+			err, ATOM_ENOTSUP,
+			"process: this host lacks one of " ATOM_BACKEND_HOST
+			", " ATOM_PROCESS ", " ATOM_TIMER ", " ATOM_CLOCK);
 	else
 		status = launch_prepare(b, err);
 	if (status != ATOM_OK)
@@ -157,8 +157,7 @@ static const struct {
 				   "cancelled: the deadline has passed" },
 	[ATOM_CANCEL_SHUTDOWN] = { "shutdown",
 				   "cancelled: the daemon is stopping" },
-	[ATOM_CANCEL_ADMIN] = { "admin",
-				"cancelled by the administrator" },
+	[ATOM_CANCEL_ADMIN] = { "admin", "cancelled by the administrator" },
 };
 
 static void process_cancel(void *self, void *unit_self, atom_call handle,

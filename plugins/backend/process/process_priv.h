@@ -69,7 +69,7 @@ struct backend {
 	/* --- what launch.c made of the options --- */
 	const char **command; /* NULL-ended */
 	char *directory;
-	const char *user; /* NULL = stay who we are */
+	const char *user;   /* NULL = stay who we are */
 	char **environment; /* without ATOM_INSTANCE, which is a worker's */
 	size_t environment_count;
 };
@@ -101,8 +101,8 @@ struct call {
 	/* Of the text that has gone out: `output` repeats it. */
 	uint64_t text_hash;
 	size_t text_length;
-	int32_t credit;	      /* chunks granted and not used */
-	size_t largest_chunk; /* bytes */
+	int32_t credit;		/* chunks granted and not used */
+	size_t largest_chunk;	/* bytes */
 	int64_t progress_at_ms; /* INT64_MAX = never */
 	int64_t cancel_at_ms;	/* end of the grace */
 	/* How the host is told that a cancelled call has ended. */
@@ -140,14 +140,14 @@ struct worker {
 	struct atom_timer_handle *timer;
 	enum worker_state state;
 	char *name;
-	char *agent;
 	int32_t concurrency; /* of the configuration, then the smaller one */
 	uint32_t caps;
 	unsigned int depth; /* entries that are under way */
 
 	bool stop_wanted; /* instance_stop was called */
 	bool retired;	  /* the host has been asked to replace it */
-	bool lost;	  /* the host has been told, or need not be */
+	bool told;	  /* the host knows that it is lost */
+	bool over;	  /* gone, and its calls are ended */
 	bool condemned;	  /* it ignores cancel: no grace when it stops */
 	bool closed;	  /* its end of the socket */
 	bool held;	  /* a slow client: its lines wait, unread */
@@ -203,8 +203,8 @@ void worker_retire(struct worker *w, const char *reason);
 /* Ends it and its calls now: it cannot be talked to. */
 ATOM_PRINTF(2, 3)
 void worker_fail(struct worker *w, const char *format, ...);
-/* Its process has ended, and nothing of what it said waits any more. */
-void worker_gone(struct worker *w);
+/* It cannot be sent anything: its exit, which ends its calls, is near. */
+void worker_unreachable(struct worker *w);
 /* SIGTERM, and SIGKILL after the grace. */
 void worker_terminate(struct worker *w);
 ATOM_PRINTF(4, 5)
@@ -263,8 +263,7 @@ bool receive_error(struct worker *w, struct call *call,
 atom_status send_call(struct worker *w, const struct call *call,
 		      const struct atom_call_request *request,
 		      struct atom_error *err);
-void send_cancel(struct worker *w, const struct call *call,
-		 const char *reason);
+void send_cancel(struct worker *w, const struct call *call, const char *reason);
 void send_credit(struct worker *w, const struct call *call, int32_t chunks);
 void send_ping(struct worker *w);
 void send_drain(struct worker *w);

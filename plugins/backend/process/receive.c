@@ -133,8 +133,8 @@ static const char *take_object(struct worker *w, const struct json_object *line)
 	}
 	if (json_equals(&op, "pong") && w->ping_sent) {
 		w->ping_sent = false;
-		w->ping_at_ms = now_ms(w->backend) +
-				w->backend->options->ping_every_ms;
+		w->ping_at_ms =
+			now_ms(w->backend) + w->backend->options->ping_every_ms;
 	}
 	return NULL;
 }

@@ -41,8 +41,8 @@ static atom_status end_line(struct worker *w)
 	else if (w->process == NULL)
 		status = ATOM_EIO;
 	else
-		status = w->backend->process->write(
-			w->process, w->output.at, w->output.length);
+		status = w->backend->process->write(w->process, w->output.at,
+						    w->output.length);
 	if (status == ATOM_EBUSY)
 		status = ATOM_OK;
 	bytes_clear(&w->output);
@@ -154,8 +154,8 @@ static void add_meta(struct bytes *out, const struct atom_call_request *request)
 		add_number(out, ",\"max_tokens\":", request->max_tokens);
 	if ((request->flags & ATOM_CALL_PROBE) != 0)
 		bytes_append_text(out, ",\"probe\":true");
-	add_flag(out, ",\"dry_run\":",
-		 (request->flags & ATOM_CALL_DRY_RUN) != 0);
+	add_flag(out,
+		 ",\"dry_run\":", (request->flags & ATOM_CALL_DRY_RUN) != 0);
 	bytes_append_text(out, "}");
 }
 

@@ -52,8 +52,8 @@ static const struct atom_option table[] = {
 	  "", "outside of the struct", NULL, NULL, 0, 0 },
 #endif
 #ifdef WRONG_OVERLAP
-	{ sizeof(struct atom_option), ATOM_OPT_INT, 0, 0, "twin", "1", 1, 0,
-	  "", "on another's place", NULL, NULL, 0, 0 },
+	{ sizeof(struct atom_option), ATOM_OPT_INT, 0, 0, "twin", "1", 1, 0, "",
+	  "on another's place", NULL, NULL, 0, 0 },
 #endif
 #ifdef WRONG_TYPE
 	{ sizeof(struct atom_option), 99, 0, 8, "odd", "1", 1, 0, "",
@@ -182,8 +182,7 @@ static const struct atom_component components[] = {
 			     &good_ops),
 #endif
 #ifdef WRONG_TWICE
-	ATOM_COMPONENT_PLAIN(ATOM_KIND_SCALING, "good", "once more",
-			     &good_ops),
+	ATOM_COMPONENT_PLAIN(ATOM_KIND_SCALING, "good", "once more", &good_ops),
 #endif
 #ifdef WRONG_HELP
 	ATOM_COMPONENT(ATOM_KIND_SCALING, COMPONENT, "not \xff UTF-8", &ops,
@@ -195,9 +194,9 @@ static const struct atom_component components[] = {
 };
 
 #ifdef WRONG_MAJOR
-__attribute__((used, section(".atom_plugin"), aligned(1))) static const char
-	note[] = "ATOM-PLUGIN\002abi=99.0 needs=0 name=" NAME
-		 " version=" VERSION "\003";
+__attribute__((used, section(".atom_plugin"),
+	       aligned(1))) static const char note[] =
+	"ATOM-PLUGIN\002abi=99.0 needs=0 name=" NAME " version=" VERSION "\003";
 #elif !defined(WRONG_NO_NOTE)
 ATOM_PLUGIN_NOTE_(NAME, VERSION);
 #endif

@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+"""A plugin that somebody else wrote: built against installed headers with one
+compiler line, dropped into a folder, served; and what is wrong beside it."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from atomd_test import (Daemon, Skip, agent, config, run, run_atomd, seconds,
+                        source, test)
+from places import Folder
+
+BUILD = os.environ.get("TOP_BUILDDIR")
+CC = shlex.split(os.environ.get("CC") or "cc")
+SHOUT = 'plugin = "shout";'
+WRONG = source("tests", "abi", "wrong", "wrong.c")
+
+
+def install_headers(folder):
+    """The public headers and atomd.pc under a prefix; its environment."""
+    if not shutil.which("pkg-config"):
+        raise Skip("pkg-config is missing")
+    if not BUILD or not os.path.exists(os.path.join(BUILD, "Makefile")):
+        raise Skip("TOP_BUILDDIR has no Makefile")
+    prefix = folder.at("prefix")
+    env = {k: v for k, v in os.environ.items()
+           if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "DESTDIR")}
+    subprocess.run(["make", "-s", "-C", BUILD, "prefix=" + prefix,
+                    "install-pkgincludeHEADERS", "install-pkgconfigDATA"],
+                   check=True, env=env, stdout=subprocess.DEVNULL)
+    found = [os.path.join(path, "pkgconfig") for path, names, _ in
+             os.walk(prefix) if "pkgconfig" in names]
+    assert len(found) == 1, found
+    return {"PKG_CONFIG_PATH": found[0]}, prefix
+
+
+def cflags(folder):
+    env, prefix = install_headers(folder)
+    done = subprocess.run(
+        ["pkg-config", "--define-variable=includedir=" + os.path.join(
+            prefix, "include"), "--cflags", "atomd"],
+        check=True, stdout=subprocess.PIPE, text=True,
+        env=dict(os.environ, **env))
+    return shlex.split(done.stdout)
+
+
+def build(to, flags, text=None, path=None, defines=()):
+    """One `cc` line."""
+    os.makedirs(os.path.dirname(to), mode=0o755, exist_ok=True)
+    subprocess.run([*CC, "-shared", "-fPIC", "-Wall", "-Werror", *flags,
+                    *defines, "-o", to, *(["-x", "c", "-"] if text else
+                                          [path])],
+                   input=text, text=True, check=True)
+    os.chmod(to, 0o755)
+
+
+def plugins_of(folder):
+    return 'plugins: { directories = [ "%s" ]; };' % folder
+
+
+def listed(daemon):
+    answer = daemon.admin("GET", "/admin/v1/plugins")
+    assert answer.status == 200, answer
+    rows = answer.json
+    return rows["plugins"] if isinstance(rows, dict) else rows
+
+
+def row_of(daemon, file):
+    rows = [r for r in listed(daemon) if os.path.basename(r["path"]) == file]
+    assert len(rows) == 1, (file, rows)
+    return rows[0]
+
+
+@test
+def a_plugin_built_with_pkg_config_is_served():
+    with Folder() as folder:
+        build(folder.at("plugins", "shout.so"), cflags(folder),
+              path=source("tests", "abi", "outside", "shout.c"))
+        with Daemon(config(agents=agent("loud", SHOUT),
+                           extra=plugins_of(folder.at("plugins")))) as daemon:
+            answer = daemon.chat("loud", "hello there")
+            assert answer.status == 200, answer
+            assert answer.content == "HELLO THERE", answer
+            answer = daemon.invoke("loud", "and again")
+            assert answer.json["output"] == "AND AGAIN", answer
+            row = row_of(daemon, "shout.so")
+            assert row["state"] == "open" and row["kind"] == "backend", row
+            assert row["calls"] == 2, row
+            metrics = daemon.metrics()
+            assert metrics.sum("atomd_plugin_info", plugin="shout",
+                               kind="backend", version="1.0.0") == 1
+
+
+@test
+def a_plugin_dropped_into_the_folder_is_found_at_reload():
+    with Folder() as folder:
+        flags = cflags(folder)
+        os.makedirs(folder.at("plugins"), mode=0o755)
+        before = config(agents=agent("quiet"),
+                        extra=plugins_of(folder.at("plugins")))
+        after = config(agents=agent("quiet") + "," + agent("loud", SHOUT),
+                       extra=plugins_of(folder.at("plugins")))
+        with Daemon(before) as daemon:
+            answer = daemon.reload(after)
+            assert answer.status >= 400, answer
+            assert "there is no backend plugin `shout`" in answer.text, answer
+            assert daemon.chat("quiet", "hi").content == "hi"
+            build(folder.at("plugins", "shout.so"), flags,
+                  path=source("tests", "abi", "outside", "shout.c"))
+            answer = daemon.reload(after)
+            assert answer.status == 200, answer
+            assert daemon.chat("loud", "hi").content == "HI"
+
+
+@test
+def wrong_plugins_beside_it_are_listed_and_the_daemon_serves_on():
+    with Folder() as folder:
+        flags = cflags(folder)
+        wrong = {
+            "WRONG_MAJOR": "built for plugin ABI 99.0, this atomd speaks",
+            "WRONG_MAGIC": "wrong magic",
+            "WRONG_NULL_OP": "its function `evaluate` is missing",
+            "WRONG_CONSTRUCTOR_EXIT": "ended the probe",
+            "WRONG_INIT_FAILS": "the moon is not in place",
+        }
+        for name in wrong:
+            build(folder.at("plugins", name.lower() + ".so"), flags,
+                  path=WRONG, defines=["-D" + name,
+                                       '-DNAME="%s"' % name.lower()])
+        folder.write("plugins/text.so", "a text", 0o644)
+        with open(folder.at("plugins", "wrong_magic.so"), "rb") as f:
+            content = f.read()
+        with open(folder.at("plugins", "half.so"), "wb") as f:
+            f.write(content[:len(content) // 3])
+        with Daemon(config(extra=plugins_of(folder.at("plugins")))) as daemon:
+            assert daemon.chat("echo", "hi").content == "hi"
+            for name, sentence in wrong.items():
+                row = row_of(daemon, name.lower() + ".so")
+                assert row["state"] == "refused", row
+                assert sentence in row["last_error"], row
+            for file in ("text.so", "half.so"):
+                assert row_of(daemon, file)["state"] == "refused"
+            assert daemon.count_event("plugin_refused") >= len(wrong) + 2
+            assert daemon.reload().status == 200
+            assert daemon.chat("echo", "hi").content == "hi"
+
+
+@test
+def a_plugin_that_hangs_in_its_init_holds_up_nobody_at_reload():
+    with Folder() as folder:
+        flags = cflags(folder)
+        os.makedirs(folder.at("plugins"), mode=0o755)
+        with Daemon(config(extra=plugins_of(folder.at("plugins")))) as daemon:
+            build(folder.at("plugins", "slow.so"), flags, path=WRONG,
+                  defines=["-DWRONG_INIT_HANGS"])
+            with ThreadPoolExecutor() as pool:
+                reload = pool.submit(daemon.reload, None, 40)
+                calls = 0
+                while not reload.done():
+                    began = time.monotonic()
+                    assert daemon.chat("echo", "hi").content == "hi"
+                    assert time.monotonic() - began < seconds(2)
+                    calls += 1
+            answer = reload.result()
+            assert answer.status == 200, answer
+            assert calls > 1, calls
+            row = row_of(daemon, "slow.so")
+            assert "did not end in its init() within 5 s" in row[
+                "last_error"], row
+            assert daemon.chat("echo", "hi").content == "hi"
+
+
+@test
+def a_configuration_that_needs_a_refused_plugin_says_why():
+    with Folder() as folder:
+        build(folder.at("plugins", "shout.so"), cflags(folder), path=WRONG,
+              defines=["-DWRONG_MAJOR", '-DNAME="shout"'])
+        path = folder.write("atomd.conf", config(
+            agents=agent("loud", SHOUT),
+            extra=plugins_of(folder.at("plugins"))).replace(
+                "@DIR@", str(folder)))
+        done = run_atomd("-t", "-c", path)
+        said = (done.stdout + done.stderr).decode()
+        assert done.returncode == 78, (done.returncode, said)
+        assert ("the backend plugin `shout` is refused: shout.so: built for "
+                "plugin ABI 99.0, this atomd speaks 1.") in said, said
+
+
+@test
+def a_folder_that_others_may_write_is_not_loaded_from():
+    with Folder() as folder:
+        build(folder.at("plugins", "shout.so"), cflags(folder),
+              path=source("tests", "abi", "outside", "shout.c"))
+        os.chmod(folder.at("plugins"), 0o777)
+        with Daemon(config(extra=plugins_of(folder.at("plugins")))) as daemon:
+            row = row_of(daemon, "shout.so")
+            assert row["state"] == "refused", row
+            assert "may be written by everybody" in row["last_error"], row
+
+
+if __name__ == "__main__":
+    run()
