@@ -304,14 +304,16 @@ void daemon_free(void)
 	if (d->store != NULL)
 		(void)state_detach(&err);
 	configured_free(&d->store);
-	gateway_fini();
-	http_server_free(&d->server);
 	session_fini();
 	security_fini();
 	agents_fini();
+	/* After a start that failed the loops end here, and tell those that
+	 * wait for it: the server is still there. */
+	loops_fini();
+	gateway_fini();
+	http_server_free(&d->server);
 	registry_fini();
 	config_unref(&d->config);
-	loops_fini();
 	metric_fini();
 	health_fini();
 	log_fini();

@@ -36,7 +36,7 @@ def amount(option, value):
     """3600000 ms as 1h, 65536 bytes as 64K."""
     units = {"duration": DURATIONS, "size": SIZES}.get(option["type"], ())
     for size, letter in units:
-        if value and value % size == 0:
+        if value and value % size == 0 and value // size < 100000:
             return "%d%s" % (value // size, letter)
     if option["type"] == "duration" and value:
         return "%gms" % value

@@ -323,18 +323,24 @@ const char *completion_finish_word(const struct atom_usage *usage)
 	}
 }
 
+/* Counts are a plugin's word. */
+static int64_t clamp(int64_t count)
+{
+	return count > 0 ? count : 0;
+}
+
 static void append_count(struct buffer *out, const char *before, int64_t count)
 {
 	buffer_append_text(out, before);
-	buffer_append_u64(out, count > 0 ? (unsigned long long)count : 0);
+	buffer_append_u64(out, (unsigned long long)clamp(count));
 }
 
 static int64_t total(const struct atom_usage *usage)
 {
 	int64_t sum;
 
-	return __builtin_add_overflow(usage->input_tokens, usage->output_tokens,
-				      &sum)
+	return __builtin_add_overflow(clamp(usage->input_tokens),
+				      clamp(usage->output_tokens), &sum)
 		       ? INT64_MAX
 		       : sum;
 }

@@ -105,6 +105,7 @@ struct exchange {
 	bool begun;		   /* its head has been sent */
 	bool introduced;	   /* so has the surface's first event */
 	bool raw;		   /* a provider's own bytes */
+	bool lost;		   /* the client has gone; on_gone comes */
 
 	int64_t began_ns;  /* before a session's turn; 0 = with the call */
 	int64_t created_s; /* Unix time */

@@ -132,7 +132,7 @@ static atom_status on_emit(struct call *call, int32_t kind, const char *bytes,
 	struct buffer *out;
 	atom_status status;
 
-	if (x->request == NULL || x->failure != NULL)
+	if (x->request == NULL || x->lost || x->failure != NULL)
 		return ATOM_ECANCELED;
 	if (kind == ATOM_EMIT_RAW)
 		x->raw = true;
@@ -152,7 +152,9 @@ static atom_status on_emit(struct call *call, int32_t kind, const char *bytes,
 		return ATOM_OK;
 	if (!x->begun)
 		begin_stream(x);
-	return http_stream_write(x->request, out->bytes, out->length);
+	status = http_stream_write(x->request, out->bytes, out->length);
+	x->lost = status == ATOM_ECANCELED;
+	return status;
 }
 
 /* --- the end ----------------------------------------------------------------------- */
@@ -223,6 +225,21 @@ static void answer_well(struct exchange *x, const struct buffer *body)
 	http_stream_end(x->request, true);
 }
 
+/* Nobody is there to be answered. */
+static void end_unheard(struct exchange *x)
+{
+	struct http_request *request = TAKE(x->request);
+
+	exchange_close_session(x, false);
+	exchange_count(x, STATUS_GONE);
+	log_end(x, STATUS_GONE, NULL);
+	if (request == NULL)
+		return;
+	/* The connection is lost and has not told us yet. */
+	http_stream_end(request, false);
+	http_request_release(request);
+}
+
 static void on_end(struct call *call, atom_status status,
 		   const struct atom_error *error)
 {
@@ -234,10 +251,8 @@ static void on_end(struct call *call, atom_status status,
 
 	timer_stop(&x->quiet);
 	x->stage = EXCHANGE_ENDED;
-	if (x->request == NULL) {
-		exchange_close_session(x, false);
-		exchange_count(x, STATUS_GONE);
-		log_end(x, STATUS_GONE, NULL);
+	if (x->request == NULL || x->lost) {
+		end_unheard(x);
 		return;
 	}
 	if (x->failure == NULL && status == ATOM_OK) {

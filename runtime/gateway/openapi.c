@@ -30,19 +30,22 @@ static json_t *reference(const char *schema)
 /* "POST", "/v1/agents/{name}/invoke" -> "post_v1_agents_name_invoke" */
 static void operation_id(const struct route *route, char out[ID_LENGTH_MAX])
 {
+	bool gap = false;
 	size_t n = 0;
 
-	for (const char *c = route->method; *c != '\0'; c++)
-		out[n++] = (char)tolower((unsigned char)*c);
-	for (const char *c = route->pattern;
-	     *c != '\0' && n + 2 < ID_LENGTH_MAX; c++) {
-		if (isalnum((unsigned char)*c))
-			out[n++] = *c;
-		else if (out[n - 1] != '_')
+	(void)snprintf(out, ID_LENGTH_MAX, "%s%s", route->method,
+		       route->pattern);
+	for (const char *c = out; *c != '\0'; c++) {
+		if (!isalnum((unsigned char)*c)) {
+			gap = true;
+			continue;
+		}
+		/* Never longer than what was read: no room is needed. */
+		if (gap)
 			out[n++] = '_';
+		gap = false;
+		out[n++] = (char)tolower((unsigned char)*c);
 	}
-	while (out[n - 1] == '_')
-		n--;
 	out[n] = '\0';
 }
 

@@ -153,7 +153,6 @@ void transfer_free(struct atom_http_transfer *transfer);
  * host is one itself, or it is launched already. */
 atom_status transfer_launch(struct atom_http_transfer *transfer,
 			    const char *addresses, struct atom_error *err);
-atom_status transfer_arm(struct atom_http_transfer *transfer);
 /* libcurl is through with it. */
 void transfer_done(struct atom_http_transfer *transfer, CURLcode result);
 /* Deliver what was held back while it was paused. */
@@ -175,6 +174,11 @@ size_t transfer_on_field(char *bytes, size_t size, size_t count,
 size_t transfer_on_body(char *bytes, size_t size, size_t count, void *argument);
 int transfer_on_connected(void *argument, char *peer, char *own, int peer_port,
 			  int own_port);
+
+/* --- client_deadline.c ----------------------------------------------------- */
+
+/* Sets the timer for the nearest deadline, after one has moved nearer. */
+atom_status transfer_arm(struct atom_http_transfer *transfer);
 
 /* --- client_resolve.c ------------------------------------------------------ */
 

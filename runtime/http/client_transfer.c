@@ -6,10 +6,7 @@
 #include "plugin/host.h"
 
 /*
- * One transfer: libcurl's callbacks, deadlines, pausing, and its one end.
- * Deadlines are ours and not libcurl's: one timer, set for the nearest, looks
- * at all of them when it fires, so that a byte that comes only notes the
- * time.
+ * One transfer: its life, libcurl's callbacks, pausing, and its one end.
  */
 
 /* --- lists ------------------------------------------------------------------ */
@@ -200,93 +197,6 @@ void transfer_done(struct atom_http_transfer *t, CURLcode result)
 	    t->phase != PHASE_BEGUN)
 		status = transfer_explain(t, result, &err);
 	transfer_end(t, status, &err);
-}
-
-/* --- deadlines ----------------------------------------------------------------- */
-
-static int64_t earlier(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
-static int64_t stall_at(const struct atom_http_transfer *t)
-{
-	return t->stall_ms > 0 && t->phase == PHASE_BEGUN && !t->paused
-		       ? t->last_ms + t->stall_ms
-		       : INT64_MAX;
-}
-
-static int64_t head_at(const struct atom_http_transfer *t)
-{
-	return t->head_ms > 0 && t->phase < PHASE_BEGUN
-		       ? t->began_ms + t->head_ms
-		       : INT64_MAX;
-}
-
-static int64_t connect_at(const struct atom_http_transfer *t)
-{
-	return t->phase < PHASE_SENT ? t->began_ms + t->connect_ms : INT64_MAX;
-}
-
-static int64_t total_at(const struct atom_http_transfer *t)
-{
-	return t->total_ms > 0 ? t->began_ms + t->total_ms : INT64_MAX;
-}
-
-static void explain_timeout(const struct atom_http_transfer *t, int64_t now,
-			    struct atom_error *err)
-{
-	if (now >= connect_at(t) && t->phase == PHASE_RESOLVING)
-		atom_fail(err, ATOM_ETIMEOUT,
-			  "the name of %s was not resolved within %d ms; "
-			  "check the name servers",
-			  t->where, (int)t->connect_ms);
-	else if (now >= connect_at(t))
-		atom_fail(err, ATOM_ETIMEOUT,
-			  "no connection to %s within %d ms; check the "
-			  "address and the way there",
-			  t->where, (int)t->connect_ms);
-	else if (now >= head_at(t))
-		atom_fail(err, ATOM_ETIMEOUT,
-			  "%s did not begin to answer within %d ms", t->where,
-			  (int)t->head_ms);
-	else if (now >= stall_at(t))
-		atom_fail(err, ATOM_ETIMEOUT,
-			  "%s fell silent within its answer for %d ms",
-			  t->where, (int)t->stall_ms);
-	else
-		atom_fail(err, ATOM_ETIMEOUT,
-			  "%s did not end its answer within %d ms", t->where,
-			  (int)t->total_ms);
-}
-
-static void on_deadline(struct timer *timer)
-{
-	struct atom_http_transfer *t =
-		CONTAINER_OF(timer, struct atom_http_transfer, timer);
-	struct atom_error err = ATOM_ERROR_INIT;
-	int64_t now = loop_now_ms(t->client->loop);
-
-	if (now < connect_at(t) && now < head_at(t) && now < stall_at(t) &&
-	    now < total_at(t)) {
-		(void)transfer_arm(t);
-		return;
-	}
-	explain_timeout(t, now, &err);
-	transfer_end(t, ATOM_ETIMEOUT, &err);
-}
-
-atom_status transfer_arm(struct atom_http_transfer *t)
-{
-	int64_t next = earlier(earlier(connect_at(t), head_at(t)),
-			       earlier(stall_at(t), total_at(t)));
-
-	if (next == INT64_MAX ||
-	    (timer_pending(&t->timer) && t->timer.at_ms <= next))
-		return ATOM_OK;
-	t->timer.fire = on_deadline;
-	return timer_set(t->client->loop, &t->timer,
-			 next - loop_now_ms(t->client->loop));
 }
 
 /* --- libcurl's callbacks -------------------------------------------------------- */

@@ -346,7 +346,7 @@ atom_status http_listener_bind(struct http_listener *listener,
 atom_status http_listener_inherit(struct http_listener *listener, int fd,
 				  struct atom_error *err)
 {
-	union address a;
+	union address a = { 0 };
 	socklen_t length = sizeof(a);
 	int listening = 0;
 	socklen_t option_length = sizeof(listening);

@@ -60,7 +60,7 @@ static bool output_grow(struct http_connection *c, size_t length)
 	size_t unsent = http_unsent(c);
 	size_t max =
 		c->owner->server->limits.stream_high_bytes + HTTP_OUTPUT_SPARE;
-	size_t capacity = out->capacity;
+	size_t capacity;
 	char *bytes;
 
 	if (length > max || unsent + length > max)

@@ -16,17 +16,21 @@
 /* How long the end of a loop waits for the children it has killed.  Only one
  * that is stuck in the kernel takes longer than an instant. */
 #define END_WAIT_MS 2000
+/* From a child's end to that of the rest of its group, which falls to us; and
+ * to the next look for orphans otherwise. */
+#define REAP_SOON_MS  100
+#define REAP_EVERY_MS 5000
 
 /* Each loop's children, its own to touch. */
-static struct {
-	struct atom_process_handle *first;
-	bool known; /* its end is watched */
-	bool ended;
-} loops[LOOP_MAX + 1];
+static struct atom_process_handle *lists[LOOP_MAX + 1];
+/* Of the loop of this thread. */
+static _Thread_local bool end_is_watched;
+static _Thread_local bool ended;
+static _Thread_local struct timer reaper;
 
 void children_add(struct atom_process_handle *p)
 {
-	struct atom_process_handle **first = &loops[loop_index(p->loop)].first;
+	struct atom_process_handle **first = &lists[loop_index(p->loop)];
 
 	p->previous = NULL;
 	p->next = *first;
@@ -40,9 +44,33 @@ void children_remove(struct atom_process_handle *p)
 	if (p->previous != NULL)
 		p->previous->next = p->next;
 	else
-		loops[loop_index(p->loop)].first = p->next;
+		lists[loop_index(p->loop)] = p->next;
 	if (p->next != NULL)
 		p->next->previous = p->previous;
+}
+
+/* --- orphans ---------------------------------------------------------------- */
+
+static void on_reaper(struct timer *timer)
+{
+	if (tree_reap_orphans() > 0)
+		(void)timer_set(loop_current(), timer, REAP_EVERY_MS);
+}
+
+/* Without memory for the timer the next one will do. */
+static void reap_within(int64_t within_ms)
+{
+	struct loop *loop = loop_current();
+
+	reaper.fire = on_reaper;
+	if (!ended && (!timer_pending(&reaper) ||
+		       reaper.at_ms > loop_now_ms(loop) + within_ms))
+		(void)timer_set(loop, &reaper, within_ms);
+}
+
+void children_reap_orphans_soon(void)
+{
+	reap_within(REAP_SOON_MS);
 }
 
 /* --- the end of a loop ----------------------------------------------------- */
@@ -69,12 +97,13 @@ static void end_children(void *argument)
 	int64_t until_ns = os.monotonic_ns() + END_WAIT_MS * INT64_C(1000000);
 	struct atom_process_handle *p;
 
-	loops[index].ended = true;
-	for (p = loops[index].first; p != NULL; p = p->next)
+	ended = true;
+	timer_stop(&reaper);
+	for (p = lists[index]; p != NULL; p = p->next)
 		child_signal(p, SIGKILL);
 	/* One that is told may free another: from the start each time. */
 	for (;;) {
-		p = loops[index].first;
+		p = lists[index];
 		while (p != NULL && p->death == NULL)
 			p = p->next;
 		if (p == NULL)
@@ -82,22 +111,16 @@ static void end_children(void *argument)
 		wait_for_exit(p, until_ns);
 	}
 	tree_kill_orphans();
-	loops[index].known = false;
 }
 
 /* --- the service ----------------------------------------------------------- */
 
 static atom_status watch_end(struct loop *loop, struct atom_error *err)
 {
-	unsigned int index = loop_index(loop);
-
-	if (!loops[index].known) {
-		if (loop_at_stop(loop, end_children, loop) != ATOM_OK)
-			return atom_fail(err, ATOM_ENOMEM,
-					 "no memory for a child");
-		loops[index].known = true;
-		loops[index].ended = false;
-	}
+	if (!end_is_watched &&
+	    loop_at_stop(loop, end_children, loop) != ATOM_OK)
+		return atom_fail(err, ATOM_ENOMEM, "no memory for a child");
+	end_is_watched = true;
 	return ATOM_OK;
 }
 
@@ -113,7 +136,7 @@ static atom_status spawn(const struct atom_host *host,
 	if (loop == NULL)
 		return atom_fail(err, ATOM_ESTATE,
 				 "a child is started on an event loop");
-	if (loops[loop_index(loop)].ended)
+	if (ended)
 		return atom_fail(err, ATOM_ECANCELED,
 				 "the daemon is stopping and starts no more "
 				 "children");
@@ -133,7 +156,7 @@ static void send_signal(struct atom_process_handle *p, int32_t number)
 static atom_status usage(struct atom_process_handle *p,
 			 struct atom_process_usage *usage_r)
 {
-	tree_reap_orphans_sometimes();
+	reap_within(REAP_EVERY_MS);
 	return p->exited ? ATOM_ENOENT : tree_usage(p->pid, usage_r);
 }
 
@@ -171,7 +194,6 @@ bool host_process_is_descendant(pid_t pid)
 
 atom_status host_process_register(struct atom_error *err)
 {
-	memset(loops, 0, sizeof(loops));
 	/* Orphans of our children fall to us: they stay our descendants, and
 	 * are reaped. */
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)

@@ -105,7 +105,7 @@ atom_status child_new(const struct atom_host *host,
 		      const struct atom_process_events *events, void *argument,
 		      struct atom_process_handle **child_r,
 		      struct atom_error *err);
-/* To the whole group, and to the leader, which may have left it. */
+/* To its whole group. */
 void child_signal(struct atom_process_handle *p, int number);
 void child_free(struct atom_process_handle *p);
 /* Reaps it if it has ended: true, with the events that follow from that. */
@@ -133,6 +133,8 @@ void socket_close_input(struct atom_process_handle *p);
 /* The children of the calling loop. */
 void children_add(struct atom_process_handle *p);
 void children_remove(struct atom_process_handle *p);
+/* What a child leaves behind has been killed, and falls to the daemon. */
+void children_reap_orphans_soon(void);
 
 /* --- process_tree.c ------------------------------------------------------- */
 
@@ -140,10 +142,9 @@ void children_remove(struct atom_process_handle *p);
  * else that falls to the daemon is an orphan. */
 pid_t tree_fork(void);
 void tree_forget(pid_t pid);
-/* Reaps the orphans that have ended (the daemon is their subreaper). [any] */
-void tree_reap_orphans(void);
-/* The same, now and then; call it often. */
-void tree_reap_orphans_sometimes(void);
+/* Reaps the orphans that have ended (the daemon is their subreaper); returns
+ * how many live on. [any] */
+size_t tree_reap_orphans(void);
 /* Ends all orphans: whoever started them has ended. */
 void tree_kill_orphans(void);
 /* Resident bytes and CPU time of a process and its descendants. */

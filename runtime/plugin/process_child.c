@@ -134,12 +134,10 @@ static void on_failure(uv_poll_t *poll, int status, int events)
 
 void child_signal(struct atom_process_handle *p, int number)
 {
-	/* Until it is reaped its number, and its group's, are its own.  The
-	 * group is there once the child has made it, right after its birth. */
-	if (p->exited)
-		return;
-	(void)os.kill(-p->pid, number);
-	(void)os.kill(p->pid, number);
+	/* Until it is reaped its number, and its group's, are its own.  A group
+	 * is what it makes first; one that leads a session cannot leave it. */
+	if (!p->exited && os.kill(-p->pid, number) != 0)
+		(void)os.kill(p->pid, number);
 }
 
 void child_enter(struct atom_process_handle *p)
@@ -198,7 +196,7 @@ bool child_reap(struct atom_process_handle *p)
 			ending.si_code == CLD_EXITED ? ending.si_status : -1,
 			ending.si_code == CLD_EXITED ? 0 : ending.si_status);
 	child_leave(p);
-	tree_reap_orphans();
+	children_reap_orphans_soon();
 	return true;
 }
 

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +17,7 @@
 /* A tree larger than this is measured in part. */
 #define TREE_MAX 256
 /* Deeper than any sane tree; bounds the walk if /proc changes under it. */
-#define DEPTH_MAX     256
-#define REAP_EVERY_NS INT64_C(5000000000)
+#define DEPTH_MAX 256
 
 struct stat_line {
 	char state;
@@ -230,27 +228,17 @@ static size_t list_orphans(pid_t *list)
 	return kept;
 }
 
-void tree_reap_orphans(void)
+size_t tree_reap_orphans(void)
 {
 	pid_t list[TREE_MAX];
-	size_t count;
+	size_t count, left = 0;
 
 	(void)pthread_mutex_lock(&own_lock);
 	count = list_orphans(list);
 	for (size_t i = 0; i < count; i++)
-		(void)waitpid(list[i], NULL, WNOHANG);
+		left += waitpid(list[i], NULL, WNOHANG) == 0;
 	(void)pthread_mutex_unlock(&own_lock);
-}
-
-void tree_reap_orphans_sometimes(void)
-{
-	static _Atomic int64_t next_ns;
-	int64_t now = os.monotonic_ns();
-	int64_t next = atomic_load(&next_ns);
-
-	if (now >= next && atomic_compare_exchange_strong(&next_ns, &next,
-							  now + REAP_EVERY_NS))
-		tree_reap_orphans();
+	return left;
 }
 
 void tree_kill_orphans(void)
@@ -260,8 +248,8 @@ void tree_kill_orphans(void)
 
 	(void)pthread_mutex_lock(&own_lock);
 	count = list_orphans(list);
-	/* Their descendants too: each before its parent, who may start more,
-	 * can be gone. */
+	/* And their descendants: stopped first, so that nobody starts one more
+	 * behind our back. */
 	for (size_t i = 0; i < count; i++) {
 		(void)os.kill(list[i], SIGSTOP);
 		count = add_children(list[i], list, count);
@@ -269,5 +257,5 @@ void tree_kill_orphans(void)
 	for (size_t i = 0; i < count; i++)
 		(void)os.kill(list[i], SIGKILL);
 	(void)pthread_mutex_unlock(&own_lock);
-	tree_reap_orphans();
+	(void)tree_reap_orphans();
 }

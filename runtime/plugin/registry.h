@@ -86,7 +86,8 @@ bool registry_has(const char *kind, const char *name);
 
 /* CONTRACT 7's `plugins` rows, one a component, one for a refused file. */
 json_t *registry_list(void);
-/* `plugin info` of one component; NULL when unknown. */
+/* `plugin info` of one component; NULL when unknown.  A refused one has its
+ * `last_error` and neither summary nor options. */
 json_t *registry_describe(const char *kind, const char *name);
 
 /* Called for each use, for the `calls` column. [any] */

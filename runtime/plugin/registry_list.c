@@ -115,16 +115,32 @@ json_t *registry_list(void)
 	return rows;
 }
 
+/* The one that counts; else one that was refused, so that it can say why. */
+static struct known_component *known_by_key(const char *key)
+{
+	struct known_component *known =
+		table_get_text(&registry.components, key);
+
+	for (size_t i = 0; known == NULL && i < registry.plugin_count; i++) {
+		struct plugin *plugin = registry.plugins[i];
+
+		for (size_t j = 0; j < plugin->component_count; j++)
+			if (strcmp(plugin->components[j].key, key) == 0)
+				known = &plugin->components[j];
+	}
+	return known;
+}
+
 json_t *registry_describe(const char *kind, const char *name)
 {
-	struct known_component *known;
-	struct plugin *plugin;
+	static const char *const members[] = { "summary", "options" };
+	struct known_component *known = NULL;
+	const struct plugin *plugin;
 	json_t *object;
 	char key[160];
 
-	if (snprintf(key, sizeof(key), "%s/%s", kind, name) >= (int)sizeof(key))
-		return NULL;
-	known = table_get_text(&registry.components, key);
+	if (snprintf(key, sizeof(key), "%s/%s", kind, name) < (int)sizeof(key))
+		known = known_by_key(key);
 	if (known == NULL)
 		return NULL;
 	plugin = known->component.plugin;
@@ -133,9 +149,11 @@ json_t *registry_describe(const char *kind, const char *name)
 		return NULL;
 	(void)json_object_set(object, "license",
 			      json_object_get(plugin->answer, "license"));
-	(void)json_object_set(object, "summary",
-			      json_object_get(known->row, "summary"));
-	(void)json_object_set(object, "options",
-			      json_object_get(known->row, "options"));
+	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+		json_t *value = json_object_get(known->row, members[i]);
+
+		if (value != NULL)
+			(void)json_object_set(object, members[i], value);
+	}
 	return object;
 }

@@ -84,6 +84,9 @@ def one_wrong_component_is_refused_by_name_and_the_one_beside_it_works():
                 error = shell.ask("open", "scaling", name)["error"]
                 assert ("the scaling plugin `%s` is refused: " % name
                         ) in error, error
+                described = shell.ask("describe", "scaling", name)
+                assert described["last_error"] == said, described
+                assert "options" not in described, described
             os.unlink(folder.at(name + ".so"))
 
 

@@ -29,7 +29,7 @@ char *bytes_room(struct bytes *b, size_t length)
 		return NULL;
 	if (b->capacity - b->end >= length && b->at != NULL)
 		return b->at + b->end;
-	if (b->start > 0) {
+	if (b->start > 0 && b->at != NULL) {
 		memmove(b->at, b->at + b->start, used);
 		b->start = 0;
 		b->end = used;

@@ -332,7 +332,9 @@ static int listen_somewhere(void)
 
 int main(void)
 {
-	struct mock mock = { .epoll = epoll_create1(EPOLL_CLOEXEC) };
+	static char input[READ_SIZE];
+	struct mock mock = { .epoll = epoll_create1(EPOLL_CLOEXEC),
+			     .input = input };
 	struct epoll_event event = { .events = EPOLLIN };
 	struct rlimit files;
 
@@ -341,9 +343,8 @@ int main(void)
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
-	mock.input = malloc(READ_SIZE);
 	mock.listener = listen_somewhere();
-	if (mock.input == NULL || mock.epoll < 0 || mock.listener < 0 ||
+	if (mock.epoll < 0 || mock.listener < 0 ||
 	    epoll_ctl(mock.epoll, EPOLL_CTL_ADD, mock.listener, &event) < 0)
 		return 1;
 	serve(&mock);

@@ -222,6 +222,8 @@ global
   maxconn %(connections)d
 defaults
   mode http
+  # Otherwise it keeps an event back for up to 200 ms.
+  option http-no-delay
   timeout connect 5s
   timeout client 60s
   timeout server 60s

@@ -220,7 +220,7 @@ bool client_at_end(int fd)
 
 void client_expect(const char *text, int status, struct answer *answer)
 {
-	struct answer own;
+	struct answer own = { 0 };
 	struct answer *got = answer ? answer : &own;
 	int fd = client_connect();
 

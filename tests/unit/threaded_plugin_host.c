@@ -483,6 +483,29 @@ static void only_sound_events_reach_the_monitors(void)
 	next_step();
 }
 
+/* --- a scan beside the control thread */
+
+static void scanned(void *argument, atom_status status)
+{
+	json_t *rows = registry_list();
+
+	CHECK(argument == &one && status == ATOM_OK && loop_is_control());
+	CHECK(json_array_size(rows) == 0);
+	json_decref(rows);
+	registry_fini();
+	next_step();
+}
+
+static void a_scan_runs_beside_the_control_thread_one_at_a_time(void)
+{
+	static const char *const folders[] = { "/nowhere/at/all", NULL };
+
+	CHECK(registry_init(NULL, false, NULL) == ATOM_OK);
+	CHECK(registry_scan_start(folders, scanned, &one, NULL) == ATOM_OK);
+	CHECK(registry_scan_start(folders, scanned, &one, NULL) == ATOM_EBUSY);
+	CHECK(registry_scan(folders, NULL) == ATOM_EBUSY);
+}
+
 /* --- state */
 
 static void got_nothing(void *argument, atom_status status,
@@ -560,6 +583,7 @@ static const struct tap_test steps[] = {
 	TAP_TEST(a_flood_of_lines_is_cut),
 	TAP_TEST(secrets_are_hidden_and_randomness_is_random),
 	TAP_TEST(only_sound_events_reach_the_monitors),
+	TAP_TEST(a_scan_runs_beside_the_control_thread_one_at_a_time),
 	TAP_TEST(state_is_kept_under_the_component_and_its_agent),
 };
 

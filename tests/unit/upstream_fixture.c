@@ -82,8 +82,7 @@ void upstream_reset(struct upstream_connection *c)
 {
 	struct linger linger = { .l_onoff = 1, .l_linger = 0 };
 
-	(void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &linger,
-			 sizeof(linger));
+	(void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
 }
 
 /* Until `length` bytes are there. */

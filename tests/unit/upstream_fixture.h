@@ -19,9 +19,9 @@ struct upstream;
 struct upstream_connection {
 	struct upstream *upstream;
 	int fd;
-	unsigned int number;  /* of the connection, from 1 */
+	unsigned int number;   /* of the connection, from 1 */
 	unsigned int requests; /* on it, this one included */
-	char *request; /* head and body, NUL-ended */
+	char *request;	       /* head and body, NUL-ended */
 	size_t length;
 	const char *body;
 };

@@ -132,8 +132,7 @@ static void on_head(void *argument, struct atom_http_transfer *transfer,
 		    int32_t status)
 {
 	struct call *call = argument;
-	const char *type =
-		call->openai->http->header(transfer, "content-type");
+	const char *type = call->openai->http->header(transfer, "content-type");
 
 	call->http_status = status;
 	call->transfer = transfer;
@@ -280,10 +279,10 @@ static atom_status start(struct call *call,
 		return status;
 	/* A provider may send its head at once and think afterwards. */
 	if (stream && request->stall_ms > 0)
-		http.stall_ms = to_ms(request->stall_ms >
-						      request->first_token_ms
-					      ? request->stall_ms
-					      : request->first_token_ms);
+		http.stall_ms =
+			to_ms(request->stall_ms > request->first_token_ms
+				      ? request->stall_ms
+				      : request->first_token_ms);
 	memcpy(fields, o->fields, count * sizeof(fields[0]));
 	fields[count++] = stream ? "Accept: text/event-stream"
 				 : "Accept: application/json";

@@ -30,9 +30,8 @@ void chunk_note_usage(struct call *call, struct json usage)
 		return;
 	input = json_count(json_member(usage, "prompt_tokens"));
 	output = json_count(json_member(usage, "completion_tokens"));
-	cached = json_count(
-		json_member(json_member(usage, "prompt_tokens_details"),
-			    "cached_tokens"));
+	cached = json_count(json_member(
+		json_member(usage, "prompt_tokens_details"), "cached_tokens"));
 	if (input < 0 && output < 0)
 		return;
 	call->usage.input_tokens = input > 0 ? input : 0;

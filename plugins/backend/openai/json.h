@@ -51,6 +51,8 @@ int64_t json_count(struct json number);
  * be where the string itself stands.  Lone surrogates become U+FFFD.  Returns
  * the length; no NUL is added. */
 size_t json_decode(struct json string, char *out);
+/* Four hexadecimal digits that end before `end`, or -1. */
+long json_hex4(const char *at, const char *end);
 /* `text` as a JSON string, quotes and NUL included; malloc()ed or NULL. */
 char *json_quote(const char *text);
 

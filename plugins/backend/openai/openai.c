@@ -45,9 +45,9 @@ static const struct atom_option openai_options[] = {
 static int is_ours(const char *name)
 {
 	static const char *const ours[] = {
-		"Host",	     "Content-Length", "Transfer-Encoding",
-		"Connection", "Expect",	       "Content-Type",
-		"Accept",    "Upgrade",
+		"Host",	      "Content-Length", "Transfer-Encoding",
+		"Connection", "Expect",		"Content-Type",
+		"Accept",     "Upgrade",
 	};
 
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
@@ -74,8 +74,7 @@ static int is_printable(const char *value)
 	return 1;
 }
 
-static int is_configured(const struct openai_options *options,
-			 const char *name)
+static int is_configured(const struct openai_options *options, const char *name)
 {
 	for (size_t i = 0; i < options->headers.count; i++)
 		if (strcasecmp(options->headers.items[i].key, name) == 0)
@@ -303,5 +302,4 @@ static const struct atom_backend_ops openai_ops = {
 ATOM_PLUGIN("openai", "1.0.0", "Apache-2.0",
 	    ATOM_COMPONENT(ATOM_KIND_BACKEND, "openai",
 			   "any server that speaks OpenAI's chat completions",
-			   &openai_ops, openai_options,
-			   struct openai_options));
+			   &openai_ops, openai_options, struct openai_options));

@@ -20,8 +20,8 @@
 #include "json.h"
 #include "sse.h"
 
-#define ANSWER_MAX	ATOM_EMIT_MAX	    /* bytes of a whole answer */
-#define ERROR_BODY_MAX	((size_t)64 * 1024) /* of a provider's error */
+#define ANSWER_MAX	  ATOM_EMIT_MAX	      /* bytes of a whole answer */
+#define ERROR_BODY_MAX	  ((size_t)64 * 1024) /* of a provider's error */
 #define OPTION_FIELDS_MAX 48
 
 struct openai_options {

@@ -63,8 +63,8 @@ static void apply(const struct edits *edits, struct atom_span text,
 	for (size_t i = 0; i < edits->count; i++) {
 		const struct edit *edit = &edits->all[i];
 
-		add_piece(body, (struct atom_span){
-					at, (size_t)(edit->at - at) });
+		add_piece(body,
+			  (struct atom_span){ at, (size_t)(edit->at - at) });
 		add_piece(body, edit->text);
 		at = edit->at + edit->removed;
 	}
@@ -140,8 +140,8 @@ static void edit_tokens(struct call *call, struct edits *edits,
 		replace(edits, m->tokens[which], span(call->tokens));
 		return;
 	}
-	(void)snprintf(call->tokens, sizeof(call->tokens), "\"%s\":%" PRId64 ",",
-		       token_fields[which], max_tokens);
+	(void)snprintf(call->tokens, sizeof(call->tokens),
+		       "\"%s\":%" PRId64 ",", token_fields[which], max_tokens);
 	add_edit(edits, inside, 0, span(call->tokens));
 }
 
@@ -190,10 +190,10 @@ static void build(struct call *call, const struct atom_call_request *request,
 	add_piece(body, span(",\"messages\":"));
 	add_piece(body, request->messages);
 	if (request->max_tokens > 0) {
-		(void)snprintf(
-			call->tokens, sizeof(call->tokens), ",\"%s\":%" PRId64,
-			token_fields[call->openai->options->token_field],
-			request->max_tokens);
+		(void)snprintf(call->tokens, sizeof(call->tokens),
+			       ",\"%s\":%" PRId64,
+			       token_fields[call->openai->options->token_field],
+			       request->max_tokens);
 		add_piece(body, span(call->tokens));
 	}
 	if ((request->flags & ATOM_CALL_STREAM) != 0)

@@ -58,8 +58,7 @@ static int64_t parse_date(const char *text)
 	tm.tm_min = number(text + 20, 2);
 	tm.tm_sec = number(text + 23, 2);
 	if (found == NULL || (found - months) % 3 != 0 || tm.tm_mday < 1 ||
-	    tm.tm_year < 70 || tm.tm_hour < 0 || tm.tm_min < 0 ||
-	    tm.tm_sec < 0)
+	    tm.tm_year < 70 || tm.tm_hour < 0 || tm.tm_min < 0 || tm.tm_sec < 0)
 		return -1;
 	tm.tm_mon = (int)((found - months) / 3);
 	return (int64_t)timegm(&tm) * 1000;

@@ -107,8 +107,8 @@ static int end_event(struct sse *sse, struct sse_event *event_r)
 static const char *line_end(const char *at, const char *end)
 {
 	const char *lf = memchr(at, '\n', (size_t)(end - at));
-	const char *cr = memchr(at, '\r',
-				(size_t)((lf != NULL ? lf : end) - at));
+	const char *cr =
+		memchr(at, '\r', (size_t)((lf != NULL ? lf : end) - at));
 
 	return cr != NULL ? cr : lf;
 }

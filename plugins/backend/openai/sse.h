@@ -16,8 +16,8 @@
 #define SSE_EVENT_MAX ((size_t)1024 * 1024)
 
 struct sse {
-	struct bytes line; /* the begin of a line that has not ended */
-	struct bytes data; /* of the event so far, when it is not `direct` */
+	struct bytes line;  /* the begin of a line that has not ended */
+	struct bytes data;  /* of the event so far, when it is not `direct` */
 	const char *direct; /* data that lies in the caller's bytes */
 	size_t direct_length;
 	int has_data;

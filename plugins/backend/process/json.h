@@ -53,8 +53,6 @@ struct json_object {
  * else what is wrong with it, a phrase. */
 const char *json_read_object(const char *text, size_t length,
 			     struct json_object *object_r);
-/* Is the whole text one value? */
-bool json_is_value(const char *text, size_t length);
 /* Overwrites halves of surrogate pairs by U+FFFD, of the same length: a
  * worker that cuts its text by UTF-16 units writes them. */
 void json_replace_lone_surrogates(char *text, size_t length);

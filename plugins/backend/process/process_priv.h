@@ -13,7 +13,7 @@
  *	calls.c		the calls that run on it
  *	receive.c	lines from it, and receive_answer.c: those about calls
  *	send.c		lines to it
- *	json.c bytes.c	what lines are made of
+ *	json*.c bytes.c	what lines are made of
  *
  * A worker is an owned unit: everything below runs on the loop that started
  * it, and nothing blocks.  What the host is told may call straight back
