@@ -115,6 +115,12 @@ run)
 	build true
 	ATOMD_PLUGIN_DIR=$PWD/build/plugins/built
 	ATOMD_STATE=${ATOMD_STATE:-$PWD/build/state}
+	# Where /run is not ours to write to, the admin socket stands here.
+	if [ "$(id -u)" -ne 0 ]; then
+		XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-$PWD/build/run}
+		mkdir -p "$XDG_RUNTIME_DIR"
+		export XDG_RUNTIME_DIR
+	fi
 	export ATOMD_PLUGIN_DIR ATOMD_STATE
 	exec build/atomd -c etc/quickstart.conf "$@"
 	;;

@@ -44,12 +44,12 @@ def amount(option, value):
 
 
 def bounds(option):
-    if "minimum" not in option:
+    if "min" not in option:
         return ""
-    low = amount(option, option["minimum"])
-    if "maximum" not in option:
+    low = amount(option, option["min"])
+    if "max" not in option:
         return "from %s" % low
-    return "%s to %s" % (low, amount(option, option["maximum"]))
+    return "%s to %s" % (low, amount(option, option["max"]))
 
 
 def kind_of(option):

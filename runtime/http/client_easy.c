@@ -302,10 +302,10 @@ static CURLcode set_numbers(CURL *easy, const struct atom_http_request *request)
 		{ CURLOPT_SSL_VERIFYHOST, verify ? 2 : 0 },
 		{ CURLOPT_PROXY_SSL_VERIFYPEER, verify },
 		{ CURLOPT_PROXY_SSL_VERIFYHOST, verify ? 2 : 0 },
-		{ CURLOPT_HTTP_VERSION,
-		  (request->flags & ATOM_HTTP_VERSION_2) != 0
-			  ? CURL_HTTP_VERSION_2TLS
-			  : CURL_HTTP_VERSION_1_1 },
+		/* ATOM_HTTP_VERSION_2 is a wish, not granted: with libcurl
+		 * 7.88 the last bytes of an HTTP/2 answer stay within it
+		 * until a deadline passes. */
+		{ CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1 },
 		/* Ours comes first; its own shares this out among
 		 * addresses. */
 		{ CURLOPT_CONNECTTIMEOUT_MS,

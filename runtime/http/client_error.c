@@ -37,11 +37,6 @@ static atom_status explain_ours(const struct atom_http_transfer *t,
 				 "the head of the answer of %s is over %d "
 				 "bytes",
 				 t->where, HTTP_HEAD_MAX);
-	if (t->version2 && t->paused)
-		return atom_fail(err, ATOM_ELIMIT,
-				 "%s sent over %d bytes while it had to wait "
-				 "(HTTP/2)",
-				 t->where, HTTP_HELD_MAX);
 	return atom_fail(err, ATOM_ELIMIT,
 			 "the answer of %s is over %llu bytes", t->where,
 			 (unsigned long long)t->answer_max);

@@ -22,7 +22,6 @@
 
 #include <atomd/host.h>
 
-#include "core/buffer.h"
 #include "core/loop.h"
 #include "core/table.h"
 
@@ -31,13 +30,12 @@ struct lookup;
 
 /* Bounds: of one loop, and of what a server may send. */
 #define HTTP_TRANSFERS_MAX   16384
-#define HTTP_CONNECTIONS_MAX 512	   /* idle ones kept */
-#define HTTP_IDLE_S	     50		   /* an idle connection's age */
-#define HTTP_EASY_MAX	     32		   /* handles kept for the next */
-#define HTTP_NAMES_MAX	     256	   /* resolved names */
-#define HTTP_HEAD_MAX	     (64 * 1024)   /* bytes of all heads */
-#define HTTP_HELD_MAX	     (1024 * 1024) /* HTTP/2 while paused */
-#define HTTP_FIELDS_MAX	     100	   /* request's header fields */
+#define HTTP_CONNECTIONS_MAX 512	 /* idle ones kept */
+#define HTTP_IDLE_S	     50		 /* an idle connection's age */
+#define HTTP_EASY_MAX	     32		 /* handles kept for the next */
+#define HTTP_NAMES_MAX	     256	 /* resolved names */
+#define HTTP_HEAD_MAX	     (64 * 1024) /* bytes of all heads */
+#define HTTP_FIELDS_MAX	     100	 /* request's header fields */
 #define HTTP_FIELD_BYTES_MAX (64 * 1024)
 #define HTTP_BODY_MAX	     64 /* pieces of a request's body */
 #define HTTP_CONNECT_MS	     10000
@@ -72,14 +70,11 @@ struct atom_http_transfer {
 	char *where; /* "host:port" of the server, for people */
 
 	enum phase phase;
-	bool added;   /* libcurl's multi handle has it */
-	bool ended;   /* `end` has been told */
-	bool paused;  /* by the plugin */
-	bool stopped; /* libcurl holds back what came while paused */
-	bool resumed; /* on the client's list */
-	bool done;    /* all has come; `result` */
-	bool version2;
-	CURLcode result;
+	bool added;	    /* libcurl's multi handle has it */
+	bool ended;	    /* `end` has been told */
+	bool paused;	    /* by the plugin */
+	bool stopped;	    /* libcurl holds back what came while paused */
+	bool resumed;	    /* on the client's list */
 	atom_status failed; /* why a callback of ours ended it */
 
 	struct timer timer;
@@ -90,7 +85,6 @@ struct atom_http_transfer {
 	size_t head_bytes;
 	uint64_t answer_max;
 	uint64_t received;
-	struct buffer held; /* HTTP/2: what came while paused */
 	char reason[CURL_ERROR_SIZE];
 
 	size_t piece; /* of the body, and where in it */

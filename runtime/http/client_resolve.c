@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/buffer.h"
 #include "core/memory.h"
 #include "http/client_priv.h"
 

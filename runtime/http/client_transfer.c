@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "core/buffer.h"
 #include "core/memory.h"
 #include "http/client_priv.h"
 #include "plugin/host.h"
@@ -97,7 +98,6 @@ struct atom_http_transfer *transfer_new(struct http_client *client,
 	t->piece_count = count;
 	for (size_t i = 0; i < count; i++)
 		t->pieces[i] = request->body[i];
-	buffer_init(&t->held, HTTP_HELD_MAX);
 	client->transfer_count++;
 	return t;
 }
@@ -113,7 +113,6 @@ void transfer_free(struct atom_http_transfer *t)
 	easy_give(client, t->easy);
 	curl_slist_free_all(t->fields);
 	curl_slist_free_all(t->addresses);
-	buffer_fini(&t->held);
 	mem_free(t->peer_host);
 	mem_free(t->peer_port);
 	mem_free(t->where);
@@ -189,10 +188,6 @@ void transfer_done(struct atom_http_transfer *t, CURLcode result)
 	struct atom_error err = ATOM_ERROR_INIT;
 	atom_status status = ATOM_OK;
 
-	t->done = true;
-	t->result = result;
-	if (t->held.length > 0)
-		return;
 	if (result != CURLE_OK || t->failed != ATOM_OK ||
 	    t->phase != PHASE_BEGUN)
 		status = transfer_explain(t, result, &err);
@@ -246,14 +241,12 @@ int transfer_on_connected(void *argument, char *peer, char *own, int peer_port,
 /* The empty line behind a head; 1xx heads are only passing through. */
 static bool head_ended(struct atom_http_transfer *t)
 {
-	long status = 0, version = 0;
+	long status = 0;
 	int64_t began;
 
 	(void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
 	if (status < 200)
 		return true;
-	(void)curl_easy_getinfo(t->easy, CURLINFO_HTTP_VERSION, &version);
-	t->version2 = version == CURL_HTTP_VERSION_2_0;
 	t->phase = PHASE_BEGUN;
 	/* Without memory for the timer, that of `total` is still there. */
 	(void)transfer_arm(t);
@@ -289,7 +282,7 @@ size_t transfer_on_body(char *bytes, size_t size, size_t count, void *argument)
 
 	if (t->ended)
 		return 0;
-	if (t->paused && !t->version2) {
+	if (t->paused) {
 		t->stopped = true;
 		return CURL_WRITEFUNC_PAUSE;
 	}
@@ -301,11 +294,7 @@ size_t transfer_on_body(char *bytes, size_t size, size_t count, void *argument)
 	t->last_ms = loop_now_ms(t->client->loop);
 	if (length == 0)
 		return 0;
-	if (!t->paused && t->held.length == 0)
-		return deliver(t, bytes, length) ? length : 0;
-	/* A paused HTTP/2 stream stalls others of its connection. */
-	t->failed = buffer_append(&t->held, bytes, length);
-	return t->failed == ATOM_OK ? length : 0;
+	return deliver(t, bytes, length) ? length : 0;
 }
 
 /* --- backpressure ----------------------------------------------------------------- */
@@ -322,7 +311,7 @@ void transfer_resume(struct atom_http_transfer *t)
 	t->paused = false;
 	t->last_ms = loop_now_ms(t->client->loop);
 	(void)transfer_arm(t);
-	if (t->resumed || (!t->stopped && t->held.length == 0))
+	if (t->resumed || !t->stopped)
 		return;
 	t->resumed = true;
 	t->next_resumed = t->client->resumed;
@@ -333,21 +322,8 @@ void transfer_resume(struct atom_http_transfer *t)
 void transfer_go_on(struct atom_http_transfer *t)
 {
 	struct http_client *client = t->client;
-	struct buffer held;
 
 	if (t->paused)
-		return;
-	if (t->held.length > 0) {
-		held = t->held;
-		buffer_init(&t->held, HTTP_HELD_MAX);
-		client->inside++;
-		(void)deliver(t, held.bytes, held.length);
-		client->inside--;
-		buffer_fini(&held);
-	}
-	if (!t->ended && t->done)
-		transfer_done(t, t->result);
-	if (t->ended || !t->stopped)
 		return;
 	t->stopped = false;
 	client->inside++;

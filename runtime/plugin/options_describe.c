@@ -62,8 +62,8 @@ static json_t *describe_row(const struct atom_option *option)
 		set(row, "default", json_string(option->fallback));
 	if (option->minimum <= option->maximum &&
 	    option->type != ATOM_OPT_BOOL) {
-		set(row, "minimum", bound(option->minimum));
-		set(row, "maximum", bound(option->maximum));
+		set(row, "min", bound(option->minimum));
+		set(row, "max", bound(option->maximum));
 	}
 	set(row, "unit", json_string(option->unit));
 	set(row, "help", json_string(option->help));

@@ -33,10 +33,11 @@ void child_unwatch(struct watch **watch)
 
 	if (w == NULL)
 		return;
-	(void)uv_poll_stop(&w->poll);
-	(void)os.close(w->fd);
 	w->process = NULL;
+	/* libuv forgets the descriptor here; closed before, its number could be
+	 * another thread's already. */
 	uv_close((uv_handle_t *)&w->poll, on_watch_closed);
+	(void)os.close(w->fd);
 }
 
 /* Takes the descriptor over, also when it fails. */

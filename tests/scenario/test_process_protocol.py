@@ -4,12 +4,13 @@ worker, when, and what it makes of the answers."""
 
 import json
 import os
+import pwd
 import subprocess
 import sys
 import threading
 import time
 
-from atomd_test import (Daemon, atomd_path, config, daemon_environment,
+from atomd_test import (Daemon, Skip, atomd_path, config, daemon_environment,
                         deltas, descendants, errors, process_agent, run,
                         seconds, test, wait_for)
 
@@ -40,9 +41,9 @@ def calls():
 
 
 def worker(script, options="", instances=1, concurrency=1, more="",
-           name="w"):
+           name="w", python=sys.executable):
     return process_agent(
-        name, [sys.executable, "-c", PRELUDE + script], options,
+        name, [python, "-c", PRELUDE + script], options,
         "instances: { min = %d; max = %d; concurrency = %d; }; %s" % (
             instances, max(instances, 1), concurrency, more))
 
@@ -539,6 +540,29 @@ for call in calls():
         with daemon.chat_stream("w", "x") as stream:
             time.sleep(0.5)
             assert deltas(stream.read()) == "x" * 3000000
+
+
+@test
+def workers_run_as_another_user_where_the_daemon_is_root():
+    python = "/usr/bin/python3"  # ours may be out of that user's reach
+    if os.getuid() != 0 or not os.access(python, os.X_OK):
+        raise Skip("not root, or no %s" % python)
+    with serving('''
+ready()
+for call in calls():
+    say("result", id=call["id"], output={"uid": os.getresuid(),
+        "gid": os.getresgid(), "groups": os.getgroups(),
+        "home": os.environ.get("HOME"), "directory": os.getcwd()})
+''', options='user = "nobody"; directory = "/usr";',
+                 python=python) as daemon:
+        nobody = pwd.getpwnam("nobody")
+        seen = daemon.invoke("w", "x").json["output"]
+        assert seen["uid"] == [nobody.pw_uid] * 3, seen
+        assert seen["gid"] == [nobody.pw_gid] * 3, seen
+        assert set(seen["groups"]) <= {nobody.pw_gid}, seen
+        assert seen["home"] == nobody.pw_dir, seen
+        assert seen["directory"] == "/usr", seen
+        daemon.kill()
 
 
 @test

@@ -480,7 +480,7 @@ Test(plugin_options, are_described_without_secrets)
 			 "int");
 	cr_assert_str_eq(json_string_value(json_object_get(row, "default")),
 			 "3");
-	cr_assert_eq(json_integer_value(json_object_get(row, "maximum")), 16);
+	cr_assert_eq(json_integer_value(json_object_get(row, "max")), 16);
 	cr_assert(json_is_true(json_object_get(row, "reloadable")));
 	row = json_array_get(rows, 3);
 	cr_assert(json_is_true(json_object_get(row, "secret")));

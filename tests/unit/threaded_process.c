@@ -229,9 +229,10 @@ static atom_status try_spawn(struct child *c,
 			     const struct atom_process_request *request,
 			     struct atom_error *err)
 {
-	struct spawning s = { c, *request, ATOM_OK, ATOM_ERROR_INIT };
+	struct spawning s = { NULL, *request, ATOM_OK, ATOM_ERROR_INIT };
 
 	memset(c, 0, sizeof(*c));
+	s.child = c;
 	c->data = malloc(DATA_MAX);
 	CHECK(c->data != NULL);
 	c->data[0] = '\0';
@@ -358,7 +359,7 @@ static void a_child_finds_what_it_was_promised(void)
 		  "[ -e /proc/$$/fd/$f ] && echo fd $f; done >&3;"
 		  "grep NoNewPrivs /proc/$$/status >&3;"
 		  "[ $(ps -o sid= -p $$) = $$ ] && echo own session >&3;"
-		  "grep -E 'Sig(Blk|Ign)' /proc/$$/status >&3; umask >&3");
+		  "grep -E 'Sig(Blk|Ign)' /proc/self/status >&3; umask >&3");
 	AWAIT(c.exited > 0);
 	CHECK(c.exit_code == 0 && c.closed == 1);
 	CHECK(strncmp(c.data,

@@ -314,10 +314,13 @@ static atom_status echo_invoke(void *self, void *unit, atom_call call,
 	struct answer *a;
 
 	(void)unit;
-	if (request->input.length > INPUT_MAX)
-		return atom_fail(err, ATOM_ELIMIT,
-				 "echo: the input is longer than %zu bytes",
-				 INPUT_MAX);
+	if (request->input.length > INPUT_MAX) {
+		atom_fail(err, ATOM_ELIMIT,
+			  "echo: the input is longer than %zu bytes",
+			  INPUT_MAX);
+		(void)snprintf(err->code, sizeof(err->code), "too_large");
+		return ATOM_ELIMIT;
+	}
 	a = calloc(1, sizeof(*a));
 	if (a != NULL)
 		a->text = malloc(prefix + request->input.length + 1);

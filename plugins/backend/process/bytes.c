@@ -45,9 +45,9 @@ void bytes_append_text(struct bytes *b, const char *text)
 void bytes_append_number(struct bytes *b, int64_t number)
 {
 	char text[24];
+	int length = snprintf(text, sizeof(text), "%" PRId64, number);
 
-	bytes_append(b, text,
-		     (size_t)snprintf(text, sizeof(text), "%" PRId64, number));
+	bytes_append(b, text, (size_t)length);
 }
 
 void bytes_append_string(struct bytes *b, const char *text)

@@ -95,18 +95,17 @@ static atom_status set_variable(struct backend *b, const char *name,
 	size_t name_length = strlen(name);
 	size_t size = name_length + strlen(value) + 2;
 	char *text = malloc(size);
-	size_t i = 0;
+	char **place;
 
 	if (text == NULL)
 		return no_memory(err);
 	(void)snprintf(text, size, "%s=%s", name, value);
-	while (i < b->environment_count &&
-	       strncmp(b->environment[i], text, name_length + 1) != 0)
-		i++;
-	if (i == b->environment_count)
-		b->environment_count++;
-	free(b->environment[i]);
-	b->environment[i] = text;
+	for (place = b->environment; *place != NULL; place++)
+		if (strncmp(*place, text, name_length + 1) == 0)
+			break;
+	b->environment_count += *place == NULL;
+	free(*place);
+	*place = text;
 	return ATOM_OK;
 }
 

@@ -229,10 +229,10 @@ atom_status call_begin(struct worker *w, atom_call handle,
 struct call *call_of_handle(struct worker *w, atom_call handle);
 /* By its id on the wire; NULL when it has ended, or never was. */
 struct call *call_of_id(struct worker *w, const struct json_value *id);
-/* Tells the worker to stop; the host learns `verdict` at the call's end, or
- * when the grace is over. */
+/* Tells the worker to stop; the host learns `status` and `text` (a literal) at
+ * the call's end, or when the grace is over. */
 void call_cancel(struct worker *w, struct call *call, const char *reason,
-		 atom_status verdict, const char *text);
+		 atom_status status, const char *text);
 void call_cancel_overdue(struct worker *w, struct call *call);
 void call_resume(struct worker *w, struct call *call);
 /* Hands over a part of the answer. */

@@ -156,7 +156,8 @@ static void worker_gone(struct worker *w)
 	struct atom_error err = ATOM_ERROR_INIT;
 	const char *when = w->calls == NULL ? " before it said ready" : "";
 	const char *name = w->signal > 0 ? sigabbrev_np(w->signal) : NULL;
-	bool unexpected = w->told || w->running > 0;
+	/* Where it was ended for a fault that has been told already. */
+	bool unexpected = (w->told && !w->fault) || w->running > 0;
 
 	if (w->exit_code >= 0)
 		(void)atom_fail(&err, ATOM_EUNAVAILABLE,
