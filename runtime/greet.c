@@ -44,8 +44,8 @@ static void print_curl(const char *address, const char *agent, const char *key)
 
 struct tour {
 	const char *address;
-	const char *open_agent;
-	bool anonymous;
+	bool keyed; /* this round is about agents that need a key */
+	bool shown; /* one line without a key is enough */
 };
 
 static bool is_open(const char *agent)
@@ -76,21 +76,19 @@ static void greet_agent(void *argument, struct revision *revision)
 	struct atom_error err = ATOM_ERROR_INIT;
 	char key[KEY_TEXT_MAX];
 
-	if (tour->anonymous && is_open(name)) {
-		if (tour->open_agent == NULL)
-			print_curl(tour->address, name, NULL);
-		if (tour->open_agent == NULL)
-			tour->open_agent = name;
+	if (is_open(name) == tour->keyed)
 		return;
-	}
-	if (tour->anonymous && keys_create_now(&request, key, &err) == ATOM_OK)
+	if (!tour->keyed && !tour->shown)
+		print_curl(tour->address, name, NULL);
+	tour->shown = true;
+	if (tour->keyed && keys_create_now(&request, key, &err) == ATOM_OK)
 		print_curl(tour->address, name, key);
 }
 
 void daemon_greet(void)
 {
 	const struct config *config = daemon_state.config;
-	struct tour tour = { .anonymous = config->anonymous_role[0] != '\0' };
+	struct tour tour = { .keyed = false };
 	const char *local;
 
 	/* A log collector wants JSON lines and nothing else. */
@@ -102,7 +100,11 @@ void daemon_greet(void)
 		return;
 	(void)printf("atomd serves on http://%s (API: http://%s/docs). Try:\n",
 		     tour.address, tour.address);
-	directory_visit(greet_agent, &tour);
+	if (config->anonymous_role[0] != '\0') {
+		directory_visit(greet_agent, &tour);
+		tour.keyed = true;
+		directory_visit(greet_agent, &tour);
+	}
 	if (local != NULL)
 		(void)printf("  atomctl --url %s agents\n", local);
 	(void)printf("Ctrl-C stops it.\n");

@@ -269,7 +269,7 @@ struct atom_http_transfer;
 enum {
 	/* Sent to the server as it is: no decompression, no redirects. */
 	ATOM_HTTP_INSECURE = 1, /* do not verify the certificate */
-	ATOM_HTTP_VERSION_2 = 2 /* offer HTTP/2 */
+	ATOM_HTTP_VERSION_2 = 2 /* a wish: offer HTTP/2 where this daemon can */
 };
 
 struct atom_http_request {

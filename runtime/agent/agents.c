@@ -2,6 +2,7 @@
 #include "agent/agents.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/agents_priv.h"
@@ -199,10 +200,14 @@ static bool agents_settled(void)
 	struct agent *agent;
 
 	for (size_t at = 0; (agent = table_next(&agents_table, &at)) != NULL;)
-		if (agent->stable == NULL ||
-		    (atomic_load(&agent->stable->pool.ready) <
-			     (agent_desired(agent, agent->stable) > 0) &&
-		     !atomic_load(&agent->stable->pool.failing)))
+		if (agent->stable == NULL
+			    ? agent->error[0] == '\0'
+			    : atomic_load(&agent->stable->pool.ready) <
+					      (agent_desired(agent,
+							     agent->stable) >
+					       0) &&
+				      !atomic_load(
+					      &agent->stable->pool.failing))
 			return false;
 	return true;
 }
@@ -348,6 +353,7 @@ struct applied {
 	json_t *added;
 	json_t *changed;
 	json_t *removed;
+	json_t *failed;
 	json_int_t unchanged;
 };
 
@@ -359,8 +365,9 @@ static atom_status apply_one(struct config *config,
 	bool added = agent == NULL;
 	atom_status status;
 
-	if (!added && memcmp(agent->text_hash, from->text_hash,
-			     sizeof(agent->text_hash)) == 0) {
+	if (!added && agent->stable != NULL &&
+	    memcmp(agent->text_hash, from->text_hash,
+		   sizeof(agent->text_hash)) == 0) {
 		applied->unchanged++;
 		return ATOM_OK;
 	}
@@ -370,11 +377,13 @@ static atom_status apply_one(struct config *config,
 		return atom_fail(err, ATOM_ENOMEM, "no memory for agent %s",
 				 from->name);
 	status = make_revision(agent, config, from, now, err);
+	agent->error[0] = '\0';
 	if (status == ATOM_OK)
 		json_array_append_new(added ? applied->added : applied->changed,
 				      json_string(from->name));
-	else if (added)
-		agent_remove(agent);
+	else if (agent->stable == NULL)
+		(void)snprintf(agent->error, sizeof(agent->error), "%.230s",
+			       err->message);
 	return status;
 }
 
@@ -416,7 +425,7 @@ atom_status agents_apply(struct config *config, bool now, json_t **result_r,
 			 struct atom_error *err)
 {
 	struct applied applied = { json_array(), json_array(), json_array(),
-				   0 };
+				   json_object(), 0 };
 	atom_status status = ATOM_OK, first = ATOM_OK;
 	struct atom_error one = ATOM_ERROR_INIT;
 
@@ -432,6 +441,8 @@ atom_status agents_apply(struct config *config, bool now, json_t **result_r,
 			continue;
 		log_line(ATOM_LOG_ERROR, "agent_failed", one.message,
 			 LOG_TEXT("agent", config->agents[i].name));
+		json_object_set_new(applied.failed, config->agents[i].name,
+				    json_string(one.message));
 		if (first == ATOM_OK)
 			*err = one;
 		first = first != ATOM_OK ? first : status;
@@ -440,7 +451,8 @@ atom_status agents_apply(struct config *config, bool now, json_t **result_r,
 	status = agents_publish();
 	agents_watch();
 	if (result_r != NULL)
-		*result_r = json_pack("{s:o,s:o,s:o,s:I}", "changed",
+		*result_r = json_pack("{s:o,s:o,s:o,s:o,s:I}", "failed",
+				      applied.failed, "changed",
 				      applied.changed, "added", applied.added,
 				      "removed", applied.removed, "unchanged",
 				      applied.unchanged);
@@ -448,6 +460,7 @@ atom_status agents_apply(struct config *config, bool now, json_t **result_r,
 		json_decref(applied.changed);
 		json_decref(applied.added);
 		json_decref(applied.removed);
+		json_decref(applied.failed);
 	}
 	return first != ATOM_OK ? first : status;
 }

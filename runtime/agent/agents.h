@@ -28,7 +28,9 @@ atom_status agents_check(const struct config *config, struct buffer *errors);
 /* Applies a checked configuration: new agents start, changed ones get a new
  * revision that takes over once it is ready, agents that are gone drain.
  * Agents whose text has not changed keep everything.  `result_r` (may be
- * NULL) gets {"changed":[],"added":[],"removed":[],"unchanged":N}. */
+ * NULL) gets {"changed":[],"added":[],"removed":[],"unchanged":N} and, in
+ * "failed", why agents could not be made: they keep the revision they had; an
+ * agent without any is tried again at the next reload. */
 atom_status agents_apply(struct config *config, bool now, json_t **result_r,
 			 struct atom_error *err);
 

@@ -17,7 +17,8 @@ struct agent {
 	int64_t candidate_since_ms;
 	int64_t number; /* of the last revision made */
 	uint8_t text_hash[32];
-	int64_t pinned; /* instances asked by hand, -1 = none */
+	int64_t pinned;	 /* instances asked by hand, -1 = none */
+	char error[240]; /* why there is no revision at all, or "" */
 };
 
 extern struct table agents_table; /* by name, struct agent */

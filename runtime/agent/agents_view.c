@@ -120,8 +120,12 @@ void agents_measure(void)
 
 		if (agent->candidate != NULL)
 			revision_measure(agent->candidate, false);
-		if (agent->stable == NULL)
+		if (agent->stable == NULL) {
+			state = HEALTH_FAILED;
+			(void)snprintf(why, sizeof(why), "agent %s: %.120s",
+				       agent->name, agent->error);
 			continue;
+		}
 		revision_measure(agent->stable, true);
 		pool = &agent->stable->pool;
 		if (atomic_load(&pool->failing) &&

@@ -16,6 +16,8 @@
  * how much more it may still hand over (backend.h). */
 #define UNSENT_HIGH ((size_t)256 * 1024)
 #define OVER_MAX    ((size_t)1024 * 1024)
+/* Dead workers that one call may meet before it is told. */
+#define LOST_MAX 5
 
 /* Bytes on their way to the front. */
 struct chunk {
@@ -116,6 +118,18 @@ void attempt_begin(struct attempt *attempt)
 	loop_post(pool->home, &attempt->enter);
 }
 
+/* What is left of the call's time now that it has its slot.  The front does
+ * not look at this member any more. */
+static void set_deadline(struct attempt *attempt)
+{
+	int64_t waited_ms =
+		(atomic_load(&attempt->granted_ns) - attempt->call->began_ns) /
+		1000000;
+	int64_t left = attempt->request->deadline_ms - waited_ms;
+
+	attempt->request->deadline_ms = left > 1 ? left : 1;
+}
+
 static void run(struct attempt *attempt)
 {
 	struct atom_error err = ATOM_ERROR_INIT;
@@ -123,7 +137,10 @@ static void run(struct attempt *attempt)
 	atom_status status;
 
 	attempt->state = ATTEMPT_RUNNING;
-	atomic_store(&attempt->granted_ns, os.monotonic_ns());
+	if (atomic_load(&attempt->granted_ns) == 0) {
+		atomic_store(&attempt->granted_ns, os.monotonic_ns());
+		set_deadline(attempt);
+	}
 	attempt->handle = handle_new(attempt->home, attempt);
 	if (attempt->handle == 0) {
 		atom_fail(&err, ATOM_ENOMEM, "no memory for another call");
@@ -173,6 +190,27 @@ void attempt_granted(struct attempt *attempt, struct instance *instance)
 	loop_post(attempt->home, &attempt->grant);
 }
 
+/* The worker had died before anything of the call reached it: the call takes
+ * another one, a few times at most. */
+static bool take_another(struct attempt *attempt, atom_status status,
+			 const struct atom_error *err)
+{
+	struct instance *instance = attempt->instance;
+
+	if (status != ATOM_EUNAVAILABLE || instance == NULL ||
+	    strcmp(err->code, "worker_lost") != 0 || is_cancelled(attempt) ||
+	    attempt->lost == LOST_MAX || atomic_load(&attempt->finished))
+		return false;
+	attempt->lost++;
+	handle_free(attempt->handle);
+	attempt->handle = 0;
+	attempt->instance = NULL;
+	attempt->state = ATTEMPT_NEW;
+	instance_release(instance);
+	pool_enter(attempt->pool, attempt);
+	return true;
+}
+
 void attempt_invoke(struct attempt *attempt)
 {
 	struct revision *revision = attempt->pool->revision;
@@ -191,7 +229,7 @@ void attempt_invoke(struct attempt *attempt)
 	status = revision->ops->invoke(revision->self, unit, handle, &err);
 	if (timed)
 		host_call_end(began, component, "invoke");
-	if (status != ATOM_OK) {
+	if (status != ATOM_OK && !take_another(attempt, status, &err)) {
 		component_note_error(component, err.message);
 		attempt_finish(attempt, status, &err);
 	}

@@ -48,7 +48,7 @@ struct attempt {
 	_Atomic size_t unsent; /* bytes on their way to the front */
 	_Atomic int64_t granted_ns;
 	struct call *call; /* front only */
-	const struct atom_call_request *request;
+	struct atom_call_request *request;
 	struct loop *front;
 	struct loop *home; /* of the backend */
 	struct pool *pool;
@@ -57,6 +57,7 @@ struct attempt {
 	enum attempt_state state; /* whoever holds it: home, or front */
 	bool entered;		  /* went through the waiting room's loop */
 	bool cancel_told;	  /* home's: backend.cancel was called */
+	unsigned int lost;	  /* workers that were gone when asked */
 	size_t over;		  /* bytes taken after EBUSY */
 
 	/* --- results, home's until `finish` is posted --- */

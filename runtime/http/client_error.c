@@ -24,24 +24,6 @@ static const char *reason_of(const struct atom_http_transfer *t,
 	return out;
 }
 
-/* A callback of ours stopped it. */
-static atom_status explain_ours(const struct atom_http_transfer *t,
-				struct atom_error *err)
-{
-	if (t->failed == ATOM_ENOMEM)
-		return atom_fail(err, ATOM_ENOMEM,
-				 "no memory for the answer of %s", t->where);
-	if (t->phase != PHASE_BEGUN ||
-	    (t->received == 0 && t->head_bytes > HTTP_HEAD_MAX / 2))
-		return atom_fail(err, ATOM_ELIMIT,
-				 "the head of the answer of %s is over %d "
-				 "bytes",
-				 t->where, HTTP_HEAD_MAX);
-	return atom_fail(err, ATOM_ELIMIT,
-			 "the answer of %s is over %llu bytes", t->where,
-			 (unsigned long long)t->answer_max);
-}
-
 static atom_status explain_cut(const struct atom_http_transfer *t,
 			       const char *reason, struct atom_error *err)
 {
@@ -66,8 +48,15 @@ atom_status transfer_explain(const struct atom_http_transfer *t,
 	char reason[160];
 
 	(void)reason_of(t, result, reason, sizeof(reason));
-	if (t->failed != ATOM_OK)
-		return explain_ours(t, err);
+	if (t->head_too_long)
+		return atom_fail(err, ATOM_ELIMIT,
+				 "the head of the answer of %s is over %d "
+				 "bytes",
+				 t->where, HTTP_HEAD_MAX);
+	if (t->answer_too_long)
+		return atom_fail(err, ATOM_ELIMIT,
+				 "the answer of %s is over %llu bytes",
+				 t->where, (unsigned long long)t->answer_max);
 	switch (result) {
 	case CURLE_OUT_OF_MEMORY:
 		return atom_fail(err, ATOM_ENOMEM,

@@ -75,7 +75,8 @@ struct atom_http_transfer {
 	bool paused;	    /* by the plugin */
 	bool stopped;	    /* libcurl holds back what came while paused */
 	bool resumed;	    /* on the client's list */
-	atom_status failed; /* why a callback of ours ended it */
+	bool head_too_long; /* why a callback of ours ended it */
+	bool answer_too_long;
 
 	struct timer timer;
 	int64_t began_ms;

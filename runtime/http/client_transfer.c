@@ -188,8 +188,7 @@ void transfer_done(struct atom_http_transfer *t, CURLcode result)
 	struct atom_error err = ATOM_ERROR_INIT;
 	atom_status status = ATOM_OK;
 
-	if (result != CURLE_OK || t->failed != ATOM_OK ||
-	    t->phase != PHASE_BEGUN)
+	if (result != CURLE_OK || t->phase != PHASE_BEGUN)
 		status = transfer_explain(t, result, &err);
 	transfer_end(t, status, &err);
 }
@@ -222,6 +221,7 @@ size_t transfer_on_read(char *out, size_t size, size_t count, void *argument)
 	return taken;
 }
 
+/* NOLINTBEGIN(readability-non-const-parameter): libcurl's types. */
 int transfer_on_connected(void *argument, char *peer, char *own, int peer_port,
 			  int own_port)
 {
@@ -264,7 +264,7 @@ size_t transfer_on_field(char *bytes, size_t size, size_t count, void *argument)
 	if (t->ended)
 		return 0;
 	if (length > HTTP_HEAD_MAX - t->head_bytes) {
-		t->failed = ATOM_ELIMIT;
+		t->head_too_long = true;
 		return 0;
 	}
 	t->head_bytes += length;
@@ -274,20 +274,22 @@ size_t transfer_on_field(char *bytes, size_t size, size_t count, void *argument)
 		return length;
 	return head_ended(t) ? length : 0;
 }
+/* NOLINTEND(readability-non-const-parameter) */
 
 size_t transfer_on_body(char *bytes, size_t size, size_t count, void *argument)
 {
 	struct atom_http_transfer *t = argument;
 	size_t length = size * count;
 
-	if (t->ended)
+	/* A body without a head: it switched protocols unasked. */
+	if (t->ended || t->phase != PHASE_BEGUN)
 		return 0;
 	if (t->paused) {
 		t->stopped = true;
 		return CURL_WRITEFUNC_PAUSE;
 	}
 	if (length > t->answer_max - t->received) {
-		t->failed = ATOM_ELIMIT;
+		t->answer_too_long = true;
 		return 0;
 	}
 	t->received += length;

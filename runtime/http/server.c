@@ -213,6 +213,11 @@ static void bound_limits(struct http_limits *limits)
 		limits->head_max = HTTP_HEAD_CEILING;
 }
 
+static double open_connections(void *server)
+{
+	return (double)http_server_connections(server);
+}
+
 atom_status http_server_new(const struct http_limits *limits,
 			    const struct http_handler *handler,
 			    struct http_server **server_r,
@@ -242,6 +247,12 @@ atom_status http_server_new(const struct http_limits *limits,
 		if (status != ATOM_OK)
 			break;
 	}
+	if (status == ATOM_OK &&
+	    metric_gauge_callback("atomd_http_connections", "Open connections.",
+				  open_connections, server) != ATOM_OK)
+		status = atom_fail(err, ATOM_EEXIST,
+				   "HTTP server: there is one already, or no "
+				   "memory for its metrics");
 	*server_r = server;
 	return status;
 out:

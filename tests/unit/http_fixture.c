@@ -367,12 +367,22 @@ const char *fixture_address(void)
 	return fixture.address;
 }
 
-void fixture_wait(_Atomic unsigned int *counter, unsigned int n)
+static void look_again(int tries)
 {
 	const struct timespec pause = { .tv_nsec = 200000 };
 
-	for (int i = 0; *counter < n; i++) {
-		CHECK(i < 50000);
-		nanosleep(&pause, NULL);
-	}
+	CHECK(tries < 50000);
+	nanosleep(&pause, NULL);
+}
+
+void fixture_wait(_Atomic unsigned int *counter, unsigned int n)
+{
+	for (int i = 0; *counter < n; i++)
+		look_again(i);
+}
+
+void fixture_wait_connections(unsigned int n)
+{
+	for (int i = 0; http_server_connections(fixture_server) != n; i++)
+		look_again(i);
 }

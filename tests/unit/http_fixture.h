@@ -52,6 +52,9 @@ extern struct http_server *fixture_server;
 /* Wait until the counter is at least n; bails out after ten seconds. */
 void fixture_wait(_Atomic unsigned int *counter, unsigned int n);
 
+/* Wait until so many connections are open, likewise. */
+void fixture_wait_connections(unsigned int n);
+
 /* One listener on 127.0.0.1, or as the spec says. */
 void fixture_start(unsigned int loops, const struct http_limits *limits,
 		   const struct http_listener_spec *spec);

@@ -294,6 +294,11 @@ static bool answer(struct upstream_connection *c)
 		(void)upstream_send(c, "\x16\x03\x01 this is no HTTP\n\n\n");
 		return false;
 	}
+	if (is_path(c, "/switch")) {
+		(void)upstream_send(c, "HTTP/1.1 101 Switching Protocols\r\n"
+				       "Upgrade: x\r\n\r\nxyz");
+		return false;
+	}
 	if (is_path(c, "/endless-head"))
 		return upstream_send(c, "HTTP/1.1 200 OK\r\n") &&
 		       answer_endless(c, "X-More: yyyyyyyyyyyyyyyyyyyyyyy\r\n");
@@ -459,6 +464,8 @@ static void broken_answers_are_never_successes(void)
 		{ "/cut-chunks", ATOM_EIO },
 		{ "/bad-chunks", ATOM_EIO },
 		{ "/garbage", ATOM_EPROTO },
+		{ "/switch", ATOM_EPROTO },
+
 		{ "/endless-head", ATOM_ELIMIT },
 		{ "/endless-interim", ATOM_ELIMIT },
 		{ "/endless", ATOM_ELIMIT },

@@ -433,7 +433,7 @@ static void a_drain_lets_calls_finish_and_idle_ones_go(void)
 	CHECK(client_at_end(fresh));
 	CHECK(client_try(fixture_address()) == -1);
 	CHECK(client_until(busy, "\r\n\r\n"));
-	CHECK(http_server_connections(fixture_server) == 1);
+	fixture_wait_connections(1);
 	close(busy);
 	fixture_wait(&fixture_gone, 1);
 	fixture_stop(5000);

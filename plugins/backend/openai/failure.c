@@ -53,7 +53,7 @@ static struct json error_of(struct json object)
 static struct json message_of(struct json error)
 {
 	static const char *const names[] = { "message", "detail", "msg", NULL };
-	struct json message = error;
+	struct json message;
 
 	if (json_is_string(error))
 		return error;
