@@ -31,11 +31,12 @@ static void linger_input(struct http_connection *c)
 
 		if (n == HTTP_READ_LATER)
 			break;
-		if (n <= 0 ||
+		if (n <= 0 || (size_t)n > c->linger_left ||
 		    loop_now_ms(c->owner->loop) > c->linger_until_ms) {
 			http_connection_close(c);
 			return;
 		}
+		c->linger_left -= (size_t)n;
 	}
 	http_wait(c, PHASE_LINGER);
 }

@@ -31,6 +31,7 @@ static void connection_end(struct http_connection *c)
 	c->state = CONNECTION_LINGER;
 	c->paused = false;
 	c->linger_until_ms = loop_now_ms(c->owner->loop) + HTTP_LINGER_MAX_MS;
+	c->linger_left = HTTP_LINGER_BYTES;
 	http_wait(c, PHASE_LINGER);
 	http_connection_arm(c);
 }

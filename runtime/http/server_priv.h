@@ -32,8 +32,9 @@
 #define HTTP_POOL_MAX	   256 /* idle objects kept of each sort */
 #define HTTP_REFUSED_MAX   64  /* connections that are being told 503 */
 #define HTTP_GRACE_MS	   1000
-#define HTTP_LINGER_MS	   5000	 /* of silence; nginx's default */
-#define HTTP_LINGER_MAX_MS 30000 /* altogether; nginx's default */
+#define HTTP_LINGER_MS	   5000		      /* of silence; nginx's default */
+#define HTTP_LINGER_MAX_MS 30000	      /* altogether; nginx's default */
+#define HTTP_LINGER_BYTES  (16 * 1024 * 1024) /* thrown away at most */
 
 struct http_loop;
 struct http_listener;
@@ -275,6 +276,7 @@ struct http_connection {
 	struct http_output out;
 	int64_t deadline_ms;
 	int64_t linger_until_ms;
+	size_t linger_left; /* bytes */
 	int fd;
 	uint8_t state;
 	int8_t phase; /* -1: none */
