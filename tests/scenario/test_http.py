@@ -5,7 +5,7 @@ import json
 import re
 import time
 
-from atomd_test import (Closed, Daemon, agent, config, open_files,
+from atomd_test import (FACTOR, Closed, Daemon, agent, config, open_files,
                         resident_kib, run, seconds, test, wait_for)
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -525,7 +525,8 @@ def a_slow_reader_is_not_a_reason_to_buffer_without_end():
             assert wire.head()[0] == 200
         daemon.get("/healthz")
         grown = resident_kib(daemon.pid) - before
-        assert grown < 8 * 16 * 1024, "%d KiB for 8 readers" % grown
+        # A sanitizer keeps freed memory and pads what lives.
+        assert grown < 8 * 16 * 1024 * FACTOR, "%d KiB for 8 readers" % grown
         for wire in wires:
             wire.reset()
         daemon.wait_idle()

@@ -303,11 +303,12 @@ const char *json_read_object(const char *text, size_t length,
 bool json_next_element(const struct json_value *array, size_t *at,
 		       struct json_value *element_r)
 {
-	struct scan s = { .at = array->at + (*at == 0 ? 1 : *at),
-			  .end = array->at + array->length - 1 };
+	struct scan s = { .at = NULL };
 
 	if (array->kind != JSON_ARRAY)
 		return false;
+	s.at = array->at + (*at == 0 ? 1 : *at);
+	s.end = array->at + array->length - 1;
 	skip_blanks(&s);
 	if (s.at < s.end && *s.at == ',')
 		s.at++;
