@@ -29,7 +29,7 @@ struct daemon {
 	metric_id reloads[2]; /* ok, failed */
 	bool started;
 	bool healthy;
-	int stopping;	      /* parts that have not stopped yet */
+	int stopping; /* parts that have not stopped yet */
 };
 
 extern struct daemon daemon_state;
