@@ -404,7 +404,7 @@ async def answer_stream(connection, call, text, name, numbers):
     await connection.chunk(delta(call, "", role="assistant"))
     pieces = words_of(text)
     if name == "endless":
-        pieces = iter(lambda: "word ", None)
+        pieces = iter(lambda: "word " * 400, None)
     stop = (numbers or [2])[0] if name in (
         "reset-midway", "stall-midway", "cut", "error-event") else None
     if name == "tool":

@@ -46,6 +46,9 @@ static size_t utf8_length(const char *at, size_t left)
 	return length;
 }
 
+#define ONES  UINT64_C(0x0101010101010101)
+#define HIGHS UINT64_C(0x8080808080808080)
+
 /* Behind the escape that begins at the backslash. */
 static const char *skip_escape(const char *at, const char *end)
 {
@@ -59,10 +62,34 @@ static const char *skip_escape(const char *at, const char *end)
 								 : NULL;
 }
 
+/* Is some byte of the word zero?  (S. E. Anderson, Bit Twiddling Hacks:
+ * "Determine if a word has a zero byte".) */
+static uint64_t has_zero(uint64_t word)
+{
+	return (word - ONES) & ~word & HIGHS;
+}
+
+/* Behind what needs no look at each byte: printable ASCII without quote and
+ * backslash, eight bytes at a time.  Most of every text is that. */
+static const char *skip_plain(const char *at, const char *end)
+{
+	while (end - at >= 8) {
+		uint64_t word;
+
+		memcpy(&word, at, sizeof(word));
+		if (((word & HIGHS) | ((word - ONES * 0x20) & ~word & HIGHS) |
+		     has_zero(word ^ ONES * '"') |
+		     has_zero(word ^ ONES * '\\')) != 0)
+			break;
+		at += sizeof(word);
+	}
+	return at;
+}
+
 /* `at` is on the opening quote. */
 static const char *skip_string(const char *at, const char *end)
 {
-	for (at++; at != NULL && at < end;) {
+	for (at++; at != NULL && (at = skip_plain(at, end)) < end;) {
 		unsigned char c = (unsigned char)*at;
 		size_t length;
 
