@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -302,6 +303,8 @@ static void child_run(const struct plan *plan)
 {
 	const struct atom_process_request *request = plan->request;
 	struct sigaction fallback = { .sa_handler = SIG_DFL };
+	/* The kernel's own struct: no handler, no flags, no mask. */
+	static const unsigned long unset[8];
 	sigset_t none;
 
 	/* A session of its own: a group of its own, which it cannot leave for
@@ -309,6 +312,10 @@ static void child_run(const struct plan *plan)
 	(void)setsid();
 	for (int i = 1; i < NSIG; i++)
 		(void)sigaction(i, &fallback, NULL);
+	/* Two signals are the C library's own, and it does not let go of them;
+	 * ignored by whoever started the daemon they would stay ignored. */
+	for (int i = 32; i < SIGRTMIN; i++)
+		(void)syscall(SYS_rt_sigaction, i, unset, NULL, NSIG / 8);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	child_files(plan);
