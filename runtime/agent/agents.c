@@ -100,29 +100,47 @@ static void recall(struct agent *agent)
 	mem_free(record);
 }
 
+/* What is to be remembered, until it is stored: one transaction for all
+ * agents of a configuration, however many. */
+static struct state_transaction *remembered;
+static size_t remembered_count;
+
+static void remember_flush(void)
+{
+	struct atom_error err = ATOM_ERROR_INIT;
+	atom_status status;
+
+	if (remembered == NULL)
+		return;
+	status = state_commit_now(remembered, &err);
+	if (status != ATOM_OK && status != ATOM_EUNAVAILABLE)
+		log_line(ATOM_LOG_ERROR, "revision_not_stored", err.message,
+			 LOG_NUMBER("agents", remembered_count));
+	state_transaction_free(&remembered);
+	remembered_count = 0;
+}
+
 static void remember(const struct agent *agent)
 {
 	struct atom_error err = ATOM_ERROR_INIT;
-	struct buffer value = BUFFER_INIT(4096);
-	struct state_transaction *t = state_transaction_new();
-	char hex[2 * sizeof(agent->text_hash) + 1];
+	char hex[2 * sizeof(agent->text_hash) + 1], value[160];
 	atom_status status = ATOM_ENOMEM;
 
 	text_to_hex(agent->text_hash, sizeof(agent->text_hash), hex);
-	buffer_printf(&value, "{\"revision\":%lld,\"text_hash\":\"%s\"}",
-		      (long long)agent->number, hex);
-	if (t != NULL && !value.failed)
+	(void)snprintf(value, sizeof(value),
+		       "{\"revision\":%lld,\"text_hash\":\"%s\"}",
+		       (long long)agent->number, hex);
+	if (remembered == NULL)
+		remembered = state_transaction_new();
+	if (remembered != NULL)
 		status = state_transaction_put(
-			t, BUCKET, state_text(agent->name),
-			(struct atom_span){ value.bytes, value.length },
-			STATE_ANY, &err);
-	if (status == ATOM_OK)
-		status = state_commit_now(t, &err);
-	if (status != ATOM_OK && status != ATOM_EUNAVAILABLE)
+			remembered, BUCKET, state_text(agent->name),
+			state_text(value), STATE_ANY, &err);
+	if (status != ATOM_OK)
 		log_line(ATOM_LOG_ERROR, "revision_not_stored", err.message,
 			 LOG_TEXT("agent", agent->name));
-	state_transaction_free(&t);
-	buffer_fini(&value);
+	if (++remembered_count == STATE_WRITES_MAX)
+		remember_flush();
 }
 
 /* --- candidates ------------------------------------------------------------- */
@@ -135,26 +153,60 @@ static bool candidate_ready(const struct agent *agent)
 	return atomic_load(&pool->ready) >= want;
 }
 
-static void take_over(struct agent *agent)
+/* The candidate becomes what serves; in force once the snapshot that names it
+ * is published. */
+static void swap_in(struct agent *agent)
 {
-	struct revision *old = agent->stable;
-
+	agent->replaced = agent->stable;
 	agent->stable = TAKE(agent->candidate);
-	if (agents_publish() != ATOM_OK) {
-		/* The next look tries again. */
-		agent->candidate = agent->stable;
-		agent->stable = old;
-		return;
-	}
+	agent->swapped = true;
+}
+
+static void swap_back(struct agent *agent)
+{
+	agent->candidate = agent->stable;
+	agent->stable = TAKE(agent->replaced);
+	agent->swapped = false;
+}
+
+static void swap_done(struct agent *agent)
+{
+	agent->swapped = false;
 	session_limits(agent->name, &agent->stable->agent->memory);
 	log_line(ATOM_LOG_INFO, "revision_serving",
 		 "a revision serves its agent's calls",
 		 LOG_TEXT("agent", agent->name),
 		 LOG_NUMBER("revision", agent->stable->number));
-	if (old != NULL) {
-		pool_set_desired(&old->pool, 0);
-		revision_unref(old);
-	}
+	if (agent->replaced == NULL)
+		return;
+	pool_set_desired(&agent->replaced->pool, 0);
+	revision_unref(TAKE(agent->replaced));
+}
+
+/* Every candidate that may takes over, all by one snapshot: it is ready, or
+ * has nobody to take over from (then it serves, and queues, from the start),
+ * or `now` was asked for. */
+static atom_status take_over(bool now)
+{
+	struct agent *agent;
+	size_t count = 0;
+	atom_status status = ATOM_OK;
+
+	for (size_t at = 0; (agent = table_next(&agents_table, &at)) != NULL;)
+		if (agent->candidate != NULL &&
+		    (now || agent->stable == NULL || candidate_ready(agent))) {
+			swap_in(agent);
+			count++;
+		}
+	if (count > 0)
+		status = agents_publish();
+	for (size_t at = 0;
+	     count > 0 && (agent = table_next(&agents_table, &at)) != NULL;)
+		if (agent->swapped && status == ATOM_OK)
+			swap_done(agent);
+		else if (agent->swapped)
+			swap_back(agent);
+	return status;
 }
 
 static void give_up(struct agent *agent)
@@ -174,10 +226,8 @@ static bool look_at(struct agent *agent)
 
 	if (agent->candidate == NULL)
 		return false;
-	if (candidate_ready(agent))
-		take_over(agent);
-	else if (now - agent->candidate_since_ms > CANDIDATE_MS ||
-		 atomic_load(&agent->candidate->pool.unhealthy))
+	if (now - agent->candidate_since_ms > CANDIDATE_MS ||
+	    atomic_load(&agent->candidate->pool.unhealthy))
 		give_up(agent);
 	return agent->candidate != NULL;
 }
@@ -214,7 +264,7 @@ static bool agents_settled(void)
 
 static void on_watch(struct timer *timer)
 {
-	bool again = false;
+	bool again = take_over(false) != ATOM_OK;
 	struct agent *agent;
 
 	for (size_t at = 0; (agent = table_next(&agents_table, &at)) != NULL;)
@@ -296,7 +346,7 @@ static struct agent *agent_new(const struct config_agent *from)
 }
 
 static atom_status make_revision(struct agent *agent, struct config *config,
-				 const struct config_agent *from, bool now,
+				 const struct config_agent *from,
 				 struct atom_error *err)
 {
 	struct buffer errors = BUFFER_INIT((size_t)64 * 1024);
@@ -327,10 +377,6 @@ static atom_status make_revision(struct agent *agent, struct config *config,
 	if (agent->pinned > from->instances.max)
 		agent->pinned = -1;
 	pool_set_desired(&revision->pool, agent_desired(agent, revision));
-	/* The first one has nobody to take over from: it serves (and queues)
-	 * from the start. */
-	if (now || agent->stable == NULL || candidate_ready(agent))
-		take_over(agent);
 	return ATOM_OK;
 }
 
@@ -358,7 +404,7 @@ struct applied {
 };
 
 static atom_status apply_one(struct config *config,
-			     const struct config_agent *from, bool now,
+			     const struct config_agent *from,
 			     struct applied *applied, struct atom_error *err)
 {
 	struct agent *agent = agents_find(from->name);
@@ -376,7 +422,7 @@ static atom_status apply_one(struct config *config,
 	if (agent == NULL)
 		return atom_fail(err, ATOM_ENOMEM, "no memory for agent %s",
 				 from->name);
-	status = make_revision(agent, config, from, now, err);
+	status = make_revision(agent, config, from, err);
 	agent->error[0] = '\0';
 	if (status == ATOM_OK)
 		json_array_append_new(added ? applied->added : applied->changed,
@@ -435,8 +481,7 @@ atom_status agents_apply(struct config *config, bool now, json_t **result_r,
 				? config->memory_limit_mib * 1024 * 1024
 				: INT64_MAX);
 	for (size_t i = 0; i < config->agent_count; i++) {
-		status = apply_one(config, &config->agents[i], now, &applied,
-				   &one);
+		status = apply_one(config, &config->agents[i], &applied, &one);
 		if (status == ATOM_OK)
 			continue;
 		log_line(ATOM_LOG_ERROR, "agent_failed", one.message,
@@ -447,8 +492,11 @@ atom_status agents_apply(struct config *config, bool now, json_t **result_r,
 			*err = one;
 		first = first != ATOM_OK ? first : status;
 	}
+	remember_flush();
 	remove_gone(config, &applied);
-	status = agents_publish();
+	status = take_over(now);
+	if (status == ATOM_OK)
+		status = agents_publish();
 	agents_watch();
 	if (result_r != NULL)
 		*result_r = json_pack("{s:o,s:o,s:o,s:o,s:I}", "failed",

@@ -14,6 +14,8 @@ struct agent {
 	char *name;
 	struct revision *stable;    /* serves; a reference */
 	struct revision *candidate; /* takes over once ready; a reference */
+	struct revision *replaced;  /* served until the snapshot is out */
+	bool swapped;
 	int64_t candidate_since_ms;
 	int64_t number; /* of the last revision made */
 	uint8_t text_hash[32];
