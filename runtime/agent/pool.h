@@ -121,11 +121,11 @@ struct revision {
 	struct message closing; /* to home, then to control */
 	bool emptied;
 	_Atomic metric_id codes[16]; /* by status, made when first used */
-	metric_id duration;
-	metric_id first_token;
-	metric_id queue_wait;
-	metric_id tokens_in;
-	metric_id tokens_out;
+	_Atomic metric_id duration;
+	_Atomic metric_id first_token;
+	_Atomic metric_id queue_wait;
+	_Atomic metric_id tokens_in;
+	_Atomic metric_id tokens_out;
 	/* Control's list of revisions that live. */
 	struct revision *previous;
 	struct revision *next;

@@ -132,14 +132,18 @@ static metric_id series1(uint32_t family, const struct revision *r)
 	return metric_series(family, values);
 }
 
-static void make_series(struct revision *r)
+/* Series that an agent without calls does not need are made when they are
+ * first used: ten thousand idle agents are not a scrape of megabytes. */
+static metric_id lazily(_Atomic metric_id *kept, uint32_t family,
+			const struct revision *r, const char *last)
 {
-	r->codes[0] = series2(requests_family, r, "200");
-	r->duration = series1(duration_family, r);
-	r->first_token = series1(first_token_family, r);
-	r->queue_wait = series1(queue_wait_family, r);
-	r->tokens_in = series2(tokens_family, r, "input");
-	r->tokens_out = series2(tokens_family, r, "output");
+	metric_id id = atomic_load_explicit(kept, memory_order_relaxed);
+
+	if (id != 0)
+		return id;
+	id = last != NULL ? series2(family, r, last) : series1(family, r);
+	atomic_store_explicit(kept, id, memory_order_relaxed);
+	return id;
 }
 
 static void forget_instances(const struct revision *r)
@@ -246,7 +250,7 @@ atom_status revision_new(struct config *config,
 			goto fail;
 		}
 	}
-	make_series(r);
+	r->codes[0] = series2(requests_family, r, "200");
 	r->next = alive;
 	if (alive != NULL)
 		alive->previous = r;
@@ -364,8 +368,9 @@ void revision_count(struct revision *revision,
 		    const struct revision_outcome *outcome)
 {
 	metric_inc(code_series(revision, outcome->http_status));
-	metric_observe(revision->duration,
-		       (double)(outcome->ended_ns - outcome->began_ns) / 1e9);
+	metric_observe(
+		lazily(&revision->duration, duration_family, revision, NULL),
+		(double)(outcome->ended_ns - outcome->began_ns) / 1e9);
 	if (outcome->first_emit_ns != 0)
 		metric_observe(
 			revision->first_token,
@@ -377,9 +382,12 @@ void revision_count(struct revision *revision,
 			(double)(outcome->granted_ns - outcome->began_ns) /
 				1e9);
 	if (outcome->input_tokens > 0)
-		metric_add(revision->tokens_in, (double)outcome->input_tokens);
+		metric_add(lazily(&revision->tokens_in, tokens_family, revision,
+				  "input"),
+			   (double)outcome->input_tokens);
 	if (outcome->output_tokens > 0)
-		metric_add(revision->tokens_out,
+		metric_add(lazily(&revision->tokens_out, tokens_family,
+				  revision, "output"),
 			   (double)outcome->output_tokens);
 }
 
@@ -405,7 +413,7 @@ void revision_measure(struct revision *revision, bool serving)
 
 double revision_quantile_ms(const struct revision *revision, double q)
 {
-	double seconds = metric_quantile(revision->duration, q);
+	double seconds = metric_quantile(atomic_load(&revision->duration), q);
 
 	return isnan(seconds) ? -1 : seconds * 1000;
 }

@@ -63,7 +63,10 @@ static bool output_grow(struct http_connection *c, size_t length)
 	size_t capacity;
 	char *bytes;
 
-	if (length > max || unsent + length > max)
+	/* A piece that finds nothing before it but a head is a whole answer,
+	 * and its maker has bounded it. */
+	if (unsent > HTTP_SCRATCH_BYTES &&
+	    (length > max || unsent + length > max))
 		return false;
 	if (!out->bytes && !output_first(c))
 		return false;
