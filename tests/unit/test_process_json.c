@@ -6,7 +6,7 @@
 
 #include <criterion/criterion.h>
 
-#include "../../plugins/backend/process/json.h"
+#include "plugins/backend/process/json.h"
 
 /* From memory that ends where the text does, so that a read beyond it shows. */
 static const char *read_text(const char *text, struct json_object *object)
