@@ -3,8 +3,9 @@
 #define AGENT_SESSION_PRIV_H
 
 /*
- * The record of one session and its stored form; shared by session.c (uses,
- * turns, limits) and session_record.c (bytes).  Owned by the home loop.
+ * The record of one session and its stored form; shared by session.c (uses
+ * and turns), session_table.c (which there are, limits) and session_record.c
+ * (bytes).  Owned by the home loop.
  */
 
 #include "agent/session.h"
@@ -51,6 +52,24 @@ struct session *session_find(struct loop *loop, const char *agent,
 bool session_is_expired(const struct session *session);
 /* [home] Delete it now, or when its use ends. */
 void session_doom(struct session *session);
+/* --- session_table.c [home] --- */
+/* The agent's table, made with `limits` when there is none; NULL: no memory.
+ */
+struct session_agent *session_agent_get(unsigned int loop, const char *name,
+					const struct config_memory *limits);
+struct session *session_add(struct session_agent *agent, const char *key);
+/* Room for one more: the least recently used that is idle goes. */
+bool session_make_room(struct session_agent *agent);
+void session_keep_within_memory(struct session_agent *agent);
+void session_list_remove(struct session *session);
+void session_list_add(struct session *session); /* as the newest */
+size_t session_loaded_bytes(const struct session *session);
+/* Out of memory, out of the store; into the store, within a second. */
+void session_forget(struct session *session);
+void session_store_remove(struct session *session);
+void session_store_write(struct session *session);
+
+/* --- session_record.c --- */
 void session_init_buffers(struct session *session);
 /* The store's key: AGENT \x1f PRINCIPAL \x1f ID. */
 atom_status session_store_key(const char *agent, const char *key,
