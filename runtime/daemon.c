@@ -94,6 +94,20 @@ static void print_errors(const struct buffer *errors,
 		(void)fprintf(stderr, "atomd: %s\n", err->message);
 }
 
+/* Events of plugins are for monitors; the log has them in any case. */
+static void log_event(const char *name, const char *agent,
+		      const struct atom_span *json)
+{
+	char details[2048];
+
+	(void)snprintf(details, sizeof(details), "%.*s",
+		       (int)(json->length < sizeof(details) ? json->length
+							    : sizeof(details)),
+		       json->bytes);
+	log_line(ATOM_LOG_INFO, "plugin_event", name, LOG_TEXT("agent", agent),
+		 LOG_TEXT("details", &details[0]));
+}
+
 /* Everything that -t looks at; what it makes is in daemon_state. */
 static atom_status prepare(const struct daemon_options *options,
 			   struct buffer *errors, struct atom_error *err)
@@ -115,6 +129,7 @@ static atom_status prepare(const struct daemon_options *options,
 		status = metric_init(loops_serving());
 	if (status == ATOM_OK)
 		status = host_register_basic();
+	host_set_event_sink(log_event);
 	if (status == ATOM_OK)
 		status = http_client_register(err);
 	if (status == ATOM_OK)
