@@ -274,10 +274,11 @@ static void on_terminate(uv_signal_t *handle, int number)
 		agents_cut();
 		return;
 	}
+	/* First of all, so that whoever hears of the stop finds it so. */
+	health_stopping();
 	log_printf(ATOM_LOG_INFO, "stopping",
 		   "no new work; calls under way may end for %d s",
 		   DRAIN_MS / 1000);
-	health_stopping();
 	notify_stopping();
 	d->stopping = 2;
 	http_server_drain(d->server, drain_ms + 10000, one_stopped, d);
