@@ -137,12 +137,13 @@ static metric_id series1(uint32_t family, const struct revision *r)
 static metric_id lazily(_Atomic metric_id *kept, uint32_t family,
 			const struct revision *r, const char *last)
 {
-	metric_id id = atomic_load_explicit(kept, memory_order_relaxed);
+	/* Whoever finds the id finds the series made. */
+	metric_id id = atomic_load_explicit(kept, memory_order_acquire);
 
 	if (id != 0)
 		return id;
 	id = last != NULL ? series2(family, r, last) : series1(family, r);
-	atomic_store_explicit(kept, id, memory_order_relaxed);
+	atomic_store_explicit(kept, id, memory_order_release);
 	return id;
 }
 
@@ -352,12 +353,12 @@ static metric_id code_series(struct revision *r, int status)
 
 		if (code_of[i] != status)
 			continue;
-		id = atomic_load_explicit(&r->codes[i], memory_order_relaxed);
+		id = atomic_load_explicit(&r->codes[i], memory_order_acquire);
 		if (id != 0)
 			return id;
 		(void)snprintf(text, sizeof(text), "%d", status);
 		id = series2(requests_family, r, text);
-		atomic_store_explicit(&r->codes[i], id, memory_order_relaxed);
+		atomic_store_explicit(&r->codes[i], id, memory_order_release);
 		return id;
 	}
 	(void)snprintf(text, sizeof(text), "%d", status);
