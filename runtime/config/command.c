@@ -54,9 +54,12 @@ const char *config_default_socket(struct config_holder *holder)
 
 const char *config_user_state(struct config_holder *holder)
 {
+	const char *chosen = folder_of("ATOMD_STATE");
 	const char *state = folder_of("XDG_STATE_HOME");
 	const char *home = folder_of("HOME");
 
+	if (chosen)
+		return chosen;
 	if (geteuid() == 0)
 		return ATOMD_STATE_DIR;
 	if (state)

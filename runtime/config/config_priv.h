@@ -54,8 +54,10 @@ const char *config_read_plugin(const struct setting *group, const char *only,
 const struct config_listener *config_public_listener(
 	const struct config *config);
 
-/* Where an admin socket stands by default, and the state of a user's own
- * daemon; kept.  NULL without memory or, the latter, without a home. */
+/* Where an admin socket stands by default, and where `atomd run` keeps its
+ * state: $ATOMD_STATE, as the quick start does, or else the installed daemon's
+ * folder (root) or the user's own.  Kept; NULL without memory or, the latter,
+ * without a home. */
 const char *config_default_socket(struct config_holder *holder);
 const char *config_user_state(struct config_holder *holder);
 

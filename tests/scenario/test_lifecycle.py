@@ -414,6 +414,7 @@ def atomd_run_serves_one_agent_without_any_file():
             assert "hello" in body["choices"][0]["message"]["content"]
             process.send_signal(signal.SIGTERM)
             assert process.wait(seconds(30)) == 0
+            assert os.path.exists(folder.at("state", "state.db"))
         finally:
             process.kill()
             process.wait()
