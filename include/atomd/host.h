@@ -182,6 +182,34 @@ struct atom_secret {
 			      struct atom_error *err);
 };
 
+/* --- seal: encryption at rest ------------------------------------------- */
+
+#define ATOM_SEAL "atom.seal/1"
+
+/* Bytes that a sealed text is longer than its plain one, at most. */
+#define ATOM_SEAL_OVERHEAD 64
+
+/* AES-256-GCM under the data key of the host's keyring that is current; the
+ * sealed text names its key's version, so that older ones open as long as the
+ * keyring holds their keys.  `identity` says what the bytes are ("segment 12
+ * frame 3"): only the same opens them, so that sealed texts cannot change
+ * places.  It is bound to the component as well.  [any] */
+struct atom_seal {
+	uint32_t struct_size;
+	uint32_t flags;
+	/* `out` has room for plain->length + ATOM_SEAL_OVERHEAD. */
+	atom_status (*seal)(const struct atom_host *host,
+			    const struct atom_span *identity,
+			    const struct atom_span *plain, char *out,
+			    size_t *length_r, struct atom_error *err);
+	/* `out` has room for sealed->length; ATOM_EDATALOSS: not sealed by
+	 * this keyring under this identity, or changed since. */
+	atom_status (*open)(const struct atom_host *host,
+			    const struct atom_span *identity,
+			    const struct atom_span *sealed, char *out,
+			    size_t *length_r, struct atom_error *err);
+};
+
 /* --- state: small durable records of one component ----------------------- */
 
 #define ATOM_STATE "atom.state/1"

@@ -91,7 +91,6 @@ static atom_status audit_check(const struct atom_ops *head,
 
 	MUST_HAVE(ops, write);
 	MUST_HAVE(ops, sync);
-	MUST_HAVE(ops, last);
 	return ATOM_OK;
 }
 
@@ -119,7 +118,7 @@ static const struct kind kinds[] = {
 	  SIZE_UP_TO(struct atom_scaling_ops, evaluate), scaling_check },
 	{ ATOM_KIND_MONITOR, "monitor",
 	  SIZE_UP_TO(struct atom_monitor_ops, metrics), monitor_check },
-	{ ATOM_KIND_AUDIT, "audit", SIZE_UP_TO(struct atom_audit_ops, last),
+	{ ATOM_KIND_AUDIT, "audit", SIZE_UP_TO(struct atom_audit_ops, prune),
 	  audit_check },
 	{ ATOM_KIND_DEPLOYMENT, "deployment",
 	  SIZE_UP_TO(struct atom_deployment_ops, advance), deployment_check },

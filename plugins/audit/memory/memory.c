@@ -88,14 +88,16 @@ static atom_status sync_records(void *self, struct atom_error *err)
 			 "accept_loss = true if that is meant");
 }
 
-static atom_status last(void *self, uint64_t *sequence_r, uint8_t hash_r[32],
+static atom_status last(void *self, struct atom_audit_position *position_r,
 			struct atom_error *err)
 {
 	const struct memory *memory = self;
 
 	(void)err;
-	*sequence_r = memory->last;
-	memcpy(hash_r, memory->hash, sizeof(memory->hash));
+	position_r->sequence = memory->last;
+	position_r->checkpoint = 0;
+	position_r->range_count = 0;
+	memcpy(position_r->hash, memory->hash, sizeof(memory->hash));
 	return ATOM_OK;
 }
 
