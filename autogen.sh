@@ -14,7 +14,7 @@ build_packages="gcc make autoconf automake pkg-config libc6-dev libuv1-dev
 	libconfig-dev libcurl4-openssl-dev libssl-dev libjansson-dev
 	libsqlite3-dev python3 ca-certificates"
 test_packages="libcriterion-dev curl openssl binutils g++ nginx-light nodejs
-	npm abigail-tools"
+	npm abigail-tools systemd"
 
 say()
 {
@@ -71,6 +71,7 @@ present()
 	nodejs) command -v node >/dev/null 2>&1 ;;
 	nginx-light) command -v nginx >/dev/null 2>&1 ||
 		[ -x /usr/sbin/nginx ] ;;
+	systemd) command -v systemd-analyze >/dev/null 2>&1 ;;
 	abigail-tools) command -v abidiff >/dev/null 2>&1 ;;
 	*) return 1 ;;
 	esac
