@@ -240,9 +240,18 @@ static void on_hangup(uv_signal_t *handle, int number)
 	buffer_fini(&errors);
 }
 
-static const struct config *config_in_force(void)
+static struct config *config_in_force(void)
 {
 	return daemon_state.config;
+}
+
+static const char *address_of(size_t i)
+{
+	const struct http_server *server = daemon_state.server;
+
+	return i < http_server_listener_count(server)
+		       ? http_server_address(server, i)
+		       : NULL;
 }
 
 /* --- stop ------------------------------------------------------------------------ */
@@ -349,7 +358,8 @@ static atom_status watch_signals(struct daemon *d)
 /* Listeners, store, keys: what must be there before loops run. */
 static atom_status open_all(struct daemon *d, struct atom_error *err)
 {
-	static const struct gateway_hooks hooks = { reload, config_in_force };
+	static const struct gateway_hooks hooks = { reload, config_in_force,
+						    address_of };
 	atom_status status;
 
 	status = gateway_init(&hooks, err);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "agent/agents.h"
@@ -221,15 +222,24 @@ static atom_status own_state(const struct config *config,
 	return ATOM_OK;
 }
 
+/* Nobody of the same user may look into this process, no core dump may hold
+ * its secrets, and nothing it starts gains privileges. */
+static void seal_process(void)
+{
+	const struct rlimit none = { 0, 0 };
+
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	(void)setrlimit(RLIMIT_CORE, &none);
+}
+
 atom_status daemon_drop_privileges(const struct config *config,
 				   struct atom_error *err)
 {
 	struct passwd *user;
 	atom_status status;
 
-	/* Nobody of the same user may look into this process, and no core
-	 * dump may hold its secrets. */
-	(void)prctl(PR_SET_DUMPABLE, 0);
+	seal_process();
 	if (config->user[0] == '\0')
 		return ATOM_OK;
 	user = getpwnam(config->user);
@@ -248,7 +258,8 @@ atom_status daemon_drop_privileges(const struct config *config,
 				 "user: cannot switch to '%s': %s; start as "
 				 "root, or leave `user` empty",
 				 config->user, strerror(errno));
-	(void)prctl(PR_SET_DUMPABLE, 0);
+	/* The switch made it dumpable again. */
+	seal_process();
 	return ATOM_OK;
 }
 

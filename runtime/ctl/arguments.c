@@ -27,6 +27,8 @@ const struct option_row option_rows[OPTION_COUNT] = {
 	[OPTION_EXPIRES] = { "expires", 0, "WHEN",
 			     "30d, 12h, or an RFC 3339 time" },
 	[OPTION_NAME] = { "name", 0, "NAME", "a note to know the key by" },
+	[OPTION_ACCEPT] = { "accept", 0, "ID", "let this failed check pass" },
+	[OPTION_REASON] = { "reason", 0, "TEXT", "why; it is recorded" },
 };
 
 static int option_of(const char *name, size_t length)

@@ -98,6 +98,17 @@ static const struct command commands[] = {
 		  "printed and the\nexit code is 1.\n",
 	  .options = OPTION_BIT(OPTION_NOW),
 	  .run = cmd_reload },
+	{ .word = "compliance",
+	  .synopsis = "[--accept ID --reason TEXT]",
+	  .summary = "run the compliance checks",
+	  .help = "Each pass carries evidence of this run: a key is made, "
+		  "used, revoked and\nrefused, listeners, files and "
+		  "processes are probed. Exits 1 when a check failed\nthat "
+		  "nobody has accepted. --accept lets one pass for 90 days, "
+		  "or --expires.\n",
+	  .options = OPTION_BIT(OPTION_ACCEPT) | OPTION_BIT(OPTION_REASON) |
+		     OPTION_BIT(OPTION_EXPIRES),
+	  .run = cmd_compliance },
 	{ .word = "keys",
 	  .subword = "create",
 	  .synopsis = "--role ROLE",
@@ -129,17 +140,13 @@ static const struct {
 	const char *word;
 	const char *subword; /* NULL: the word whatever follows */
 } later[] = {
-	{ "rollout", NULL },	 { "deploy", NULL },
-	{ "undo", NULL },	 { "revisions", NULL },
-	{ "freeze", NULL },	 { "alerts", NULL },
-	{ "audit", NULL },	 { "compliance", NULL },
-	{ "simulate", NULL },	 { "jobs", NULL },
-	{ "queue", NULL },	 { "dlq", NULL },
-	{ "backup", NULL },	 { "restore", NULL },
-	{ "plugin", "check" },	 { "plugin", "new" },
-	{ "plugin", "sign" },	 { "plugin", "verify" },
-	{ "scaling", "events" }, { "scaling", NULL },
-	{ "keys", "rotate" },	 { "agents", "--sizing" },
+	{ "rollout", NULL },   { "deploy", NULL },     { "undo", NULL },
+	{ "revisions", NULL }, { "freeze", NULL },     { "alerts", NULL },
+	{ "audit", NULL },     { "simulate", NULL },   { "jobs", NULL },
+	{ "queue", NULL },     { "dlq", NULL },	       { "backup", NULL },
+	{ "restore", NULL },   { "plugin", "check" },  { "plugin", "new" },
+	{ "plugin", "sign" },  { "plugin", "verify" }, { "scaling", "events" },
+	{ "scaling", NULL },   { "keys", "rotate" },   { "agents", "--sizing" },
 };
 
 #define LATER_COUNT (sizeof(later) / sizeof(*later))

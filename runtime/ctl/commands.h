@@ -59,6 +59,7 @@ int cmd_restart(struct ctl *ctl);
 int cmd_plugins(struct ctl *ctl);
 int cmd_plugin_info(struct ctl *ctl);
 int cmd_reload(struct ctl *ctl);
+int cmd_compliance(struct ctl *ctl);
 int cmd_keys_create(struct ctl *ctl);
 int cmd_keys_list(struct ctl *ctl);
 int cmd_keys_revoke(struct ctl *ctl);

@@ -27,7 +27,9 @@ struct gateway_hooks {
 	atom_status (*reload)(bool now, json_t **result_r,
 			      struct buffer *errors);
 	/* The configuration in force; no reference is taken. */
-	const struct config *(*config)(void);
+	struct config *(*config)(void);
+	/* The i-th listener's address as it is bound, NULL behind the last. */
+	const char *(*address)(size_t i);
 };
 
 /* Checks the route table: a route without a permission row is a bug and

@@ -57,6 +57,10 @@ void handle_plugin(struct http_request *request,
 		   const struct admission *admission);
 void handle_reload(struct http_request *request,
 		   const struct admission *admission);
+void handle_compliance(struct http_request *request,
+		       const struct admission *admission);
+void handle_compliance_accept(struct http_request *request,
+			      const struct admission *admission);
 void handle_logs(struct http_request *request,
 		 const struct admission *admission);
 void handle_keys(struct http_request *request,

@@ -126,6 +126,25 @@ const struct schema schemas[] = {
 	  "\"role\":" STRING ",\"agents\":{\"type\":\"array\",\"minItems\":1,"
 	  "\"items\":" STRING "},\"expires\":{\"type\":\"string\","
 	  "\"description\":\"30d, or a time\"},\"name\":" STRING "}}" },
+	{ "ComplianceReport",
+	  "{\"type\":\"object\",\"properties\":{\"overall_compliance\":" BOOLEAN
+	  ",\"compliance_level\":{\"enum\":[\"full\",\"partial\"]},"
+	  "\"environment\":" STRING ",\"time\":" STRING ",\"summary\":" OBJECT
+	  ",\"checks\":{\"type\":\"array\",\"items\":{"
+	  "\"type\":\"object\",\"properties\":{\"id\":" STRING
+	  ",\"title\":" STRING ",\"status\":{\"enum\":[\"pass\",\"fail\","
+	  "\"error\",\"not_applicable\",\"not_checked\"]},\"severity\":{"
+	  "\"enum\":[\"critical\",\"high\",\"medium\",\"low\"]},"
+	  "\"expected\":" STRING ",\"actual\":" STRING
+	  ",\"evidence\":{\"type\":\"array\",\"items\":" STRING
+	  "},\"mappings\":{\"type\":\"array\",\"items\":" STRING
+	  "},\"accepted\":" OBJECT "}}}}}" },
+	{ "ComplianceAcceptance",
+	  "{\"type\":\"object\",\"required\":[\"id\",\"reason\"],"
+	  "\"properties\":{\"id\":" STRING ",\"reason\":{\"type\":\"string\","
+	  "\"maxLength\":1000},\"expires\":{\"type\":\"string\","
+	  "\"description\":\"a duration of at most 366d; 90d when it is not "
+	  "said\"}}}" },
 	{ "KeyCreated",
 	  "{\"type\":\"object\",\"properties\":{\"id\":" STRING
 	  ",\"key\":" STRING ",\"role\":" STRING ",\"expires\":" MAYBE "}}" },

@@ -15,7 +15,7 @@ from atomd_test import (Folder, Skip, atomctl_path, run, seconds, source,
 from fake_daemon import FakeDaemon, KEY
 
 LATER = ["rollout status x", "deploy echo -f x", "undo echo",
-         "revisions echo", "freeze", "alerts", "audit tail", "compliance",
+         "revisions echo", "freeze", "alerts", "audit tail",
          "simulate scaling", "jobs list", "queue stats", "dlq list",
          "backup", "restore", "plugin check x", "plugin new x",
          "plugin sign x", "plugin verify x", "scaling events",
