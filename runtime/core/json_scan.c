@@ -17,6 +17,7 @@ struct scan {
 	const char *end;
 	const char *what; /* of the failure */
 	bool limit;	  /* it is a limit, not a mistake */
+	bool halves;	  /* escapes of lone surrogates pass */
 	unsigned int depth_max;
 };
 
@@ -59,6 +60,7 @@ static int scan_hex4(struct scan *s)
 /* Behind a backslash. */
 static bool scan_escape(struct scan *s)
 {
+	const char *behind;
 	int high, low;
 
 	switch (peek(s)) {
@@ -83,14 +85,18 @@ static bool scan_escape(struct scan *s)
 		return fail(s, "invalid \\u escape");
 	if (high < 0xd800 || high > 0xdfff)
 		return true;
-	if (high > 0xdbff || s->end - s->at < 6 || s->at[0] != '\\' ||
-	    s->at[1] != 'u')
-		return fail(s, "escape of a lone surrogate");
-	s->at += 2;
-	low = scan_hex4(s);
-	if (low < 0xdc00 || low > 0xdfff)
-		return fail(s, "escape of a lone surrogate");
-	return true;
+	behind = s->at;
+	if (high <= 0xdbff && s->end - s->at >= 6 && s->at[0] == '\\' &&
+	    s->at[1] == 'u') {
+		s->at += 2;
+		low = scan_hex4(s);
+		if (low >= 0xdc00 && low <= 0xdfff)
+			return true;
+	}
+	/* What follows a half is looked at for its own sake. */
+	if (s->halves)
+		s->at = behind;
+	return s->halves || fail(s, "escape of a lone surrogate");
 }
 
 /* One character beyond ASCII: the well-formed sequences of Unicode's table
@@ -433,17 +439,33 @@ atom_status json_scan_object(const char *text, size_t length,
 	return status;
 }
 
-atom_status json_scan_value(const char *text, size_t length,
-			    unsigned int depth_max, struct json_span *value_r,
-			    struct json_scan_error *error)
+static atom_status scan_value(const char *text, size_t length,
+			      unsigned int depth_max, bool halves,
+			      struct json_span *value_r,
+			      struct json_scan_error *error)
 {
 	struct scan s;
 	struct json_span value;
 	atom_status status;
 
 	begin(&s, text, length, depth_max);
+	s.halves = halves;
 	status = end(&s, text, scan_any(&s, 0, &value), error);
 	if (status == ATOM_OK)
 		*value_r = value;
 	return status;
+}
+
+atom_status json_scan_value(const char *text, size_t length,
+			    unsigned int depth_max, struct json_span *value_r,
+			    struct json_scan_error *error)
+{
+	return scan_value(text, length, depth_max, false, value_r, error);
+}
+
+atom_status json_scan_piece(const char *text, size_t length,
+			    unsigned int depth_max, struct json_span *value_r,
+			    struct json_scan_error *error)
+{
+	return scan_value(text, length, depth_max, true, value_r, error);
 }

@@ -74,6 +74,18 @@ atom_status json_scan_value(const char *text, size_t length,
 			    unsigned int depth_max, struct json_span *value_r,
 			    struct json_scan_error *error);
 
+/* The same for a piece of a text that comes in pieces, each of them a value,
+ * where a pair of surrogates may be cut in two: escapes of lone surrogates
+ * pass.  Decoded each of them is U+FFFD; put together as they stand, the two
+ * halves are the pair again. */
+atom_status json_scan_piece(const char *text, size_t length,
+			    unsigned int depth_max, struct json_span *value_r,
+			    struct json_scan_error *error);
+
+/* Overwrites the escapes of lone surrogates by that of U+FFFD, which is as
+ * long, in a sound text or in what stands inside of a sound string. */
+void json_mend_surrogates(char *text, size_t length);
+
 /* The member of this name (NUL-ended UTF-8), or NULL. */
 const struct json_member *json_members_find(const struct json_member *members,
 					    size_t count, const char *name);

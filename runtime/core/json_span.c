@@ -65,6 +65,16 @@ static size_t utf8_encode(uint32_t c, char out[4])
 	return 4;
 }
 
+/* The second half of a pair, escaped at `at`; 0 when there is none. */
+static uint32_t low_half(const char *at, const char *end)
+{
+	int low = -1;
+
+	if (end - at >= 6 && at[0] == '\\' && at[1] == 'u')
+		low = json_hex4(at + 2);
+	return low >= 0xdc00 && low <= 0xdfff ? (uint32_t)low : 0;
+}
+
 /* p->at is behind a backslash. */
 static size_t decode_escape(struct pieces *p)
 {
@@ -76,12 +86,15 @@ static size_t decode_escape(struct pieces *p)
 	if (c == 'u') {
 		code = (uint32_t)json_hex4(p->at);
 		p->at += 4;
-		if (code >= 0xd800 && code <= 0xdbff) {
-			uint32_t low = (uint32_t)json_hex4(p->at + 2);
+		if (code >= 0xd800 && code <= 0xdfff) {
+			uint32_t low =
+				code <= 0xdbff ? low_half(p->at, p->end) : 0;
 
-			p->at += 6;
-			code = 0x10000 + ((code - 0xd800) << 10) +
-			       (low - 0xdc00);
+			if (low != 0)
+				p->at += 6;
+			code = low != 0 ? 0x10000 + ((code - 0xd800) << 10) +
+						  (low - 0xdc00)
+					: 0xfffd;
 		}
 		return utf8_encode(code, p->decoded);
 	}
@@ -108,6 +121,24 @@ static bool next_piece(struct pieces *p, const char **bytes, size_t *length)
 	*length = (size_t)((back ? back : p->end) - p->at);
 	p->at += *length;
 	return true;
+}
+
+void json_mend_surrogates(char *text, size_t length)
+{
+	char *end = text + length, *at = text;
+
+	while ((at = memchr(at, '\\', (size_t)(end - at))) != NULL) {
+		int code = at[1] == 'u' ? json_hex4(at + 2) : 0;
+
+		if (code < 0xd800 || code > 0xdfff) {
+			at += 2;
+		} else if (code <= 0xdbff && low_half(at + 6, end) != 0) {
+			at += 12;
+		} else {
+			memcpy(at + 2, "fffd", 4);
+			at += 6;
+		}
+	}
 }
 
 static bool equals_bytes(const struct json_span *string, const char *text,

@@ -174,7 +174,7 @@ static atom_status scan(const char *bytes, size_t length,
 {
 	struct json_scan_error error;
 
-	if (json_scan_value(bytes, length, JSON_SCAN_DEPTH_MAX, object_r,
+	if (json_scan_piece(bytes, length, JSON_SCAN_DEPTH_MAX, object_r,
 			    &error) != ATOM_OK ||
 	    object_r->kind != JSON_SPAN_OBJECT)
 		return ATOM_EPROTO;
@@ -233,7 +233,7 @@ static void append_tool(const struct tool_call *tool, struct buffer *out)
 
 static void append_content(struct completion *c, struct buffer *out)
 {
-	(void)utf8_end_json(&c->tail, &c->text);
+	completion_text_end(c);
 	if (c->json.length > 0) {
 		buffer_append_char(out, '"');
 		buffer_append_json(out, c->json.bytes, c->json.length);
@@ -248,7 +248,35 @@ static void append_content(struct completion *c, struct buffer *out)
 	}
 }
 
-atom_status completion_message(struct completion *c, struct buffer *out)
+/* The last bytes of the inside of a string are an escape of the first half of
+ * a pair. */
+static bool ends_in_half(const char *text, size_t length)
+{
+	size_t backslashes = 0;
+
+	if (length < 6 || text[length - 5] != 'u' ||
+	    (text[length - 4] | 0x20) != 'd' ||
+	    strchr("89abAB", text[length - 3]) == NULL)
+		return false;
+	while (backslashes < length - 5 &&
+	       text[length - 6 - backslashes] == '\\')
+		backslashes++;
+	return backslashes % 2 == 1;
+}
+
+size_t completion_text_ready(const struct completion *c)
+{
+	size_t length = c->text.length;
+
+	return ends_in_half(c->text.bytes, length) ? length - 6 : length;
+}
+
+void completion_text_end(struct completion *c)
+{
+	(void)utf8_end_json(&c->tail, &c->text);
+}
+
+static atom_status append_message(struct completion *c, struct buffer *out)
 {
 	struct json_span object, message;
 
@@ -280,7 +308,22 @@ atom_status completion_message(struct completion *c, struct buffer *out)
 	return out->failed ? ATOM_ELIMIT : ATOM_OK;
 }
 
-atom_status completion_output(struct completion *c, struct buffer *out)
+/* Halves of pairs that nothing completed, wherever they stand. */
+static atom_status mend(struct buffer *out, size_t from, atom_status status)
+{
+	if (status == ATOM_OK)
+		json_mend_surrogates(out->bytes + from, out->length - from);
+	return status;
+}
+
+atom_status completion_message(struct completion *c, struct buffer *out)
+{
+	size_t from = out->length;
+
+	return mend(out, from, append_message(c, out));
+}
+
+static atom_status append_output(struct completion *c, struct buffer *out)
 {
 	struct json_span value, message, content;
 	struct json_scan_error error;
@@ -304,9 +347,16 @@ atom_status completion_output(struct completion *c, struct buffer *out)
 		return buffer_append(out, content.at, content.length);
 	}
 	if (c->tool_count > 0 || c->refusal.length > 0)
-		return completion_message(c, out);
+		return append_message(c, out);
 	append_content(c, out);
 	return out->failed ? ATOM_ELIMIT : ATOM_OK;
+}
+
+atom_status completion_output(struct completion *c, struct buffer *out)
+{
+	size_t from = out->length;
+
+	return mend(out, from, append_output(c, out));
 }
 
 const char *completion_finish_word(const struct atom_usage *usage)

@@ -8,7 +8,9 @@
  * it whole, and where a session shall remember it.
  *
  * Text is kept as the inside of a JSON string, which is how it leaves; a
- * provider's strings are taken over without being decoded.  [one thread]
+ * provider's strings are taken over without being decoded.  A provider may cut
+ * an escaped pair of surrogates in two pieces: put together they are the pair
+ * again, and a half that stays alone leaves as U+FFFD.  [one thread]
  */
 
 #include <stdbool.h>
@@ -47,6 +49,13 @@ void completion_clear(struct completion *c, size_t keep_bytes);
  * a chunk is not what it should be, ATOM_ENOMEM. */
 atom_status completion_add(struct completion *c, int32_t kind, bool whole,
 			   const char *bytes, size_t length);
+
+/* How much of `text` may be told already: all but a character at its end of
+ * which a part is missing. */
+size_t completion_text_ready(const struct completion *c);
+/* The text is over: what was never finished becomes U+FFFD.  Also done by the
+ * functions below. */
+void completion_text_end(struct completion *c);
 
 /* The assistant's message as a JSON object, appended.  ATOM_EPROTO when a
  * provider's object holds none. */

@@ -101,6 +101,7 @@ struct exchange {
 	/* --- the answer --- */
 	struct completion completion;
 	struct utf8_tail tail;
+	size_t told;		   /* of the completion's text */
 	struct api_error *failure; /* ours; decides when set */
 	bool begun;		   /* its head has been sent */
 	bool introduced;	   /* so has the surface's first event */

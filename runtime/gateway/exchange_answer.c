@@ -48,20 +48,25 @@ void exchange_close_session(struct exchange *x, bool commit)
 	struct conversation *c = x->conversation;
 	struct buffer said = BUFFER_INIT(COMMIT_MAX);
 	size_t count = 0;
+	bool kept;
 
 	if (c == NULL || !c->open)
 		return;
 	c->open = false;
-	if (commit && x->surface->remember(x, &said, &count) == ATOM_OK &&
-	    (count == 0 || buffer_append_char(&said, ',') == ATOM_OK) &&
-	    completion_message(&x->completion, &said) == ATOM_OK)
+	kept = commit && x->surface->remember(x, &said, &count) == ATOM_OK &&
+	       (count == 0 || buffer_append_char(&said, ',') == ATOM_OK) &&
+	       completion_message(&x->completion, &said) == ATOM_OK;
+	if (kept)
 		session_close(&c->use, &said, count + 1,
 			      x->call.state_set ? &x->call.state : NULL);
 	else
 		session_close(&c->use, NULL, 0, NULL);
-	if (commit && said.failed)
+	if (commit && !kept)
 		log_line(ATOM_LOG_WARN, "session_not_kept",
-			 "what was said is too long for a session to keep",
+			 said.failed ? "what was said is too long for a "
+				       "session to keep"
+				     : "the answer holds no message that a "
+				       "session could keep",
 			 LOG_TEXT("agent", revision_agent(x->revision)),
 			 LOG_TEXT("request", x->request_id));
 	buffer_fini(&said);

@@ -133,50 +133,31 @@ static atom_status invoke_remember(const struct exchange *x, struct buffer *out,
 
 /* --- the answer -------------------------------------------------------------------- */
 
-/* choices[0].delta.content of a provider's chunk, as it stands there. */
-static void append_raw_delta(const char *bytes, size_t length,
-			     struct buffer *out)
+/* What has been added to the text. */
+static void tell_text(struct exchange *x, struct buffer *out)
 {
-	struct json_span chunk, choices, choice, content;
-	struct json_scan_error error;
-	struct json_iterator all;
+	const struct buffer *text = &x->completion.text;
+	size_t ready = completion_text_ready(&x->completion), from;
 
-	if (json_scan_value(bytes, length, JSON_SCAN_DEPTH_MAX, &chunk,
-			    &error) != ATOM_OK)
+	if (ready <= x->told)
 		return;
-	choices = json_span_member(&chunk, "choices");
-	all = json_iterate(&choices);
-	if (choices.kind != JSON_SPAN_ARRAY ||
-	    !json_next_element(&all, &choice))
-		return;
-	choice = json_span_member(&choice, "delta");
-	content = json_span_member(&choice, "content");
-	if (content.kind != JSON_SPAN_STRING || content.length <= 2)
-		return;
-	buffer_append_text(out, "data: {\"delta\":");
-	buffer_append(out, content.at, content.length);
-	buffer_append_text(out, "}\n\n");
+	buffer_append_text(out, "data: {\"delta\":\"");
+	from = out->length;
+	buffer_append(out, text->bytes + x->told, ready - x->told);
+	if (!out->failed)
+		json_mend_surrogates(out->bytes + from, out->length - from);
+	buffer_append_text(out, "\"}\n\n");
+	x->told = ready;
 }
 
 static void invoke_emit(struct exchange *x, int32_t kind, const char *bytes,
 			size_t length, struct buffer *out)
 {
-	switch (kind) {
-	case ATOM_EMIT_TEXT:
-		buffer_append_text(out, "data: {\"delta\":\"");
-		utf8_append_json(&x->tail, out, bytes, length);
-		buffer_append_text(out, "\"}\n\n");
-		break;
-	case ATOM_EMIT_RAW:
-		append_raw_delta(bytes, length, out);
-		break;
-	case ATOM_EMIT_EVENT:
+	/* Objects and tool calls come with the output. */
+	if (kind == ATOM_EMIT_EVENT)
 		sse_event(out, "progress", bytes, length);
-		break;
-	default:
-		/* Objects and tool calls come with the output. */
-		break;
-	}
+	else
+		tell_text(x, out);
 }
 
 static atom_status append_result(struct exchange *x, struct buffer *out)
@@ -210,11 +191,8 @@ static atom_status invoke_finish(struct exchange *x, struct buffer *out)
 	size_t from;
 	atom_status status;
 
-	if (x->tail.length > 0) {
-		buffer_append_text(out, "data: {\"delta\":\"");
-		utf8_end_json(&x->tail, out);
-		buffer_append_text(out, "\"}\n\n");
-	}
+	completion_text_end(&x->completion);
+	tell_text(x, out);
 	buffer_append_text(out, "data: ");
 	from = out->length;
 	status = append_result(x, out);

@@ -116,6 +116,30 @@ def tools_formats_and_pictures_pass_through():
 
 
 @test
+def a_character_cut_between_two_chunks_is_whole_for_the_session():
+    with Mock() as mock, open_with(mock, "memory: { };") as daemon:
+        mock.behaviour = "units"
+        text = "so \U0001f600 it\U0001f980"
+        with daemon.chat_stream("bot", text,
+                                {"x-atomd-session": "s"}) as stream:
+            events = stream.read()
+        assert not errors(events) and events[-1].text == "[DONE]", events
+        with daemon.stream("/v1/agents/bot/invoke", {
+                "input": text, "session_id": "s", "stream": True}) as stream:
+            events = stream.read()
+        told = [event.json["delta"] for event in events
+                if event.text.startswith("{\"delta\"")]
+        assert "".join(told) == text, told
+        assert events[-2].json["output"] == text, events[-2]
+        mock.behaviour = None
+        assert daemon.chat("bot", "and?",
+                           {"x-atomd-session": "s"}).status == 200
+        sent = mock.calls[-1].json["messages"]
+        assert [message["content"] for message in sent] == [
+            text, text, text, text, "and?"], sent
+
+
+@test
 def unknown_members_of_the_answer_reach_the_client():
     with Mock() as mock, open_with(mock) as daemon:
         answer = daemon.chat("bot", "x")

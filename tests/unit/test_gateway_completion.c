@@ -151,6 +151,59 @@ Test(gateway_completion, a_providers_chunks_come_together)
 	completion_fini(&c);
 }
 
+static void add_content(struct completion *c, const char *inside)
+{
+	char chunk[256];
+
+	(void)snprintf(chunk, sizeof(chunk),
+		       "{\"choices\":[{\"index\":0,\"delta\":{\"content\":"
+		       "\"%s\"}}]}",
+		       inside);
+	cr_assert_eq(add(c, ATOM_EMIT_RAW, chunk), ATOM_OK, "%s", chunk);
+}
+
+Test(gateway_completion, a_pair_cut_between_chunks_is_a_pair_again)
+{
+	struct completion c;
+
+	completion_init(&c);
+	add_content(&c, "a\\ud83d");
+	cr_assert_eq(completion_text_ready(&c), 1);
+	add_content(&c, "\\ude00b");
+	cr_assert_eq(completion_text_ready(&c), c.text.length);
+	message_is(&c, "{\"role\":\"assistant\",\"content\":"
+		       "\"a\\ud83d\\ude00b\"}");
+	output_is(&c, "\"a\\ud83d\\ude00b\"");
+	completion_fini(&c);
+}
+
+Test(gateway_completion, half_a_pair_that_stays_alone_is_marked)
+{
+	static const struct {
+		const char *one, *two, *output;
+		size_t ready; /* behind both */
+	} texts[] = {
+		{ "\\uD83D", "x", "\"\\ufffdx\"", 7 },
+		{ "\\uDE00", "\\ud83d", "\"\\ufffd\\ufffd\"", 6 },
+		{ "\\ud83d", "\\ud83d\\ude00", "\"\\ufffd\\ud83d\\ude00\"",
+		  18 },
+		/* A backslash, and letters behind it. */
+		{ "\\\\ud83d", "", "\"\\\\ud83d\"", 7 },
+		{ "\\\\", "\\ud83d", "\"\\\\\\ufffd\"", 2 },
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct completion c;
+
+		completion_init(&c);
+		add_content(&c, texts[i].one);
+		add_content(&c, texts[i].two);
+		cr_expect_eq(completion_text_ready(&c), texts[i].ready);
+		output_is(&c, texts[i].output);
+		completion_fini(&c);
+	}
+}
+
 Test(gateway_completion, a_providers_object_gives_its_message)
 {
 	static const char body[] =

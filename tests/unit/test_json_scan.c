@@ -348,6 +348,33 @@ Test(json_span, strings_are_decoded)
 	buffer_fini(&out);
 }
 
+Test(json_span, halves_of_pairs_pass_in_pieces_alone)
+{
+	static const char text[] = "[\"\\ud83d\",\"\\ude00\",\"\\ud83d\\n\","
+				   "\"\\ud83d\\ud83d\\ude00\"]";
+	static const char *const read[] = {
+		"\xef\xbf\xbd",
+		"\xef\xbf\xbd",
+		"\xef\xbf\xbd\n",
+		"\xef\xbf\xbd\xf0\x9f\x98\x80",
+	};
+	struct json_scan_error error;
+	struct json_span value, element;
+	struct json_iterator all;
+
+	cr_assert_eq(json_scan_value(text, strlen(text), 8, &value, &error),
+		     ATOM_EINVAL);
+	cr_assert_eq(json_scan_piece(text, strlen(text), 8, &value, &error),
+		     ATOM_OK);
+	all = json_iterate(&value);
+	for (size_t i = 0; i < sizeof(read) / sizeof(read[0]); i++) {
+		cr_assert(json_next_element(&all, &element));
+		cr_expect(json_span_equals(&element, read[i]), "%zu", i);
+	}
+	cr_assert_eq(json_scan_piece(RAW("\"\\ud83\""), 8, &value, &error),
+		     ATOM_EINVAL);
+}
+
 Test(json_span, strings_that_do_not_fit_are_refused_whole)
 {
 	struct json_span value = value_of("\"ab\\u00e9\"");
