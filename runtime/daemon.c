@@ -50,7 +50,7 @@ struct daemon daemon_state;
 
 /* --- reading ----------------------------------------------------------------- */
 
-static atom_status read_config(const struct daemon_options *options,
+atom_status daemon_read_config(const struct daemon_options *options,
 			       struct config **config_r, struct buffer *errors)
 {
 	if (options->command != NULL)
@@ -61,13 +61,13 @@ static atom_status read_config(const struct daemon_options *options,
 			   options->override_count, config_r, errors);
 }
 
-static atom_status scan_plugins(const struct config *config,
-				struct atom_error *err)
+atom_status daemon_plugin_directories(const struct config *config,
+				      const char ***directories_r,
+				      struct atom_error *err)
 {
 	const char *built_in = getenv("ATOMD_PLUGIN_DIR");
-	size_t n = 0;
 	const char **directories;
-	atom_status status;
+	size_t n = 0;
 
 	while (config->plugin_directories[n] != NULL)
 		n++;
@@ -79,6 +79,19 @@ static atom_status scan_plugins(const struct config *config,
 				 : ATOMD_PLUGIN_DIR;
 	memcpy(directories + 1, config->plugin_directories,
 	       n * sizeof(*directories));
+	*directories_r = directories;
+	return ATOM_OK;
+}
+
+static atom_status scan_plugins(const struct config *config,
+				struct atom_error *err)
+{
+	const char **directories;
+	atom_status status;
+
+	status = daemon_plugin_directories(config, &directories, err);
+	if (status != ATOM_OK)
+		return status;
 	status = registry_scan(directories, err);
 	mem_free(directories);
 	return status;
@@ -115,7 +128,7 @@ static atom_status prepare(const struct daemon_options *options,
 	struct daemon *d = &daemon_state;
 	atom_status status;
 
-	status = read_config(options, &d->config, errors);
+	status = daemon_read_config(options, &d->config, errors);
 	if (status != ATOM_OK)
 		return status;
 	log_set_level(d->config->log_level);
@@ -166,79 +179,7 @@ int daemon_check(const struct daemon_options *options)
 	return status == ATOM_OK ? EXIT_SUCCESS : EXIT_CONFIG;
 }
 
-/* --- reload -------------------------------------------------------------------- */
-
-static atom_status reload(bool now, json_t **result_r, struct buffer *errors)
-{
-	struct daemon *d = &daemon_state;
-	struct config_difference difference;
-	struct atom_error err = ATOM_ERROR_INIT;
-	struct config *next = NULL;
-	const char *needs_restart; /* a static word */
-	atom_status status;
-
-	notify_reloading();
-	status = read_config(&d->options, &next, errors);
-	if (status == ATOM_OK)
-		status = scan_plugins(next, &err);
-	if (status == ATOM_OK)
-		status = agents_check(next, errors);
-	if (status == ATOM_OK)
-		status = config_compare(d->config, next, &difference);
-	if (status != ATOM_OK)
-		goto out;
-	needs_restart = difference.needs_restart;
-	if (needs_restart != NULL)
-		log_line(ATOM_LOG_WARN, "restart_needed",
-			 "a changed key takes effect at the next start only",
-			 LOG_TEXT("key", needs_restart));
-	config_difference_fini(&difference);
-	status = security_apply(next, &err);
-	if (status != ATOM_OK)
-		goto out;
-	log_set_level(next->log_level);
-	daemon_update_listeners(next);
-	if (http_server_reload_tls(d->server, &err) != ATOM_OK)
-		log_line(ATOM_LOG_ERROR, "tls_reload_failed", err.message);
-	/* What fails from here is an agent's own affair: it is logged, and
-	 * the others go on. */
-	(void)agents_apply(next, now, result_r, &err);
-	if (needs_restart != NULL)
-		json_object_set_new(*result_r, "needs_restart",
-				    json_string(needs_restart));
-	config_unref(&d->config);
-	d->config = TAKE(next);
-out:
-	if (status != ATOM_OK && errors->length == 0)
-		buffer_printf(errors, "atomd: %s\n", err.message);
-	config_unref(&next);
-	if (status == ATOM_OK)
-		log_printf(ATOM_LOG_INFO, "reloaded",
-			   "the configuration was read again");
-	else
-		log_line(ATOM_LOG_ERROR, "reload_failed",
-			 "the running configuration stays, whole",
-			 LOG_TEXT("errors", errors->bytes));
-	metric_inc(d->reloads[status != ATOM_OK]);
-	health_report("configuration",
-		      status == ATOM_OK ? HEALTH_OK : HEALTH_DEGRADED, false,
-		      status == ATOM_OK ? NULL : errors->bytes);
-	notify_ready("serving");
-	return status;
-}
-
-static void on_hangup(uv_signal_t *handle, int number)
-{
-	struct buffer errors = BUFFER_INIT((size_t)256 * 1024);
-	json_t *result = NULL;
-
-	(void)handle;
-	(void)number;
-	if (daemon_state.stopping == 0)
-		(void)reload(false, &result, &errors);
-	json_decref(result);
-	buffer_fini(&errors);
-}
+/* --- what others ask -------------------------------------------------------------- */
 
 static struct config *config_in_force(void)
 {
@@ -350,7 +291,7 @@ static atom_status watch_signals(struct daemon *d)
 	    uv_signal_init(uv, &d->hangup) != 0 ||
 	    uv_signal_start(&d->term, on_terminate, SIGTERM) != 0 ||
 	    uv_signal_start(&d->interrupt, on_terminate, SIGINT) != 0 ||
-	    uv_signal_start(&d->hangup, on_hangup, SIGHUP) != 0)
+	    uv_signal_start(&d->hangup, daemon_on_hangup, SIGHUP) != 0)
 		return ATOM_EIO;
 	return ATOM_OK;
 }
@@ -358,7 +299,8 @@ static atom_status watch_signals(struct daemon *d)
 /* Listeners, store, keys: what must be there before loops run. */
 static atom_status open_all(struct daemon *d, struct atom_error *err)
 {
-	static const struct gateway_hooks hooks = { reload, config_in_force,
+	static const struct gateway_hooks hooks = { daemon_reload,
+						    config_in_force,
 						    address_of };
 	atom_status status;
 

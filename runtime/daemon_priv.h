@@ -3,8 +3,8 @@
 #define DAEMON_PRIV_H
 
 /*
- * What daemon.c (life) and daemon_parts.c (listeners, store, privileges)
- * share.  [control]
+ * What daemon.c (life), daemon_reload.c and daemon_parts.c (listeners, store,
+ * privileges) share.  [control]
  */
 
 #include <uv.h>
@@ -12,6 +12,7 @@
 #include "core/loop.h"
 #include "core/metric.h"
 #include "daemon.h"
+#include "gateway/gateway.h"
 #include "http/server.h"
 #include "plugin/options.h"
 
@@ -34,6 +35,16 @@ struct daemon {
 
 extern struct daemon daemon_state;
 
+atom_status daemon_read_config(const struct daemon_options *options,
+			       struct config **config_r, struct buffer *errors);
+/* Where plugins are looked for, NULL-ended; mem_free() it, and nothing in
+ * it, before `config` goes. */
+atom_status daemon_plugin_directories(const struct config *config,
+				      const char ***directories_r,
+				      struct atom_error *err);
+/* A reload, at its turn; for gateway_hooks. */
+void daemon_reload(struct reload_order *order);
+void daemon_on_hangup(uv_signal_t *handle, int number);
 atom_status daemon_check_store(const struct config *config,
 			       struct buffer *errors, struct atom_error *err);
 atom_status daemon_open_store(const struct config *config,

@@ -194,9 +194,46 @@ void handle_plugin(struct http_request *request,
 
 /* --- reload ---------------------------------------------------------------------- */
 
+struct reload_call {
+	struct reload_order order;
+	struct control_call *call;
+};
+
+static void on_reloaded(struct reload_order *order, atom_status status,
+			json_t *result, const char *errors)
+{
+	struct reload_call *reload =
+		CONTAINER_OF(order, struct reload_call, order);
+	struct control_call *call = reload->call;
+
+	mem_free(reload);
+	if (status == ATOM_OK) {
+		control_answer(call, 200,
+			       result != NULL ? result : json_object());
+		return;
+	}
+	json_decref(result);
+	if (status == ATOM_EBUSY) {
+		api_error_set(&call->error, "reload_busy", NULL,
+			      "other reloads are under way and wait; try again "
+			      "when they have ended");
+	} else if (status == ATOM_EUNAVAILABLE) {
+		api_error_set(&call->error, "shutting_down", NULL,
+			      "atomd is stopping");
+	} else {
+		/* All of the messages go out instead of this one. */
+		(void)buffer_append_text(&call->answer, errors);
+		api_error_set(&call->error, "invalid_request", NULL,
+			      "the configuration was not read; the running "
+			      "one stays");
+	}
+	control_answer_error(call);
+}
+
 static void on_reload(struct control_call *call)
 {
-	json_t *body, *now, *result = NULL;
+	struct reload_call *reload;
+	json_t *body, *now;
 	bool at_once;
 
 	if (!control_body(call, &body))
@@ -211,19 +248,17 @@ static void on_reload(struct control_call *call)
 		return;
 	}
 	json_decref(body);
-	if (gateway_hooks()->reload(at_once, &result, &call->answer) ==
-	    ATOM_OK) {
-		buffer_clear(&call->answer);
-		control_answer(call, 200,
-			       result != NULL ? result : json_object());
+	reload = mem_zalloc(sizeof(*reload));
+	if (reload == NULL) {
+		api_error_set(&call->error, "internal_error", NULL,
+			      "no memory for a reload");
+		control_answer_error(call);
 		return;
 	}
-	json_decref(result);
-	/* All of the messages are in `answer`. */
-	api_error_set(&call->error, "invalid_request", NULL,
-		      "the configuration was not read; the running one "
-		      "stays");
-	control_answer_error(call);
+	reload->order.now = at_once;
+	reload->order.done = on_reloaded;
+	reload->call = call;
+	gateway_hooks()->reload(&reload->order);
 }
 
 void handle_reload(struct http_request *request,

@@ -19,13 +19,24 @@
 #include "core/buffer.h"
 #include "http/server.h"
 
+/* One order to read the configuration again; whoever gives it embeds this.
+ * [control] */
+struct reload_order {
+	struct reload_order *next; /* the daemon's own */
+	bool now;
+	/* How it went; the order is its giver's again.  ATOM_OK: `result` (the
+	 * receiver's) is as agents_apply() gives it.  ATOM_EBUSY: too many
+	 * wait.  ATOM_EUNAVAILABLE: the daemon stops.  Any other: nothing has
+	 * changed, and `errors` says why (lent). */
+	void (*done)(struct reload_order *order, atom_status status,
+		     json_t *result, const char *errors);
+};
+
 /* What the gateway needs of the daemon around it. [control] */
 struct gateway_hooks {
-	/* Reads the configuration again.  ATOM_OK: *result_r as
-	 * agents_apply() gives it.  ATOM_EINVAL: nothing changed, `errors`
-	 * holds the messages. */
-	atom_status (*reload)(bool now, json_t **result_r,
-			      struct buffer *errors);
+	/* Reads the configuration again, after the orders before this one.
+	 * `done` may run within. */
+	void (*reload)(struct reload_order *order);
 	/* The configuration in force; no reference is taken. */
 	struct config *(*config)(void);
 	/* The i-th listener's address as it is bound, NULL behind the last. */

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/agents.h"
+#include "core/health.h"
+#include "core/log.h"
+#include "core/memory.h"
+#include "core/notify.h"
+#include "daemon_priv.h"
+#include "plugin/registry.h"
+#include "security/principal.h"
+
+/*
+ * Reading the configuration again, in steps between which control goes on:
+ *
+ *	waiting --its turn--> reading --ok--> scanning --ok--> applying --> told
+ *	   | too many           | fault         | stop            | fault    ^
+ *	   '--------------------'---------------'-----------------'----------'
+ *
+ * Scanning is the pool's: a new plugin may take its probe's whole deadline.
+ * What was read before it is what is applied behind it.
+ */
+
+#define ERRORS_MAX  ((size_t)256 * 1024)
+#define WAITING_MAX 16
+
+static struct {
+	struct reload_order *running;
+	struct reload_order *waiting; /* the first to come first */
+	size_t waiting_count;
+	struct config *next;
+	struct buffer errors;
+	struct reload_order hangup;
+	bool hangup_ordered; /* SIGHUP's order waits or runs */
+	bool hangup_again;   /* another SIGHUP came while it ran */
+} reload = { .errors = BUFFER_INIT(ERRORS_MAX) };
+
+static void begin_next(void);
+
+/* --- the end ----------------------------------------------------------------- */
+
+static void tell(struct reload_order *order, atom_status status, json_t *result,
+		 const char *errors)
+{
+	order->done(order, status, result, errors);
+}
+
+/* Everybody learns how it went; `err` where no message says it. */
+static void finish(atom_status status, json_t *result,
+		   const struct atom_error *err)
+{
+	struct daemon *d = &daemon_state;
+	struct reload_order *order = reload.running;
+	struct buffer errors = reload.errors;
+
+	reload.errors = (struct buffer)BUFFER_INIT(ERRORS_MAX);
+	if (status != ATOM_OK && errors.length == 0)
+		buffer_printf(&errors, "atomd: %s\n", err->message);
+	config_unref(&reload.next);
+	if (status == ATOM_OK)
+		log_printf(ATOM_LOG_INFO, "reloaded",
+			   "the configuration was read again");
+	else
+		log_line(ATOM_LOG_ERROR, "reload_failed",
+			 "the running configuration stays, whole",
+			 LOG_TEXT("errors", errors.bytes));
+	metric_inc(d->reloads[status != ATOM_OK]);
+	health_report("configuration",
+		      status == ATOM_OK ? HEALTH_OK : HEALTH_DEGRADED, false,
+		      status == ATOM_OK ? NULL : errors.bytes);
+	if (!health_is_stopping())
+		notify_ready("serving");
+	reload.running = NULL;
+	tell(order, status, result, status == ATOM_OK ? NULL : errors.bytes);
+	buffer_fini(&errors);
+	begin_next();
+}
+
+/* --- applying ----------------------------------------------------------------- */
+
+static atom_status apply(json_t **result_r, struct atom_error *err)
+{
+	struct daemon *d = &daemon_state;
+	struct config *next = reload.next;
+	struct config_difference difference;
+	const char *needs_restart; /* a static word */
+	atom_status status;
+
+	status = agents_check(next, &reload.errors);
+	if (status == ATOM_OK)
+		status = config_compare(d->config, next, &difference);
+	if (status != ATOM_OK)
+		return status;
+	needs_restart = difference.needs_restart;
+	if (needs_restart != NULL)
+		log_line(ATOM_LOG_WARN, "restart_needed",
+			 "a changed key takes effect at the next start only",
+			 LOG_TEXT("key", needs_restart));
+	config_difference_fini(&difference);
+	status = security_apply(next, err);
+	if (status != ATOM_OK)
+		return status;
+	log_set_level(next->log_level);
+	daemon_update_listeners(next);
+	if (http_server_reload_tls(d->server, err) != ATOM_OK)
+		log_line(ATOM_LOG_ERROR, "tls_reload_failed", err->message);
+	/* What fails from here is an agent's own affair: it is logged, and
+	 * the others go on. */
+	(void)agents_apply(next, reload.running->now, result_r, err);
+	if (needs_restart != NULL)
+		json_object_set_new(*result_r, "needs_restart",
+				    json_string(needs_restart));
+	config_unref(&d->config);
+	d->config = TAKE(reload.next);
+	return ATOM_OK;
+}
+
+static void on_scanned(void *argument, atom_status status)
+{
+	struct atom_error err = ATOM_ERROR_INIT;
+	json_t *result = NULL;
+
+	(void)argument;
+	if (health_is_stopping())
+		status =
+			atom_fail(&err, ATOM_EUNAVAILABLE, "atomd is stopping");
+	else if (status != ATOM_OK)
+		(void)atom_fail(&err, status,
+				"out of memory while plugins were read");
+	else
+		status = apply(&result, &err);
+	finish(status, result, &err);
+}
+
+/* --- the beginning ------------------------------------------------------------- */
+
+static void begin(struct reload_order *order)
+{
+	struct daemon *d = &daemon_state;
+	struct atom_error err = ATOM_ERROR_INIT;
+	const char **directories = NULL;
+	atom_status status;
+
+	reload.running = order;
+	notify_reloading();
+	status = daemon_read_config(&d->options, &reload.next, &reload.errors);
+	if (status == ATOM_OK)
+		status = daemon_plugin_directories(reload.next, &directories,
+						   &err);
+	if (status == ATOM_OK)
+		status = registry_scan_start(directories, on_scanned, NULL,
+					     &err);
+	mem_free(directories);
+	if (status != ATOM_OK)
+		finish(status, NULL, &err);
+}
+
+static void begin_next(void)
+{
+	struct reload_order *order;
+
+	while (reload.running == NULL && (order = reload.waiting) != NULL) {
+		reload.waiting = order->next;
+		reload.waiting_count--;
+		if (health_is_stopping())
+			tell(order, ATOM_EUNAVAILABLE, NULL,
+			     "atomd is stopping\n");
+		else
+			begin(order);
+	}
+}
+
+void daemon_reload(struct reload_order *order)
+{
+	struct reload_order **last = &reload.waiting;
+
+	if (reload.waiting_count == WAITING_MAX) {
+		tell(order, ATOM_EBUSY, NULL, NULL);
+		return;
+	}
+	while (*last != NULL)
+		last = &(*last)->next;
+	order->next = NULL;
+	*last = order;
+	reload.waiting_count++;
+	begin_next();
+}
+
+/* --- SIGHUP ---------------------------------------------------------------------- */
+
+static void hangup_done(struct reload_order *order, atom_status status,
+			json_t *result, const char *errors)
+{
+	(void)status;
+	(void)errors;
+	json_decref(result);
+	reload.hangup_ordered = reload.hangup_again;
+	reload.hangup_again = false;
+	if (reload.hangup_ordered)
+		daemon_reload(order);
+}
+
+void daemon_on_hangup(uv_signal_t *handle, int number)
+{
+	(void)handle;
+	(void)number;
+	if (reload.hangup_ordered) {
+		/* One that waits will read what is there then. */
+		reload.hangup_again = reload.running == &reload.hangup;
+		return;
+	}
+	reload.hangup_ordered = true;
+	reload.hangup = (struct reload_order){ .done = hangup_done };
+	daemon_reload(&reload.hangup);
+}

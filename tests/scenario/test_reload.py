@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+"""Reloads take turns and hold up nobody, whatever a new plugin does to its
+probe."""
+
+import os
+import shlex
+import signal
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+from atomd_test import Daemon, agent, config, run, source, test, wait_for
+from places import Folder
+from processes import descendants
+
+CC = shlex.split(os.environ.get("CC") or "cc")
+PLUGINS = 'plugins: { directories = [ "plugins" ]; };'
+WAITING = 16  # daemon_reload.c
+
+
+class Hanging(Daemon):
+    """A daemon whose plugin folder gets files that never end their init."""
+
+    def __init__(self):
+        folder = Folder()
+        os.mkdir(folder.at("plugins"), mode=0o755)
+        self.count = 0
+        super().__init__(config(extra=PLUGINS), folder=folder)
+        self.own_folder = True
+
+    def add_plugin(self):
+        """Another content each time: a refusal is remembered by it."""
+        self.count += 1
+        path = self.folder.at("plugins", "slow%d.so" % self.count)
+        subprocess.run(
+            [*CC, "-shared", "-fPIC", "-DWRONG_INIT_HANGS",
+             '-DNAME="slow%d"' % self.count, "-I", source("include"), "-o",
+             path, source("tests", "abi", "wrong", "wrong.c")], check=True)
+        os.chmod(path, 0o755)
+
+    def probes(self):
+        found = 0
+        for pid, _ in descendants(self.pid):
+            try:
+                with open("/proc/%d/cmdline" % pid, "rb") as f:
+                    found += b"--probe" in f.read().split(b"\0")
+            except OSError:
+                pass
+        return found
+
+    def wait_probe(self):
+        wait_for(self.probes, 20, "a plugin is being probed")
+
+
+@test
+def calls_and_orders_are_answered_while_a_plugin_hangs():
+    with Hanging() as daemon, ThreadPoolExecutor() as pool:
+        daemon.add_plugin()
+        reload = pool.submit(daemon.reload)
+        daemon.wait_probe()
+        assert daemon.chat("echo", "hi").content == "hi"
+        for path in ("status", "agents", "plugins", "keys"):
+            answer = daemon.admin("GET", "/admin/v1/" + path)
+            assert answer.status == 200, answer
+        answer = daemon.admin("POST", "/admin/v1/agents/echo/scale",
+                              {"instances": 1})
+        assert answer.status == 200, answer
+        # All of it was answered within the five seconds of the probe.
+        assert not reload.done()
+        assert reload.result().status == 200
+        rows = daemon.admin("GET", "/admin/v1/plugins").json["plugins"]
+        (row,) = [r for r in rows if r["name"] == "slow1"
+                  or "slow1.so" in r["path"]]
+        assert "did not end in its init()" in row["last_error"], row
+
+
+@test
+def a_signal_reloads_beside_control_as_well():
+    with Hanging() as daemon:
+        daemon.add_plugin()
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_probe()
+        # Two of them meanwhile are one more reload.
+        daemon.signal(signal.SIGHUP)
+        assert daemon.admin("GET", "/admin/v1/status").status == 200
+        daemon.signal(signal.SIGHUP)
+        assert daemon.admin("GET", "/admin/v1/status").status == 200
+        assert daemon.count_event("reloaded") == 0 and daemon.probes()
+        wait_for(lambda: daemon.count_event("reloaded") == 2, 30,
+                 "two reloads have ended")
+        assert daemon.reload().status == 200
+        wait_for(lambda: daemon.count_event("reloaded") == 3, 30,
+                 "the third has ended")
+
+
+@test
+def reloads_take_turns_and_the_last_file_counts():
+    with Hanging() as daemon, ThreadPoolExecutor() as pool:
+        daemon.add_plugin()
+        first = pool.submit(daemon.reload)
+        daemon.wait_probe()
+        second = pool.submit(daemon.reload, config(
+            [agent("echo"), agent("later")], extra=PLUGINS))
+        assert first.result().json["added"] == []
+        assert second.result().json["added"] == ["later"]
+        assert daemon.chat("later", "hi").content == "hi"
+
+
+@test
+def a_faulty_file_behind_a_hanging_plugin_changes_nothing():
+    with Hanging() as daemon, ThreadPoolExecutor() as pool:
+        daemon.add_plugin()
+        first = pool.submit(daemon.reload)
+        daemon.wait_probe()
+        second = pool.submit(daemon.reload, "agnets = ();")
+        assert first.result().status == 200
+        answer = second.result()
+        assert answer.status == 400, answer
+        assert "`agents`" in answer.json["error"]["message"], answer
+        assert daemon.chat("echo", "hi").content == "hi"
+
+
+@test
+def too_many_reloads_are_refused_with_409():
+    with Hanging() as daemon, ThreadPoolExecutor(WAITING + 4) as pool:
+        daemon.add_plugin()
+        first = pool.submit(daemon.reload)
+        daemon.wait_probe()
+        others = [pool.submit(daemon.reload) for _ in range(WAITING + 1)]
+        wait_for(lambda: any(other.done() for other in others), 20,
+                 "one is refused")
+        assert not first.done()
+        (refused,) = [other.result() for other in others if other.done()]
+        assert (refused.status, refused.code) == (409, "reload_busy"), refused
+        statuses = sorted(other.result().status for other in others)
+        assert statuses == [200] * WAITING + [409], statuses
+
+
+@test
+def a_stop_does_not_apply_what_was_read():
+    with Hanging() as daemon, ThreadPoolExecutor() as pool:
+        daemon.add_plugin()
+        reloads = [pool.submit(daemon.reload)]
+        daemon.wait_probe()
+        reloads.append(pool.submit(daemon.reload))
+        # It waits once an order behind it is answered.
+        assert daemon.admin("GET", "/admin/v1/status").status == 200
+        daemon.signal(signal.SIGTERM)
+        for answer in (reload.result() for reload in reloads):
+            assert (answer.status, answer.code) == (503, "shutting_down"), \
+                answer
+        assert daemon.wait_end(60) == 0
+        assert daemon.count_event("reloaded") == 0
+
+
+run()
