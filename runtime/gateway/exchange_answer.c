@@ -77,6 +77,8 @@ void exchange_close_session(struct exchange *x, bool commit)
 static void begin_stream(struct exchange *x)
 {
 	x->begun = true;
+	/* All that it said is ours by now. */
+	http_request_forget(x->request);
 	exchange_name_agent(x, x->request);
 	(void)http_add_field(x->request, "Cache-Control", "no-cache");
 	/* nginx in front of us would otherwise hold the events back. */

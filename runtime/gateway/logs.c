@@ -207,6 +207,7 @@ static void begin_following(struct follower *f, const struct look *look)
 	size_t length;
 	const char *lines = last_lines(look, &length);
 
+	http_request_forget(f->request);
 	http_stream_begin(f->request, 200, NDJSON);
 	if (length > 0)
 		(void)http_stream_write(f->request, lines, length);
