@@ -60,7 +60,7 @@ atom_status setting_canonical(const struct setting *setting,
 			      struct buffer *out);
 /* libconfig text of the tree (references unresolved, so no secret shows).
  * Members named in `secret_names` (NULL-ended, may be NULL) print as "***"
- * unless they are references. */
+ * unless they are references that hold no text of their own. */
 atom_status setting_print(const struct setting *setting, int indent,
 			  const char *const *secret_names, struct buffer *out);
 /* The same as JSON. */

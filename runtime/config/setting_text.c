@@ -125,13 +125,20 @@ static bool name_is_secret(const char *name, const char *const *secret_names)
 	return false;
 }
 
-/* One whole reference shows no secret, unless its default is one. */
+/* One whole reference shows no secret, unless the text that it holds for a
+ * variable (`:-` or `:+`) is one. */
 static bool is_plain_reference(const char *raw)
 {
 	size_t length = strlen(raw);
+	const char *end = raw + length - 1, *text;
 
-	return length > 3 && strncmp(raw, "${", 2) == 0 &&
-	       strchr(raw, '}') == raw + length - 1 && !strstr(raw, ":-");
+	if (length <= 3 || strncmp(raw, "${", 2) != 0 ||
+	    strchr(raw, '}') != end)
+		return false;
+	if (strncmp(raw, "${env:", 6) != 0)
+		return true;
+	text = strchr(raw + 6, ':');
+	return text == NULL || text + 2 == end;
 }
 
 const char *setting_shown_text(const struct setting *setting,

@@ -147,7 +147,10 @@ Test(config_setting, secrets_are_not_printed)
 		"a: { api_key = \"sk-1\"; }; b: { api_key = \"${env:K}\"; };"
 		"c: { api_key = \"${env:K:-sk-2}\"; };"
 		"d: { api_key = ( \"sk-3\" ); };"
-		"e: { api_key = \"${env:A}sk-4${env:B}\"; }; f = \"open\";");
+		"e: { api_key = \"${env:A}sk-4${env:B}\"; }; f = \"open\";"
+		"g: { api_key = \"${env:K:+sk-5}\"; };"
+		"h: { api_key = \"${env:EMPTY:-}\"; };"
+		"i: { api_key = \"${file:a:-b}\"; };");
 	json_t *json = setting_to_json(tree, names);
 	char *dump = json_dumps(json, 0);
 
@@ -155,6 +158,8 @@ Test(config_setting, secrets_are_not_printed)
 	cr_assert_null(strstr(text.bytes, "sk-"), "%s", text.bytes);
 	cr_assert_null(strstr(dump, "sk-"), "%s", dump);
 	cr_assert_not_null(strstr(text.bytes, "\"${env:K}\""));
+	cr_assert_not_null(strstr(text.bytes, "\"${env:EMPTY:-}\""));
+	cr_assert_not_null(strstr(text.bytes, "\"${file:a:-b}\""));
 	cr_assert_not_null(strstr(text.bytes, "f = \"open\""));
 	free(dump);
 	json_decref(json);
