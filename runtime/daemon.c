@@ -122,7 +122,7 @@ static void log_event(const char *name, const char *agent,
 }
 
 /* Everything that -t looks at; what it makes is in daemon_state. */
-static atom_status prepare(const struct daemon_options *options,
+static atom_status prepare(const struct daemon_options *options, bool check,
 			   struct buffer *errors, struct atom_error *err)
 {
 	struct daemon *d = &daemon_state;
@@ -131,7 +131,8 @@ static atom_status prepare(const struct daemon_options *options,
 	status = daemon_read_config(options, &d->config, errors);
 	if (status != ATOM_OK)
 		return status;
-	log_set_level(d->config->log_level);
+	/* A check says faults, and nothing of how it went. */
+	log_set_level(check ? ATOM_LOG_WARN : d->config->log_level);
 	if (d->config->log_journal) {
 		status = log_use_journal(err);
 		if (status != ATOM_OK)
@@ -168,7 +169,7 @@ int daemon_check(const struct daemon_options *options)
 	atom_status status;
 
 	log_set_level(ATOM_LOG_WARN);
-	status = prepare(options, &errors, &err);
+	status = prepare(options, true, &errors, &err);
 	if (status != ATOM_OK)
 		print_errors(&errors, &err);
 	else
@@ -381,7 +382,7 @@ int daemon_serve(const struct daemon_options *options)
 	int exit_status = EXIT_SUCCESS;
 
 	d->options = *options;
-	status = prepare(options, &errors, &err);
+	status = prepare(options, false, &errors, &err);
 	if (status != ATOM_OK) {
 		print_errors(&errors, &err);
 		exit_status = EXIT_CONFIG;

@@ -19,11 +19,30 @@ static size_t count_lines(const struct buffer *errors)
 	return lines;
 }
 
+/* A fault may be met twice: `environment` is read before the rest. */
+static void drop_if_told(struct buffer *errors, size_t from)
+{
+	const char *line = errors->bytes + from;
+	size_t length = errors->length - from;
+	const char *told = errors->bytes, *end;
+
+	while (told < line &&
+	       (end = memchr(told, '\n', (size_t)(line - told))) != NULL) {
+		if ((size_t)(++end - told) == length &&
+		    memcmp(told, line, length) == 0) {
+			errors->length = from;
+			errors->bytes[from] = '\0';
+			return;
+		}
+		told = end;
+	}
+}
+
 void complain_at_v(struct buffer *errors, const char *file, int line,
 		   const char *format, va_list args)
 {
 	char message[MESSAGE_MAX], shown[MESSAGE_MAX];
-	size_t lines = count_lines(errors);
+	size_t lines = count_lines(errors), from = errors->length;
 
 	if (lines > CONFIG_ERRORS_MAX)
 		return;
@@ -41,6 +60,8 @@ void complain_at_v(struct buffer *errors, const char *file, int line,
 		(void)buffer_printf(errors, "%s: %s\n", file, shown);
 	else
 		(void)buffer_printf(errors, "%s\n", shown);
+	if (!errors->failed)
+		drop_if_told(errors, from);
 }
 
 void complain_at(struct buffer *errors, const char *file, int line,

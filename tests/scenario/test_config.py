@@ -67,7 +67,8 @@ def the_sample_shipped_with_the_project_passes_the_check():
 
 @test
 def a_good_file_passes_the_check_and_starts_nothing():
-    accepted(config(), files={})
+    said = accepted(config(), files={}).strip()
+    assert said.endswith("is good") and "\n" not in said, said
     with Folder() as folder:
         text = config().replace("@DIR@", folder.path)
         path = folder.write("atomd.conf", text)
@@ -335,8 +336,9 @@ def references_are_replaced_with_types_and_defaults():
 
 @test
 def an_unset_reference_without_default_is_an_error_that_names_it():
-    refused('\nenvironment = "${env:ATOMD_TEST_UNSET}";',
-            "ATOMD_TEST_UNSET", line=2)
+    said = refused('\nenvironment = "${env:ATOMD_TEST_UNSET}";',
+                   "ATOMD_TEST_UNSET", line=2)
+    assert said.count("is not set") == 1, said
     refused('\nenvironment = "${file:@DIR@/missing}";', "missing", line=2)
     refused('\nenvironment = "${env:ATOMD_TEST_UNSET";', line=2)
     refused('\nenvironment = "${nonsense:x}";', "nonsense", line=2)
