@@ -59,6 +59,16 @@ struct config_timeouts {
 	int64_t total_ms;	/* 600,000 */
 };
 
+/* How much may be asked; 0 = no limit. */
+#define CONFIG_LIMIT_UNSET (-1) /* what is said elsewhere holds */
+struct config_limits {
+	int64_t requests_per_minute;
+	int64_t tokens_per_minute;
+	int64_t concurrent; /* calls at once */
+};
+#define CONFIG_RATE_MAX	      1000000000
+#define CONFIG_CONCURRENT_MAX 1000000
+
 struct config_agent {
 	const char *name;
 	const struct setting *setting;	       /* the agent's whole group */
