@@ -66,6 +66,7 @@ static void greet_agent(void *argument, struct revision *revision)
 	const char *name = revision_agent(revision);
 	const char *agents[] = { name, NULL };
 	struct key_request request = {
+		.limits = KEY_LIMITS_NONE,
 		.role = "caller",
 		.agents = agents,
 		.expires_ms = os.realtime_ms() + KEY_DAY_MS,

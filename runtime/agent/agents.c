@@ -12,6 +12,7 @@
 #include "core/json.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "core/os.h"
 #include "core/text.h"
 #include "plugin/registry.h"
 #include "state/state.h"
@@ -50,6 +51,8 @@ atom_status agents_init(struct atom_error *err)
 {
 	atom_status status = revision_metrics_init(err);
 
+	if (status == ATOM_OK)
+		status = agent_limits_init(err);
 	if (status == ATOM_OK)
 		status = host_backend_register();
 	if (status == ATOM_OK)
@@ -333,9 +336,11 @@ static struct agent *agent_new(const struct config_agent *from)
 		return NULL;
 	agent->pinned = -1;
 	agent->name = mem_strdup(from->name);
-	if (agent->name == NULL ||
+	agent->limits = agent_limits_new();
+	if (agent->name == NULL || agent->limits == NULL ||
 	    table_set(&agents_table, agent->name, strlen(agent->name), agent,
 		      NULL) != ATOM_OK) {
+		agent_limits_unref(agent->limits);
 		mem_free(agent->name);
 		mem_free(agent);
 		return NULL;
@@ -357,8 +362,8 @@ static atom_status make_revision(struct agent *agent, struct config *config,
 	home = loops_get(
 		(unsigned int)(table_hash(from->name, strlen(from->name)) %
 			       loops_serving()));
-	status = revision_new(config, from, agent->number + 1, home, &revision,
-			      &errors, err);
+	status = revision_new(config, from, agent->number + 1, agent->limits,
+			      home, &revision, &errors, err);
 	if (status != ATOM_OK && errors.length > 0)
 		atom_fail(err, status, "%.*s", (int)errors.length,
 			  errors.bytes);
@@ -391,6 +396,7 @@ static void agent_remove(struct agent *agent)
 		pool_set_desired(&agent->stable->pool, 0);
 		revision_unref(agent->stable);
 	}
+	agent_limits_unref(agent->limits);
 	mem_free(agent->name);
 	mem_free(agent);
 }
@@ -431,6 +437,22 @@ static atom_status apply_one(struct config *config,
 		(void)snprintf(agent->error, sizeof(agent->error), "%.230s",
 			       err->message);
 	return status;
+}
+
+/* Not part of a revision: in force at once. */
+static void apply_limits(const struct config *config)
+{
+	int64_t now_ns = os.monotonic_ns();
+
+	for (size_t i = 0; i < config->agent_count; i++) {
+		const struct config_agent *from = &config->agents[i];
+		struct agent *agent = agents_find(from->name);
+		struct config_limits limits =
+			limits_of(&from->rate_limits, &config->agent_limits);
+
+		if (agent != NULL)
+			limiter_set(&agent->limits->limiter, &limits, now_ns);
+	}
 }
 
 static bool config_names(const struct config *config, const char *name)
@@ -492,6 +514,7 @@ atom_status agents_apply(struct config *config, bool now, json_t **result_r,
 			*err = one;
 		first = first != ATOM_OK ? first : status;
 	}
+	apply_limits(config);
 	remember_flush();
 	remove_gone(config, &applied);
 	status = take_over(now);

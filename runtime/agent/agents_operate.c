@@ -149,6 +149,7 @@ void agents_fini(void)
 	struct agent *agent;
 
 	for (size_t at = 0; (agent = table_next(&agents_table, &at)) != NULL;) {
+		agent_limits_unref(agent->limits);
 		mem_free(agent->name);
 		mem_free(agent);
 	}

@@ -7,14 +7,16 @@
  * agents_operate.c (operators, stop) and agents_view.c (JSON).  [control]
  */
 
+#include "agent/agent_limits.h"
 #include "agent/pool.h"
 #include "core/table.h"
 
 struct agent {
 	char *name;
-	struct revision *stable;    /* serves; a reference */
-	struct revision *candidate; /* takes over once ready; a reference */
-	struct revision *replaced;  /* served until the snapshot is out */
+	struct agent_limits *limits; /* a reference */
+	struct revision *stable;     /* serves; a reference */
+	struct revision *candidate;  /* takes over once ready; a reference */
+	struct revision *replaced;   /* served until the snapshot is out */
 	bool swapped;
 	int64_t candidate_since_ms;
 	int64_t number; /* of the last revision made */

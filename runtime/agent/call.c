@@ -64,6 +64,7 @@ static void timed_out(struct call *call)
 {
 	char message[160];
 
+	call->granted_ns = atomic_load(&call->attempt->granted_ns);
 	(void)snprintf(message, sizeof(message),
 		       "the agent did not answer in time: its %s deadline "
 		       "has passed",

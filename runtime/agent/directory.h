@@ -20,8 +20,9 @@
 #include "core/loop.h"
 #include "core/metric.h"
 
-struct revision;
 struct agent;
+struct agent_limits;
+struct revision;
 
 /* [loop] The revision a new call of `name` goes to, with a reference for the
  * caller, or NULL when there is no such agent. */
@@ -44,6 +45,9 @@ const struct config_agent *revision_config(const struct revision *revision);
 int64_t revision_created_s(const struct revision *revision);
 /* max_tokens for a call that states none; 0 = leave it alone. */
 int64_t revision_max_tokens(const struct revision *revision);
+
+/* Of its agent; there as long as the reference. */
+struct agent_limits *revision_limits(const struct revision *revision);
 
 /* Counts a finished exchange: requests_total{agent,revision,code}, durations,
  * first token, tokens.  Times in ns, 0 = did not happen. [loop] */

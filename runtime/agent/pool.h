@@ -28,6 +28,7 @@
 #include "core/metric.h"
 #include "plugin/options.h"
 
+struct agent_limits;
 struct attempt;
 struct blocking;
 struct instance;
@@ -112,7 +113,8 @@ struct revision {
 	int64_t number;
 	char label[24];
 	int64_t created_s;
-	struct config *config; /* holds `agent` */
+	struct config *config;	     /* holds `agent` */
+	struct agent_limits *limits; /* a reference */
 	const struct config_agent *agent;
 	struct configured *backend;
 	const struct atom_backend_ops *ops;
@@ -134,8 +136,9 @@ struct revision {
 /* --- revision.c [control] --- */
 atom_status revision_new(struct config *config,
 			 const struct config_agent *agent, int64_t number,
-			 struct loop *home, struct revision **revision_r,
-			 struct buffer *errors, struct atom_error *err);
+			 struct agent_limits *limits, struct loop *home,
+			 struct revision **revision_r, struct buffer *errors,
+			 struct atom_error *err);
 /* [home] Nothing of the pool is left: control frees the revision. */
 void revision_emptied(struct revision *revision);
 /* Sets every gauge of the revision, for a scrape. */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/agent_limits.h"
 #include "agent/directory.h"
 #include "agent/pool.h"
 #include "core/log.h"
@@ -174,6 +175,7 @@ static void revision_destroy(void *object)
 		goto forget;
 	}
 	forget_instances(r);
+	agent_limits_unref(r->limits);
 	configured_free(&r->backend);
 	config_unref(&r->config);
 forget:
@@ -202,8 +204,9 @@ void revisions_on_gone(void (*gone)(void))
 
 atom_status revision_new(struct config *config,
 			 const struct config_agent *agent, int64_t number,
-			 struct loop *home, struct revision **revision_r,
-			 struct buffer *errors, struct atom_error *err)
+			 struct agent_limits *limits, struct loop *home,
+			 struct revision **revision_r, struct buffer *errors,
+			 struct atom_error *err)
 {
 	static const char *const ignored[] = { "plugin", NULL };
 	struct configured_spec spec = {
@@ -251,6 +254,7 @@ atom_status revision_new(struct config *config,
 			goto fail;
 		}
 	}
+	r->limits = agent_limits_ref(limits);
 	r->codes[0] = series2(requests_family, r, "200");
 	r->next = alive;
 	if (alive != NULL)
@@ -331,6 +335,11 @@ const struct config_agent *revision_config(const struct revision *revision)
 int64_t revision_created_s(const struct revision *revision)
 {
 	return revision->created_s;
+}
+
+struct agent_limits *revision_limits(const struct revision *revision)
+{
+	return revision->limits;
 }
 
 int64_t revision_max_tokens(const struct revision *revision)

@@ -81,6 +81,7 @@ struct config_agent {
 	struct config_instances instances;
 	struct config_queue queue;
 	struct config_timeouts timeouts;
+	struct config_limits rate_limits; /* unset: agent_limits */
 	const char *probe_input;
 	int64_t probe_every_ms;
 	const char *scaling;		       /* NULL = stays at min */
@@ -149,6 +150,8 @@ struct config {
 	const char *bootstrap_admin_key;     /* "" = none */
 	const struct config_role *roles;
 	size_t role_count;
+	struct config_limits key_limits;   /* of each key */
+	struct config_limits agent_limits; /* of each agent */
 };
 
 /* One "agents.NAME.key=VALUE" of -D: NAME selects the list member by its

@@ -118,6 +118,18 @@ static const struct key timeouts_rows[] = {
 };
 static const struct key_table timeouts_keys = TABLE(timeouts_rows);
 
+#define LIMITS(field) offsetof(struct config_limits, field)
+static const struct key agent_limit_rows[] = {
+	INT("requests_per_minute", LIMITS(requests_per_minute), -1,
+	    CONFIG_RATE_MAX, "-1",
+	    "0: no limit; -1: as `security.rate_limits.agent`"),
+	INT("tokens_per_minute", LIMITS(tokens_per_minute), -1, CONFIG_RATE_MAX,
+	    "-1", "0: no limit; -1: as `security.rate_limits.agent`"),
+	INT("concurrent", LIMITS(concurrent), -1, CONFIG_CONCURRENT_MAX, "-1",
+	    "calls at once, those that wait included; 0: no limit; -1: as `security.rate_limits.agent`"),
+};
+static const struct key_table agent_limit_keys = TABLE(agent_limit_rows);
+
 #define AGENT(field) offsetof(struct agent_reading, agent.field)
 static const struct key probe_rows[] = {
 	STRING("input", AGENT(probe_input), "", "what the probe asks"),
@@ -161,6 +173,8 @@ static const struct key agent_rows[] = {
 	      "the waiting room in front of the instances"),
 	GROUP("timeouts", AGENT(timeouts), &timeouts_keys,
 	      "the deadlines of a call"),
+	GROUP("rate_limits", AGENT(rate_limits), &agent_limit_keys,
+	      "how much all its callers together may ask"),
 	GROUP("probe", 0, &probe_keys, "a synthetic call"),
 	OPTIONS("scaling", AGENT(scaling_options), &component_keys,
 		"how many instances; absent: `min`"),
@@ -222,17 +236,14 @@ static const struct key jwt_rows[] = {
 static const struct key_table jwt_keys = TABLE(jwt_rows);
 
 static const struct key limit_rows[] = {
-	LATER("requests_per_minute", KEY_INT, "0", "0: no limit"),
-	LATER("tokens_per_minute", KEY_INT, "0", "0: no limit"),
-	LATER("concurrent", KEY_INT, "0", "calls at once; 0: no limit"),
+	INT("requests_per_minute", LIMITS(requests_per_minute), 0,
+	    CONFIG_RATE_MAX, "0", "0: no limit"),
+	INT("tokens_per_minute", LIMITS(tokens_per_minute), 0, CONFIG_RATE_MAX,
+	    "0", "input and output together; 0: no limit"),
+	INT("concurrent", LIMITS(concurrent), 0, CONFIG_CONCURRENT_MAX, "0",
+	    "calls at once, those that wait included; 0: no limit"),
 };
 static const struct key_table limit_keys = TABLE(limit_rows);
-
-static const struct key rate_limit_rows[] = {
-	GROUP("key", KEY_NOWHERE, &limit_keys, "of each API key"),
-	GROUP("agent", KEY_NOWHERE, &limit_keys, "of each agent"),
-};
-static const struct key_table rate_limit_keys = TABLE(rate_limit_rows);
 
 static const struct key encryption_rows[] = {
 	ROW("key", KEY_STRING, KEY_NOWHERE, "", "encrypts what is stored",
@@ -242,6 +253,14 @@ static const struct key_table encryption_keys = TABLE(encryption_rows);
 
 #define CONFIG(field) offsetof(struct config_holder, config.field)
 #define HOLDER(field) offsetof(struct config_holder, field)
+static const struct key rate_limit_rows[] = {
+	GROUP("key", CONFIG(key_limits), &limit_keys,
+	      "of each key that has none of its own, and of callers without a key together"),
+	GROUP("agent", CONFIG(agent_limits), &limit_keys,
+	      "of each agent that has none of its own, all its callers together"),
+};
+static const struct key_table rate_limit_keys = TABLE(rate_limit_rows);
+
 static const struct key security_rows[] = {
 	STRING("anonymous_role", CONFIG(anonymous_role), "",
 	       "the role of callers without a key, where every listener is loopback or unix"),
@@ -253,8 +272,7 @@ static const struct key security_rows[] = {
 	GROUPS("roles", HOLDER(role_list), &role_keys,
 	       "roles beside admin, operator, read_only and caller"),
 	GROUPS("jwt", KEY_NOWHERE, &jwt_keys, "tokens of other issuers"),
-	GROUP("rate_limits", KEY_NOWHERE, &rate_limit_keys,
-	      "how much a caller may ask"),
+	GROUP("rate_limits", 0, &rate_limit_keys, "how much a caller may ask"),
 	GROUP("encryption", KEY_NOWHERE, &encryption_keys, "at rest"),
 };
 static const struct key_table security_keys = TABLE(security_rows);

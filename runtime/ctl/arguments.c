@@ -29,6 +29,10 @@ const struct option_row option_rows[OPTION_COUNT] = {
 	[OPTION_NAME] = { "name", 0, "NAME", "a note to know the key by" },
 	[OPTION_ACCEPT] = { "accept", 0, "ID", "let this failed check pass" },
 	[OPTION_REASON] = { "reason", 0, "TEXT", "why; it is recorded" },
+	[OPTION_RPM] = { "rpm", 0, "N", "requests a minute; 0: no limit" },
+	[OPTION_TPM] = { "tpm", 0, "N", "tokens a minute; 0: no limit" },
+	[OPTION_CONCURRENT] = { "concurrent", 0, "N",
+				"calls at once; 0: no limit" },
 };
 
 static int option_of(const char *name, size_t length)

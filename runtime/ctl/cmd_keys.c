@@ -4,6 +4,7 @@
 #include "age.h"
 #include "commands.h"
 #include "ctl.h"
+#include "key_limits.h"
 
 #include <string.h>
 
@@ -63,6 +64,10 @@ static json_t *create_body(struct ctl *ctl)
 	json_decref(names);
 	if (!ok) {
 		ctl_fail(ctl, CTL_USAGE, "an option's value is not UTF-8");
+		json_decref(body);
+		return NULL;
+	}
+	if (!key_limits_add(ctl, body)) {
 		json_decref(body);
 		return NULL;
 	}
@@ -133,11 +138,13 @@ int cmd_keys_create(struct ctl *ctl)
 static int print_keys(struct ctl *ctl, const json_t *keys)
 {
 	static const char *const titles[] = {
-		"ID",	   "NAME",	 "ROLE",      "AGENTS",	 "STATE",
-		"CREATED", "CREATED BY", "LAST USED", "EXPIRES", NULL
+		"ID",	     "NAME",	"ROLE",	   "AGENTS",
+		"LIMITS",    "STATE",	"CREATED", "CREATED BY",
+		"LAST USED", "EXPIRES", NULL
 	};
 	struct table table;
 	struct text agents = TEXT_INIT(65536);
+	struct text limits = TEXT_INIT(256);
 	int64_t now_ms = age_now_ms();
 	size_t index;
 	json_t *key;
@@ -155,6 +162,8 @@ static int print_keys(struct ctl *ctl, const json_t *keys)
 		table_add(&table, member_string(key, "role"));
 		agents_of(key, &agents);
 		table_add(&table, text_string(&agents));
+		key_limits_text(key, &limits);
+		table_add(&table, text_string(&limits));
 		table_add_coloured(&table, state,
 				   active ? TABLE_GREEN : TABLE_DIM);
 		add_time(&table, key, "created", now_ms);
@@ -162,6 +171,7 @@ static int print_keys(struct ctl *ctl, const json_t *keys)
 		add_time(&table, key, "last_used", now_ms);
 		add_time(&table, key, "expires", now_ms);
 	}
+	text_fini(&limits);
 	text_fini(&agents);
 	return ctl_print_table(ctl, &table);
 }

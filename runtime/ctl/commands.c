@@ -114,9 +114,12 @@ static const struct command commands[] = {
 	  .synopsis = "--role ROLE",
 	  .summary = "make an API key; it is shown once",
 	  .help = "Roles: admin, operator, read_only, caller, and those of "
-		  "security.roles.\n",
+		  "security.roles.\nA limit that is not given is "
+		  "security.rate_limits.key's.\n",
 	  .options = OPTION_BIT(OPTION_ROLE) | OPTION_BIT(OPTION_AGENTS) |
-		     OPTION_BIT(OPTION_EXPIRES) | OPTION_BIT(OPTION_NAME),
+		     OPTION_BIT(OPTION_EXPIRES) | OPTION_BIT(OPTION_NAME) |
+		     OPTION_BIT(OPTION_RPM) | OPTION_BIT(OPTION_TPM) |
+		     OPTION_BIT(OPTION_CONCURRENT),
 	  .run = cmd_keys_create },
 	{ .word = "keys",
 	  .subword = "list",

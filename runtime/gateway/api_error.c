@@ -69,6 +69,7 @@ void api_error_set(struct api_error *e, const char *code, const char *param,
 	set_code(e, code);
 	e->param = param;
 	e->retry_after_ms = 0;
+	e->no_retry = false;
 	va_start(args, format);
 	(void)vsnprintf(e->message, sizeof(e->message), format, args);
 	va_end(args);
@@ -200,7 +201,7 @@ static void add_hints(struct http_request *request, const struct api_error *e)
 			       ((long long)e->retry_after_ms + 999) / 1000);
 		(void)http_add_field(request, "Retry-After", seconds);
 	}
-	if (code != NULL && code->no_retry)
+	if (e->no_retry || (code != NULL && code->no_retry))
 		(void)http_add_field(request, "x-should-retry", "false");
 }
 

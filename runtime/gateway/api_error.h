@@ -20,14 +20,15 @@
 struct api_error {
 	int status;
 	int32_t retry_after_ms; /* 0 = not said */
+	bool no_retry;		/* nor ever, whatever the code says */
 	const char *param;	/* static, or NULL */
 	char code[ATOM_ERROR_CODE_MAX];
 	char message[ATOM_ERROR_MESSAGE_MAX];
 };
 
-#define API_ERROR_INIT             \
-	{                          \
-		0, 0, NULL, "", "" \
+#define API_ERROR_INIT                    \
+	{                                 \
+		0, 0, false, NULL, "", "" \
 	}
 
 /* Fills it; the status is the code's. */

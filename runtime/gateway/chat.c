@@ -220,7 +220,8 @@ void handle_chat(struct http_request *request,
 	    chat_model(&body, name, sizeof(name), &e) &&
 	    exchange_route(x, admission, name, strlen(name), &e) &&
 	    chat_parameters(&body, &r, &e) && apply(x, &r, &e) &&
-	    set_session(x, &admission->principal, &e))
+	    set_session(x, &admission->principal, &e) &&
+	    exchange_admit(x, &admission->principal, &e))
 		exchange_begin(x);
 	else
 		exchange_refuse(x, &e);

@@ -57,6 +57,7 @@ void exchange_free(struct exchange *x)
 	mem_free(x->taken);
 	mem_free(x->failure);
 	buffer_fini(&x->input);
+	allowance_fini(&x->allowance);
 	desk_leave(desk);
 	completion_clear(&x->completion, KEPT_BYTES);
 	if (desk->spare_count < SPARE_MAX) {
@@ -200,6 +201,24 @@ bool exchange_join(struct exchange *x, const struct principal *principal,
 	return true;
 }
 
+/* max_tokens in force; 0 = nobody has stated any. */
+static int64_t output_tokens(const struct exchange *x)
+{
+	return x->max_tokens > 0 ? x->max_tokens
+				 : revision_max_tokens(x->revision);
+}
+
+bool exchange_admit(struct exchange *x, const struct principal *principal,
+		    struct api_error *e)
+{
+	const char *prompt = revision_config(x->revision)->system_prompt;
+	int64_t tokens = tokens_of_input(x->asked.at, x->asked.length) +
+			 tokens_of_text(strlen(prompt)) +
+			 tokens_bounded(output_tokens(x));
+
+	return allowance_take(&x->allowance, principal, x->revision, tokens, e);
+}
+
 const struct buffer *exchange_remembered(const struct exchange *x)
 {
 	return x->conversation != NULL ? &x->conversation->use.messages : NULL;
@@ -214,9 +233,11 @@ const char *exchange_session(const struct exchange *x)
  * has gone. */
 static void end_early(struct exchange *x, const struct api_error *e)
 {
-	struct http_request *request = TAKE(x->request);
+	struct http_request *request;
 
+	exchange_settle(x, true);
 	x->stage = EXCHANGE_ENDED;
+	request = TAKE(x->request);
 	if (x->revision != NULL) {
 		exchange_count(x, request != NULL ? e->status : STATUS_GONE);
 		if (request != NULL)
@@ -263,8 +284,7 @@ static void start_call(struct exchange *x)
 	if (c != NULL)
 		r->state =
 			(struct atom_span){ c->state.bytes, c->state.length };
-	r->max_tokens = x->max_tokens > 0 ? x->max_tokens
-					  : revision_max_tokens(x->revision);
+	r->max_tokens = output_tokens(x);
 	x->created_s = os.realtime_ms() / 1000;
 	x->stage = EXCHANGE_CALLING;
 	exchange_call(x);

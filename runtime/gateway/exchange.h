@@ -7,7 +7,7 @@
  * call, and the answer on its way out.  chat.c and invoke.c read the request
  * and give it a form; what they have in common is here.
  *
- *	exchange_new -> (read the body) -> exchange_begin
+ *	exchange_new -> (read the body) -> exchange_admit -> exchange_begin
  *	   |                                 |  [a session's turn]
  *	   |                                 v
  *	   '-> exchange_refuse          call_start -> emit* -> end -> release
@@ -28,7 +28,9 @@
 #include "agent/session.h"
 #include "core/id.h"
 #include "gateway/admission.h"
+#include "gateway/allowance.h"
 #include "gateway/completion.h"
+#include "gateway/token_estimate.h"
 #include "gateway/traceparent.h"
 
 struct exchange;
@@ -85,6 +87,8 @@ struct exchange {
 	struct conversation *conversation;
 	struct timer quiet;
 	enum exchange_stage stage;
+	struct allowance allowance; /* what it takes of limits */
+	bool settled;		    /* and has given back */
 
 	/* --- what was asked --- */
 	struct buffer kept; /* a short body's copy, kept from call to call */
@@ -101,12 +105,13 @@ struct exchange {
 	/* --- the answer --- */
 	struct completion completion;
 	struct utf8_tail tail;
-	size_t told;		   /* of the completion's text */
-	struct api_error *failure; /* ours; decides when set */
-	bool begun;		   /* its head has been sent */
-	bool introduced;	   /* so has the surface's first event */
-	bool raw;		   /* a provider's own bytes */
-	bool lost;		   /* the client has gone; on_gone comes */
+	struct token_chunks chunks; /* of a provider's stream */
+	size_t told;		    /* of the completion's text */
+	struct api_error *failure;  /* ours; decides when set */
+	bool begun;		    /* its head has been sent */
+	bool introduced;	    /* so has the surface's first event */
+	bool raw;		    /* a provider's own bytes */
+	bool lost;		    /* the client has gone; on_gone comes */
 
 	int64_t began_ns;  /* before a session's turn; 0 = with the call */
 	int64_t created_s; /* Unix time */
@@ -123,6 +128,10 @@ bool exchange_route(struct exchange *x, const struct admission *admission,
 /* Makes it part of this session.  Before exchange_begin(). */
 bool exchange_join(struct exchange *x, const struct principal *principal,
 		   const char *session_id, struct api_error *e);
+/* Takes what it needs of the limits of the caller and the agent; everything
+ * that was asked is known.  The last step before exchange_begin(). */
+bool exchange_admit(struct exchange *x, const struct principal *principal,
+		    struct api_error *e);
 /* Answers with the error and ends it; before exchange_begin() only. */
 void exchange_refuse(struct exchange *x, const struct api_error *e);
 /* Goes ahead.  The exchange may be gone when this returns. */

@@ -20,6 +20,44 @@ void exchange_name_agent(const struct exchange *x, struct http_request *request)
 			     revision_agent(x->revision));
 	(void)http_add_field(request, "x-atomd-revision",
 			     revision_label(x->revision));
+	allowance_tell(&x->allowance, request);
+}
+
+/* --- limits -------------------------------------------------------------------- */
+
+/* Tokens of a call that has reached its backend; by estimate where that has
+ * told none. */
+static int64_t tokens_used(const struct exchange *x, bool failed)
+{
+	const struct call *call = &x->call;
+	const struct atom_span *messages = &call->request.messages;
+	uint64_t text = call->emitted_bytes - (uint64_t)x->chunks.bytes;
+
+	if (call->usage_known)
+		return tokens_bounded(call->usage.input_tokens) +
+		       tokens_bounded(call->usage.output_tokens);
+	/* By itself, and before it said anything. */
+	if (failed && call->cancel_reason == 0 && call->emitted_bytes == 0)
+		return 0;
+	return tokens_of_input(messages->bytes, messages->length) +
+	       tokens_of_text((size_t)text) + tokens_of_chunks(&x->chunks);
+}
+
+void exchange_settle(struct exchange *x, bool failed)
+{
+	struct allowance *a = &x->allowance;
+
+	if (x->settled)
+		return;
+	x->settled = true;
+	allowance_leave(a);
+	if (x->call.granted_ns != 0)
+		allowance_settle(a, tokens_used(x, failed));
+	else if (x->request == NULL || x->lost)
+		/* Nothing was used; but asking and leaving is asking. */
+		allowance_settle(a, 0);
+	else
+		allowance_undo(a);
 }
 
 void exchange_count(struct exchange *x, int status)
@@ -143,6 +181,8 @@ static atom_status on_emit(struct call *call, int32_t kind, const char *bytes,
 		return ATOM_ECANCELED;
 	if (kind == ATOM_EMIT_RAW)
 		x->raw = true;
+	if (x->stream && (kind == ATOM_EMIT_RAW || kind == ATOM_EMIT_DELTA))
+		token_chunks_add(&x->chunks, length);
 	if (must_collect(x, kind)) {
 		status = completion_add(&x->completion, kind, !x->stream, bytes,
 					length);
@@ -258,6 +298,12 @@ static void on_end(struct call *call, atom_status status,
 
 	timer_stop(&x->quiet);
 	x->stage = EXCHANGE_ENDED;
+	/* Before the answer: whoever has it may ask again at once.  A backend
+	 * that a deadline found at work may still tell what it has used. */
+	if (status == ATOM_ETIMEOUT && call->grace && call->granted_ns != 0)
+		allowance_leave(&x->allowance);
+	else
+		exchange_settle(x, status != ATOM_OK);
 	if (x->request == NULL || x->lost) {
 		end_unheard(x);
 		return;
@@ -288,7 +334,10 @@ static void on_end(struct call *call, atom_status status,
 
 static void on_release(struct call *call)
 {
-	exchange_free(CONTAINER_OF(call, struct exchange, call));
+	struct exchange *x = CONTAINER_OF(call, struct exchange, call);
+
+	exchange_settle(x, true);
+	exchange_free(x);
 }
 
 static const struct call_events events = {

@@ -17,7 +17,11 @@ void exchange_free(struct exchange *x);
 void exchange_call(struct exchange *x);
 /* Counts the outcome as the client saw it. */
 void exchange_count(struct exchange *x, int status);
-/* x-atomd-agent and x-atomd-revision. */
+/* What it holds of limits goes back but for what it has used, and all of it
+ * when the call was refused before it reached its backend.  Once; then it
+ * does nothing. */
+void exchange_settle(struct exchange *x, bool failed);
+/* x-atomd-agent, x-atomd-revision and x-ratelimit-*. */
 void exchange_name_agent(const struct exchange *x,
 			 struct http_request *request);
 /* Ends the use of the session; `commit`: with what was said. */

@@ -82,7 +82,8 @@ void handle_invoke(struct http_request *request,
 			   &e) &&
 	    chat_scan(x->body, x->body_length, &body, &e) &&
 	    read_body(x, &body, session, &e) &&
-	    join(x, &admission->principal, session, &e))
+	    join(x, &admission->principal, session, &e) &&
+	    exchange_admit(x, &admission->principal, &e))
 		exchange_begin(x);
 	else
 		exchange_refuse(x, &e);

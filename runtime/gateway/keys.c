@@ -112,6 +112,24 @@ static bool read_texts(struct control_call *call, const json_t *body,
 	return true;
 }
 
+static bool read_limits(struct control_call *call, const json_t *body,
+			struct key_request *request)
+{
+	const char *wrong;
+
+	if (key_limits_read(json_object_get(body, "limits"), &request->limits,
+			    &wrong))
+		return true;
+	api_error_set(&call->error, "invalid_request", "limits",
+		      "limits%s%.40s: expected an object of "
+		      "requests_per_minute and tokens_per_minute (at most %d) "
+		      "and concurrent (at most %d), each an integer, 0 for no "
+		      "limit, or absent for the configuration's",
+		      wrong != NULL ? "." : "", wrong != NULL ? wrong : "",
+		      CONFIG_RATE_MAX, CONFIG_CONCURRENT_MAX);
+	return false;
+}
+
 static void on_created(void *argument, atom_status status, json_t *row,
 		       const struct atom_error *err)
 {
@@ -137,6 +155,7 @@ static void on_create(struct control_call *call)
 	if (read_texts(call, body, &request) &&
 	    read_expiry(call, json_object_get(body, "expires"),
 			&request.expires_ms) &&
+	    read_limits(call, body, &request) &&
 	    read_agents(call, json_object_get(body, "agents"), &names)) {
 		request.agents = names;
 		keys_create(&request, on_created, call);

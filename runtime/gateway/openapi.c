@@ -10,6 +10,7 @@
 
 #include <jansson.h>
 
+#include "core/memory.h"
 #include "gateway/route.h"
 
 /*
@@ -107,9 +108,40 @@ static json_t *content_of(const struct route *route)
 	return content;
 }
 
+/* Of calls, where there is a limit. */
+static json_t *limit_headers(void)
+{
+	static const struct {
+		const char *name;
+		const char *type;
+		const char *what;
+	} rows[] = {
+		{ "x-ratelimit-limit-requests", "integer",
+		  "Requests a minute." },
+		{ "x-ratelimit-remaining-requests", "integer",
+		  "How many are left now." },
+		{ "x-ratelimit-reset-requests", "string",
+		  "Until all are there again: 17ms, 1.5s, 6m0s." },
+		{ "x-ratelimit-limit-tokens", "integer", "Tokens a minute." },
+		{ "x-ratelimit-remaining-tokens", "integer",
+		  "How many are left now." },
+		{ "x-ratelimit-reset-tokens", "string",
+		  "Until all are there again." },
+	};
+	json_t *headers = json_object();
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		json_object_set_new(headers, rows[i].name,
+				    json_pack("{s:s,s:{s:s}}", "description",
+					      rows[i].what, "schema", "type",
+					      rows[i].type));
+	return headers;
+}
+
 static json_t *responses_of(const struct route *route)
 {
 	json_t *responses = json_object();
+	json_t *done;
 	char status[16];
 
 	if ((route->flags & ROUTE_LATER) != 0) {
@@ -120,9 +152,11 @@ static json_t *responses_of(const struct route *route)
 	}
 	(void)snprintf(status, sizeof(status), "%d",
 		       route->answer_status != 0 ? route->answer_status : 200);
-	json_object_set_new(responses, status,
-			    json_pack("{s:s,s:o}", "description", "Done.",
-				      "content", content_of(route)));
+	done = json_pack("{s:s,s:o}", "description", "Done.", "content",
+			 content_of(route));
+	if ((route->flags & ROUTE_STREAMS) != 0)
+		json_object_set_new(done, "headers", limit_headers());
+	json_object_set_new(responses, status, done);
 	json_object_set_new(
 		responses, "default",
 		json_pack("{s:s}", "$ref", "#/components/responses/Error"));

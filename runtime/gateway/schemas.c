@@ -12,6 +12,10 @@
 #define OBJECT	"{\"type\":\"object\"}"
 #define MAYBE	"{\"type\":[\"string\",\"null\"]}"
 
+#define LIMIT(most) \
+	"{\"type\":[\"integer\",\"null\"],\"minimum\":0,\"maximum\":" most "}"
+#define KEY_LIMITS "{\"$ref\":\"#/components/schemas/KeyLimits\"}"
+
 #define LIST_OF(name)                              \
 	"{\"type\":\"array\",\"items\":{\"$ref\":" \
 	"\"#/components/schemas/" name "\"}}"
@@ -113,19 +117,25 @@ const struct schema schemas[] = {
 	  "\"items\":" STRING
 	  "},\"removed\":{\"type\":\"array\",\"items\":" STRING
 	  "},\"unchanged\":" INTEGER "}}" },
+	{ "KeyLimits",
+	  "{\"type\":[\"object\",\"null\"],\"description\":\"0: no limit; null "
+	  "or absent: security.rate_limits.key's\",\"additionalProperties\":"
+	  "false,\"properties\":{\"requests_per_minute\":" LIMIT("1000000000") ",\"tokens_per_minute\":" LIMIT(
+		  "1000000000") ",\"concurrent\":" LIMIT("1000000") "}}" },
 	{ "Key",
 	  "{\"type\":\"object\",\"properties\":{\"id\":" STRING
 	  ",\"name\":" STRING ",\"role\":" STRING ",\"agents\":{\"type\":["
-	  "\"array\",\"null\"],\"items\":" STRING "},\"expires\":" MAYBE
-	  ",\"state\":" STRING ",\"created\":" STRING ",\"created_by\":" STRING
-	  ",\"last_used\":" MAYBE "}}" },
+	  "\"array\",\"null\"],\"items\":" STRING "},\"limits\":" KEY_LIMITS
+	  ",\"expires\":" MAYBE ",\"state\":" STRING ",\"created\":" STRING
+	  ",\"created_by\":" STRING ",\"last_used\":" MAYBE "}}" },
 	{ "KeyList", "{\"type\":\"object\",\"properties\":{\"keys\":" LIST_OF(
 			     "Key") "}}" },
 	{ "KeyRequest",
 	  "{\"type\":\"object\",\"required\":[\"role\"],\"properties\":{"
 	  "\"role\":" STRING ",\"agents\":{\"type\":\"array\",\"minItems\":1,"
 	  "\"items\":" STRING "},\"expires\":{\"type\":\"string\","
-	  "\"description\":\"30d, or a time\"},\"name\":" STRING "}}" },
+	  "\"description\":\"30d, or a time\"},\"name\":" STRING
+	  ",\"limits\":" KEY_LIMITS "}}" },
 	{ "ComplianceReport",
 	  "{\"type\":\"object\",\"properties\":{\"overall_compliance\":" BOOLEAN
 	  ",\"compliance_level\":{\"enum\":[\"full\",\"partial\"]},"
@@ -145,9 +155,9 @@ const struct schema schemas[] = {
 	  "\"maxLength\":1000},\"expires\":{\"type\":\"string\","
 	  "\"description\":\"a duration of at most 366d; 90d when it is not "
 	  "said\"}}}" },
-	{ "KeyCreated",
-	  "{\"type\":\"object\",\"properties\":{\"id\":" STRING
-	  ",\"key\":" STRING ",\"role\":" STRING ",\"expires\":" MAYBE "}}" },
+	{ "KeyCreated", "{\"type\":\"object\",\"properties\":{\"id\":" STRING
+			",\"key\":" STRING ",\"role\":" STRING
+			",\"limits\":" KEY_LIMITS ",\"expires\":" MAYBE "}}" },
 };
 
 const size_t schema_count = ARRAY_SIZE(schemas);

@@ -127,9 +127,10 @@ static json_t *row_of(const struct key *key)
 								  : "expired";
 
 	return json_pack(
-		"{s:s,s:s,s:s,s:o,s:o,s:o,s:s,s:o,s:s}", "id", key->id, "role",
-		key->role, "name", key->name, "agents", agents_of(key),
-		"expires", time_or_null(key->expires_ms), "created",
+		"{s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:s,s:o,s:s}", "id", key->id,
+		"role", key->role, "name", key->name, "agents", agents_of(key),
+		"limits", key_limits_row(&key->limits.own), "expires",
+		time_or_null(key->expires_ms), "created",
 		time_or_null(key->created_ms), "created_by", key->created_by,
 		"last_used", time_or_null(atomic_load(&key->last_used_ms)),
 		"state", state);
@@ -144,6 +145,13 @@ json_t *keys_list(void)
 	return list;
 }
 
+void keys_limit(const struct config_limits *defaults)
+{
+	key_limits_defaults(defaults);
+	for (struct key *k = all; k != NULL; k = k->next)
+		key_limits_set(&k->limits, &k->limits.own);
+}
+
 /* What the store keeps: the row's facts and the hash, never the key. */
 static atom_status encode(const struct key *key, struct buffer *out)
 {
@@ -152,12 +160,13 @@ static atom_status encode(const struct key *key, struct buffer *out)
 	atom_status status;
 
 	text_to_hex(key->hash, sizeof(key->hash), hex);
-	record = json_pack("{s:s,s:s,s:s,s:s,s:o,s:I,s:I,s:I,s:b}", "hash", hex,
-			   "role", key->role, "name", key->name, "created_by",
-			   key->created_by, "agents", agents_of(key),
-			   "created_ms", (json_int_t)key->created_ms,
-			   "expires_ms", (json_int_t)key->expires_ms,
-			   "last_used_ms",
+	record = json_pack("{s:s,s:s,s:s,s:s,s:o,s:o,s:I,s:I,s:I,s:b}", "hash",
+			   hex, "role", key->role, "name", key->name,
+			   "created_by", key->created_by, "agents",
+			   agents_of(key), "limits",
+			   key_limits_row(&key->limits.own), "created_ms",
+			   (json_int_t)key->created_ms, "expires_ms",
+			   (json_int_t)key->expires_ms, "last_used_ms",
 			   (json_int_t)atomic_load(&key->last_used_ms),
 			   "revoked", (int)atomic_load(&key->revoked));
 	status = record != NULL ? json_encode(record, out) : ATOM_ENOMEM;
@@ -195,6 +204,8 @@ static struct key *decode(const char *id, const json_t *record)
 {
 	struct key *key = mem_zalloc(sizeof(*key));
 	const json_t *agents = json_object_get(record, "agents");
+	struct config_limits limits;
+	const char *wrong;
 
 	if (key == NULL)
 		return NULL;
@@ -222,10 +233,13 @@ static struct key *decode(const char *id, const json_t *record)
 	}
 	if (key->name == NULL || key->created_by == NULL ||
 	    (json_is_array(agents) && key->agents == NULL) ||
+	    !key_limits_read(json_object_get(record, "limits"), &limits,
+			     &wrong) ||
 	    !hex_to_hash(json_text(record, "hash", ""), key->hash)) {
 		key_free(key);
 		return NULL;
 	}
+	key_limits_set(&key->limits, &limits);
 	return key;
 }
 
@@ -265,6 +279,7 @@ static atom_status make(const struct key_request *request,
 	key->created_by = mem_strdup(request->created_by);
 	key->created_ms = os.realtime_ms();
 	key->expires_ms = request->expires_ms;
+	key_limits_set(&key->limits, &request->limits);
 	if (request->agents != NULL)
 		key->agents = copy_agents(request->agents, agents);
 	status = secret_make(text, key->id, err);

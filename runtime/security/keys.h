@@ -17,17 +17,20 @@
 
 #include <atomd/plugin.h>
 
+#include "security/key_limits.h"
+
 #define KEY_TEXT_MAX  96
 #define KEY_COUNT_MAX 100000
 
 struct key_request {
 	const char *role;
-	const char *const *agents; /* NULL-ended; NULL = every agent */
-	int64_t expires_ms;	   /* Unix time, 0 = never */
-	const char *name;	   /* for people, may be "" */
-	const char *created_by;	   /* principal */
-	uint32_t allowed;	   /* permissions of who asks: none may hand
+	const char *const *agents;   /* NULL-ended; NULL = every agent */
+	int64_t expires_ms;	     /* Unix time, 0 = never */
+	const char *name;	     /* for people, may be "" */
+	const char *created_by;	     /* principal */
+	uint32_t allowed;	     /* permissions of who asks: none may hand
 				      out more than they have */
+	struct config_limits limits; /* KEY_LIMITS_NONE: the configuration's */
 };
 
 /* `done`: key text and row {"id","key","role","expires",...} on success. */
@@ -40,6 +43,8 @@ void keys_revoke(const char *id,
 		 void (*done)(void *argument, atom_status status,
 			      const struct atom_error *err),
 		 void *argument);
+/* Limits of keys that have none of their own, from a configuration. */
+void keys_limit(const struct config_limits *defaults);
 json_t *keys_list(void); /* rows without secrets */
 /* A key for the quickstart's paid agent: made at start when the
  * configuration asks for one and none exists; the text goes to `out`. */

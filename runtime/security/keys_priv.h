@@ -28,6 +28,7 @@ struct key {
 	_Atomic bool revoked;
 	_Atomic int64_t last_used_ms;
 	int64_t last_stored_ms;
+	struct key_limits limits;
 	struct key *next; /* all of them, newest first; control's */
 };
 

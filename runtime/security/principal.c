@@ -13,6 +13,7 @@
 #include "core/os.h"
 #include "core/qsbr.h"
 #include "http/server.h"
+#include "limit/named.h"
 #include "security/keys_priv.h"
 #include "security/peer.h"
 #include "security/role.h"
@@ -95,6 +96,7 @@ static atom_status by_key(const struct http_request *request, const char *text,
 	set(p, "key:", key->id, key->role);
 	p->limited = key->agents != NULL;
 	p->agents = key->agents;
+	p->limiter = &key->limits.limiter;
 	metric_inc(auth_ok);
 	return ATOM_OK;
 }
@@ -212,6 +214,7 @@ atom_status principal_of(const struct http_request *request,
 		(void)snprintf(id, sizeof(id), "%lu",
 			       (unsigned long)http_peer(request)->uid);
 		set(principal_r, "unix:", id, "admin");
+		principal_r->unlimited = true;
 		metric_inc(auth_ok);
 	}
 	if (status != ATOM_ENOENT)
@@ -291,10 +294,13 @@ atom_status security_apply(struct config *config, struct atom_error *err)
 	}
 	if (status == ATOM_OK)
 		status = roles_apply(config, err);
+	if (status == ATOM_OK)
+		status = named_limiters_apply(&config->key_limits, err);
 	if (status != ATOM_OK) {
 		policy_free(next);
 		return status;
 	}
+	keys_limit(&config->key_limits);
 	next->config = config_ref(config);
 	old = atomic_exchange_explicit(&current, next, memory_order_acq_rel);
 	if (old != NULL)
@@ -305,6 +311,7 @@ atom_status security_apply(struct config *config, struct atom_error *err)
 void security_fini(void)
 {
 	keys_fini();
+	named_limiters_fini();
 	roles_fini();
 	secret_fini();
 	policy_free(atomic_exchange(&current, NULL));

@@ -22,6 +22,7 @@
 #include "config/config.h"
 
 struct http_request;
+struct limiter;
 
 /* Permissions of CONTRACT 4, one bit each. */
 enum permission {
@@ -51,6 +52,10 @@ struct principal {
 	bool limited;	      /* to the agents named on the key */
 	/* Those agents, NULL-ended; within the iteration only. */
 	const char *const *agents;
+	/* A key's, which outlives every call; NULL: the one of this name
+	 * (limit/named.h), if any. */
+	struct limiter *limiter;
+	bool unlimited; /* who administers the machine */
 };
 
 /* [loop] Who sent this request.  ATOM_OK; ATOM_ENOENT: nobody (no credential

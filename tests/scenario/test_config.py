@@ -246,7 +246,6 @@ def a_key_of_a_later_version_is_refused_unless_inactive():
         "plugins: { require_signature = true; };",
         'security: { jwt = ( { issuer = "https://i"; audience = "a";'
         ' jwks = "/nowhere"; } ); };',
-        "security: { rate_limits: { key: { requests_per_minute = 5; }; }; };",
         'audit_sinks = ( { plugin = "file"; path = "/tmp/a"; } );',
         'monitors = ( { plugin = "alerts"; } );',
         'agents = ( { name = "a"; backend: { plugin = "echo"; };'
@@ -256,7 +255,6 @@ def a_key_of_a_later_version_is_refused_unless_inactive():
         refused("\n" + text, "not in this version", line=2)
     inactive = [
         "plugins: { require_signature = false; };",
-        "security: { rate_limits: { key: { requests_per_minute = 0; }; }; };",
         "monitors = ( );", "audit_sinks = ( );",
         'agents = ( { name = "a"; backend: { plugin = "echo"; };'
         ' bad_events: { slower_than_ms = 0; }; } );',

@@ -333,8 +333,13 @@ def keys_are_created_listed_and_revoked():
         assert fake.calls[-1].sent == {
             "role": "caller", "agents": ["a", "b"], "expires": "30d",
             "name": "ci"}
+        succeeds(fake.atomctl("keys", "create", "--role", "caller", "--rpm",
+                              "60", "--concurrent=0"))
+        assert fake.calls[-1].sent["limits"] == {
+            "requests_per_minute": 60, "concurrent": 0}, fake.calls[-1].sent
         row = columns(succeeds(fake.atomctl("keys", "list")), "ID")[0]
-        assert row[:5] == ["k1", "ci", "caller", "echo,profiler", "active"]
+        assert row[:6] == ["k1", "ci", "caller", "echo,profiler", "default",
+                           "active"], row
         assert row[-2:] == ["never", "never"], row
         succeeds(fake.atomctl("keys", "revoke", "k1"))
         assert (fake.calls[-1].method, fake.calls[-1].path) == (
@@ -375,6 +380,8 @@ def bash_completes_commands_options_and_names():
                 ("keys ", {"create", "list", "revoke"}),
                 ("keys revoke ", {"k1"}),
                 ("keys create --ro", {"--role"}),
+                ("keys create --rp", {"--rpm"}),
+                ("keys create --rpm ", {""}),
                 ("keys create --role a", {"admin"}),
                 ("keys create --agents p", {"profiler"}),
                 ("logs --fo", {"--follow"}),

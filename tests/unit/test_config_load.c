@@ -264,9 +264,6 @@ Test(config_load, keys_of_a_later_version_are_refused_unless_inactive)
 		"plugins: { require_signature = true; };",
 		"plugins: { trusted_keys = [ \"x\" ]; };",
 		"security: { jwt = ( { issuer = \"https://i\"; } ); };",
-		"security: { rate_limits: { key: { concurrent = 5; }; }; };",
-		"security: { rate_limits: { agent: {"
-		" tokens_per_minute = 5; }; }; };",
 		"security: { encryption: { key = \"k\"; }; };",
 		"listeners = ( { address = \"127.0.0.1:0\";"
 		" tls: { client_ca = \"x\"; }; } );",
@@ -285,8 +282,7 @@ Test(config_load, keys_of_a_later_version_are_refused_unless_inactive)
 		"plugins: { require_signature = false; trusted_keys = [ ]; };",
 		"security: { jwt = ( { issuer = \"\"; audience = \"x\";"
 		" roles = ( { claim = \"a\"; role = \"b\"; } ); } ); };",
-		"security: { rate_limits: { key: { requests_per_minute = 0; };"
-		" agent: { }; }; encryption: { key = \"\"; }; };",
+		"security: { encryption: { key = \"\"; }; };",
 		"monitors = ( ); audit_sinks = ( );",
 		AGENT("instances: { memory_optimized: { }; };"),
 	};
@@ -303,6 +299,44 @@ Test(config_load, keys_of_a_later_version_are_refused_unless_inactive)
 	       AGENT("deployment: { plugin = \"mine\"; };"));
 	REFUSE(1, "not in this version",
 	       AGENT("scaling: { plugin = \"mine\"; };"));
+}
+
+Test(config_load, limits_of_keys_and_agents_are_read)
+{
+	const struct config_limits *limits;
+
+	ACCEPT("security: { rate_limits: {\n"
+	       " key: { requests_per_minute = 60; concurrent = 3; };\n"
+	       " agent: { tokens_per_minute = 1000000000; }; }; };\n"
+	       "agents = ( { name = \"a\"; backend: { plugin = \"echo\"; };\n"
+	       " rate_limits: { tokens_per_minute = 0; concurrent = 7; }; },\n" ECHO(
+		       "b") " );");
+	limits = &config->key_limits;
+	cr_assert_eq(limits->requests_per_minute, 60);
+	cr_assert_eq(limits->tokens_per_minute, 0);
+	cr_assert_eq(limits->concurrent, 3);
+	limits = &config->agent_limits;
+	cr_assert_eq(limits->requests_per_minute, 0);
+	cr_assert_eq(limits->tokens_per_minute, 1000000000);
+	cr_assert_eq(limits->concurrent, 0);
+	/* What an agent does not say is said elsewhere; 0 is said. */
+	limits = &config->agents[0].rate_limits;
+	cr_assert_eq(limits->requests_per_minute, CONFIG_LIMIT_UNSET);
+	cr_assert_eq(limits->tokens_per_minute, 0);
+	cr_assert_eq(limits->concurrent, 7);
+	limits = &config->agents[1].rate_limits;
+	cr_assert_eq(limits->requests_per_minute, CONFIG_LIMIT_UNSET);
+	cr_assert_eq(limits->tokens_per_minute, CONFIG_LIMIT_UNSET);
+	cr_assert_eq(limits->concurrent, CONFIG_LIMIT_UNSET);
+	REFUSE(1, "`requests_per_minute`",
+	       "security: { rate_limits: { key: {"
+	       " requests_per_minute = -1; }; }; };");
+	REFUSE(1, "`tokens_per_minute`",
+	       "security: { rate_limits: { agent: {"
+	       " tokens_per_minute = 1000000001; }; }; };");
+	REFUSE(1, "`concurrent`", AGENT("rate_limits: { concurrent = -2; };"));
+	REFUSE(1, "did you mean `tokens_per_minute`",
+	       AGENT("rate_limits: { token_per_minute = 5; };"));
 }
 
 Test(config_load, addresses_are_checked)
