@@ -226,6 +226,30 @@ const checks = {
       { model: "bot", messages: user("fault:stall") }),
     OpenAI.InternalServerError, { status: 504, code: "timeout" });
   },
+
+  // With a key of 120 requests and 5000 tokens a minute.
+  async limits() {
+    const ask = (who, more = {}) => who.chat.completions.create(
+      { model: "echo", messages: user("x"), max_tokens: 5, ...more });
+    const { response } = await ask(client).withResponse();
+    assert.equal(response.headers.get("x-ratelimit-limit-requests"), "120");
+    assert.equal(response.headers.get("x-ratelimit-limit-tokens"), "5000");
+    let error;
+    for (let n = 0; n < 1000 && error === undefined; n++)
+      error = await ask(client).then(() => undefined, (found) => found);
+    assert.ok(error instanceof OpenAI.RateLimitError, `${error}`);
+    assert.equal(error.status, 429);
+    assert.equal(error.code, "rate_limit_exceeded");
+    assert.equal(error.type, "rate_limit_error");
+    assert.equal(error.headers.get("retry-after"), "1");
+    assert.match(error.message, /limit 120, used 120/);
+    // It waits as long as it was told to, and then passes.
+    const patient = new OpenAI({ ...settings, maxRetries: 2 });
+    const answer = await ask(patient);
+    assert.equal(answer.choices[0].message.content, "x");
+    await rejects(ask(patient, { max_tokens: 5001 }), OpenAI.RateLimitError,
+      { status: 429, code: "rate_limit_exceeded" });
+  },
 };
 
 const check = checks[process.argv[2]];

@@ -166,5 +166,19 @@ def a_key_opens_its_agents_only():
         check(daemon, "bad_key")
 
 
+@test
+def a_limit_is_a_rate_limit_error_and_waited_for():
+    client_folder()
+    with Mock() as mock, Daemon(config(agents=agents(mock), security="")
+                                ) as daemon:
+        made = daemon.admin("POST", "/admin/v1/keys", {
+            "role": "caller", "limits": {"requests_per_minute": 120,
+                                         "tokens_per_minute": 5000}})
+        check(daemon, "limits", made.json["key"])
+        # What can never pass was not tried again.
+        assert daemon.metrics().sum("atomd_rate_limited_total",
+                                    limit="key_tokens") == 1
+
+
 if __name__ == "__main__":
     run()
