@@ -65,6 +65,7 @@ class Mock:
     name, title = "floor", "mock alone"
     key = None
     answers_echo = False
+    kinds = None
 
     def __init__(self, tools, cores):
         self.process = subprocess.Popen(
@@ -96,6 +97,7 @@ class Proxy:
 
     key = KEY
     answers_echo = False
+    kinds = None  # of load that it is measured with; None: all
 
     def __init__(self, upstream, cores):
         self.folder = Folder()
@@ -253,9 +255,14 @@ class Atomd:
 
     name, title = "atomd", "atomd"
     answers_echo = False
+    kinds = None
+    # Of the key and of the agent: never reached, always counted, as the
+    # others' are.
+    limits = {"requests_per_minute": 1000000000, "concurrent": 1000000}
     CONFIG = """
 workers = %(workers)d;
 log_level = "info";
+security: { %(security)s rate_limits: { agent: { %(limits)s }; }; };
 state: { directory = "@DIR@/state"; };
 listeners = ( { address = "127.0.0.1:0"; },
               { address = "unix:@DIR@/admin.sock"; admin = true; } );
@@ -267,19 +274,29 @@ agents = ( { name = "bench";
     def __init__(self, upstream, cores):
         text = self.CONFIG % {"workers": len(cores),
                               "connections": CONNECTIONS,
+                              "security": self.security,
+                              "limits": " ".join(
+                                  "%s = %d;" % item
+                                  for item in self.limits.items()),
                               "backend": self.backend(upstream)}
         self.daemon = Daemon(text, wrapper=pinned(cores)).start()
         try:
             self.port = self.daemon.port
-            made = self.daemon.admin("POST", "/admin/v1/keys",
-                                     {"role": "caller"})
-            assert made.status in (200, 201), made
-            self.key = made.json["key"]
-            refuses_a_wrong_key(self)
+            self.key = self.make_key()
             self.version = version_of(atomctl_path(), "--version")
         except BaseException:
             self.daemon.clean()
             raise
+
+    security = ""
+
+    def make_key(self):
+        made = self.daemon.admin("POST", "/admin/v1/keys", {
+            "role": "caller", "limits": self.limits})
+        assert made.status in (200, 201), made
+        self.key = made.json["key"]
+        refuses_a_wrong_key(self)
+        return self.key
 
     def backend(self, upstream):
         return ('plugin = "openai"; model = "bench"; api_key = "bench";'
@@ -308,4 +325,39 @@ class EchoAtomd(Atomd):
         return 'plugin = "echo";'
 
 
-PROXIES = (Nginx, HAProxy, Atomd, EchoAtomd)
+# Where a call is short, a microsecond shows; and where it is long, no limit
+# of tokens is high enough.
+SHORT = ("call", "alone", "steady")
+
+
+class OpenEchoAtomd(EchoAtomd):
+    """No key and no limit: what the check of both costs is the difference."""
+
+    name, title = "atomd-open", "echo, open"
+    kinds = SHORT
+    key = None
+    limits = {}
+    security = 'anonymous_role = "caller";'
+
+    def make_key(self):
+        return None
+
+
+class KeyEchoAtomd(EchoAtomd):
+    """A key and no limit."""
+
+    name, title = "atomd-key", "echo, key"
+    kinds = SHORT
+    limits = {}
+
+
+class LimitsEchoAtomd(EchoAtomd):
+    """Tokens, too: reserved, settled, and told."""
+
+    name, title = "atomd-limits", "echo, tokens"
+    kinds = SHORT
+    limits = {**Atomd.limits, "tokens_per_minute": 1000000000}
+
+
+PROXIES = (Nginx, HAProxy, Atomd, EchoAtomd, OpenEchoAtomd, KeyEchoAtomd,
+           LimitsEchoAtomd)
