@@ -406,7 +406,8 @@ async def answer_stream(connection, call, text, name, numbers):
     if name == "units":
         # Half a surrogate pair a delta, as providers cut them.
         pieces = [chr(int.from_bytes(unit, "little")) for unit in
-                  map(bytes, zip(*[iter(text.encode("utf-16-le"))] * 2))]
+                  map(bytes, zip(*[iter(text.encode(
+                      "utf-16-le", "surrogatepass"))] * 2))]
     if name == "endless":
         pieces = iter(lambda: "word " * 400, None)
     stop = (numbers or [2])[0] if name in (

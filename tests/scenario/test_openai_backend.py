@@ -137,6 +137,12 @@ def a_character_cut_between_two_chunks_is_whole_for_the_session():
         sent = mock.calls[-1].json["messages"]
         assert [message["content"] for message in sent] == [
             text, text, text, text, "and?"], sent
+        # Half of one that stays alone is marked.
+        mock.behaviour, mock.answer = "units", "\udc00 a\ud83d"
+        with daemon.stream("/v1/agents/bot/invoke", {
+                "input": "x", "stream": True}) as stream:
+            events = stream.read()
+        assert events[-2].json["output"] == "\ufffd a\ufffd", events[-2]
 
 
 @test

@@ -117,6 +117,8 @@ static void on_end(void *argument, atom_status status, int32_t request_sent,
 	} else {
 		(void)whole_take(call);
 	}
+	if (call->error.status == ATOM_OK)
+		chunk_end_text(call);
 	finish(call);
 }
 

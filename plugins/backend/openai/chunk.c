@@ -62,6 +62,33 @@ void chunk_note_reason(struct call *call, struct json choice)
 			call->usage.finish_reason = reasons[i].reason;
 }
 
+/* The string with the half that the last chunk ended in before it, and
+ * without the half that it ends in itself, in call->body. */
+static atom_status join_halves(struct call *call, struct json *text)
+{
+	struct bytes *joined = &call->body;
+	size_t half = strlen(call->half);
+	atom_status status;
+
+	bytes_clear(joined);
+	status = bytes_append(joined, "\"", 1);
+	if (status == ATOM_OK)
+		status = bytes_append(joined, call->half, half);
+	if (status == ATOM_OK)
+		status = bytes_append(joined, text->at + 1, text->length - 1);
+	if (status != ATOM_OK)
+		return status;
+	call->half[0] = '\0';
+	*text = (struct json){ joined->at, joined->length };
+	if (json_ends_in_half(*text)) {
+		text->length -= JSON_HALF;
+		memcpy(call->half, text->at + text->length - 1, JSON_HALF);
+		call->half[JSON_HALF] = '\0';
+		joined->at[text->length - 1] = '"';
+	}
+	return ATOM_OK;
+}
+
 /* An invoke wants the text alone. */
 static int emit_text(struct call *call, struct json delta)
 {
@@ -72,13 +99,22 @@ static int emit_text(struct call *call, struct json delta)
 		text = json_member(delta, "refusal");
 	if (!json_is_string(text) || text.length == 2)
 		return 1;
-	call->body.length = 0;
-	if (bytes_reserve(&call->body, text.length) != ATOM_OK) {
+	if (join_halves(call, &text) != ATOM_OK) {
 		atom_fail(&call->error, ATOM_ENOMEM, "openai: no memory");
 		return 0;
 	}
 	length = json_decode(text, call->body.at);
-	return call_emit(call, ATOM_EMIT_TEXT, call->body.at, length);
+	return length == 0 ||
+	       call_emit(call, ATOM_EMIT_TEXT, call->body.at, length);
+}
+
+void chunk_end_text(struct call *call)
+{
+	struct openai *o = call->openai;
+
+	if (call->half[0] != '\0')
+		(void)o->backend->emit(o->host, call->handle, ATOM_EMIT_TEXT,
+				       "\xef\xbf\xbd", 3);
 }
 
 static int broken(struct call *call, const char *what)

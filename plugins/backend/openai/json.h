@@ -51,6 +51,10 @@ int64_t json_count(struct json number);
  * be where the string itself stands.  Lone surrogates become U+FFFD.  Returns
  * the length; no NUL is added. */
 size_t json_decode(struct json string, char *out);
+/* The string ends in the escape of the first half of a surrogate pair: its
+ * last JSON_HALF bytes before the quote. */
+#define JSON_HALF 6
+int json_ends_in_half(struct json string);
 /* Four hexadecimal digits that end before `end`, or -1. */
 long json_hex4(const char *at, const char *end);
 /* `text` as a JSON string, quotes and NUL included; malloc()ed or NULL. */

@@ -108,6 +108,20 @@ static unsigned long decode_unicode(const char **at, const char *end)
 	       ((unsigned long)low - 0xdc00);
 }
 
+int json_ends_in_half(struct json string)
+{
+	const char *end = string.at + string.length - 1, *escape, *at;
+	long half;
+
+	if (string.length < JSON_HALF + 2)
+		return 0;
+	escape = end - JSON_HALF;
+	half = escape[1] == 'u' ? json_hex4(escape + 2, end) : -1;
+	for (at = escape; *at == '\\'; at--)
+		;
+	return half >= 0xd800 && half <= 0xdbff && (escape - at) % 2 == 1;
+}
+
 size_t json_decode(struct json string, char *out)
 {
 	static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";

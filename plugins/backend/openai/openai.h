@@ -77,8 +77,9 @@ struct call {
 	struct atom_usage usage;
 	struct bytes body; /* ANSWER_WHOLE, ANSWER_ERROR; text, decoded */
 	struct sse sse;
-	struct atom_error error; /* why it was given up; status ATOM_OK: not */
-	char tokens[96];	 /* what is spliced into the body */
+	char half[JSON_HALF + 1]; /* an invoke's text ended in half a pair */
+	struct atom_error error;  /* why it was given up; status ATOM_OK: not */
+	char tokens[96];	  /* what is spliced into the body */
 };
 
 /* --- request.c: what is sent ------------------------------------------------- */
@@ -100,6 +101,8 @@ atom_status request_body(struct call *call,
 
 /* One event.  False: the call is to be given up, call->error says why. */
 int chunk_take(struct call *call, const struct sse_event *event);
+/* The stream has ended well: what waits of its text goes out. */
+void chunk_end_text(struct call *call);
 /* Usage and finish reason of an answer or a chunk. */
 void chunk_note_usage(struct call *call, struct json usage);
 void chunk_note_reason(struct call *call, struct json choice);
