@@ -77,6 +77,19 @@ void api_error_set(struct api_error *e, const char *code, const char *param,
 
 /* --- the end of a call ---------------------------------------------------- */
 
+/* Where the provider has no word of its own. */
+static const char *word_of_status(int32_t http_status)
+{
+	switch (http_status) {
+	case 404:
+		return "not_found";
+	case 413:
+		return "too_large";
+	default:
+		return "invalid_request";
+	}
+}
+
 /* What an HTTP provider answered. */
 static void of_provider(struct api_error *e, const struct atom_error *error)
 {
@@ -86,8 +99,9 @@ static void of_provider(struct api_error *e, const struct atom_error *error)
 	case 413:
 	case 422:
 		(void)snprintf(e->code, sizeof(e->code), "%s",
-			       error->code[0] != '\0' ? error->code
-						      : "invalid_request");
+			       error->code[0] != '\0'
+				       ? error->code
+				       : word_of_status(error->http_status));
 		e->status = error->http_status;
 		return;
 	case 401:

@@ -99,6 +99,26 @@ Test(gateway_error, a_provider_keeps_its_word_about_the_request)
 	}
 }
 
+Test(gateway_error, where_a_provider_has_no_word_the_status_has_one)
+{
+	static const struct {
+		int status;
+		const char *code;
+	} cases[] = {
+		{ 400, "invalid_request" },
+		{ 404, "not_found" },
+		{ 413, "too_large" },
+		{ 422, "invalid_request" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct api_error e = of(ATOM_EINVAL, "", cases[i].status, 0, 0);
+
+		cr_assert_eq(e.status, cases[i].status);
+		cr_assert_str_eq(e.code, cases[i].code);
+	}
+}
+
 Test(gateway_error, a_providers_word_about_its_key_is_withheld)
 {
 	static const int statuses[] = { 401, 403 };
