@@ -50,7 +50,13 @@ atom_status daemon_check_store(const struct config *config,
 atom_status daemon_open_store(const struct config *config,
 			      struct atom_error *err);
 atom_status daemon_listen(const struct config *config, struct atom_error *err);
-/* New listeners are bound, those gone are closed. */
+/* A reload's new listeners are bound, before anything else of it counts; on
+ * failure none of them. */
+atom_status daemon_add_listeners(const struct config *next,
+				 struct atom_error *err);
+/* The first `count` of them are given up again. */
+void daemon_drop_listeners(const struct config *next, size_t count);
+/* They accept, and listeners gone are closed. */
 void daemon_update_listeners(const struct config *next);
 /* `user`: switch to it, once sockets are bound. */
 atom_status daemon_drop_privileges(const struct config *config,

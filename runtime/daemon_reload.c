@@ -90,14 +90,19 @@ static atom_status apply(json_t **result_r, struct atom_error *err)
 	if (status != ATOM_OK)
 		return status;
 	needs_restart = difference.needs_restart;
+	config_difference_fini(&difference);
+	status = daemon_add_listeners(next, err);
+	if (status != ATOM_OK)
+		return status;
+	status = security_apply(next, err);
+	if (status != ATOM_OK) {
+		daemon_drop_listeners(next, next->listener_count);
+		return status;
+	}
 	if (needs_restart != NULL)
 		log_line(ATOM_LOG_WARN, "restart_needed",
 			 "a changed key takes effect at the next start only",
 			 LOG_TEXT("key", needs_restart));
-	config_difference_fini(&difference);
-	status = security_apply(next, err);
-	if (status != ATOM_OK)
-		return status;
 	log_set_level(next->log_level);
 	daemon_update_listeners(next);
 	if (http_server_reload_tls(d->server, err) != ATOM_OK)

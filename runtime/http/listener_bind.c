@@ -343,6 +343,27 @@ atom_status http_listener_bind(struct http_listener *listener,
 
 /* --- handed to us -------------------------------------------------------------------- */
 
+bool http_inherited_is_at(int fd, const char *address)
+{
+	union address a = { 0 };
+	socklen_t length = sizeof(a);
+	char text[HTTP_ADDRESS_MAX];
+
+	if (getsockname(fd, &a.any, &length) != 0)
+		return false;
+	http_address_text(&a.any, length, text);
+	return strcmp(text, address) == 0;
+}
+
+bool http_inherited_is_unix(int fd)
+{
+	union address a = { 0 };
+	socklen_t length = sizeof(a);
+
+	return getsockname(fd, &a.any, &length) == 0 &&
+	       a.any.sa_family == AF_UNIX;
+}
+
 atom_status http_listener_inherit(struct http_listener *listener, int fd,
 				  struct atom_error *err)
 {

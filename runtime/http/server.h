@@ -90,6 +90,10 @@ atom_status http_server_new(const struct http_limits *limits,
 atom_status http_server_listen(struct http_server *server,
 			       const struct http_listener_spec *spec,
 			       struct atom_error *err);
+/* Is this descriptor's socket bound to that address, as a listener writes it?
+ * Is it a unix socket? [any] */
+bool http_inherited_is_at(int fd, const char *address);
+bool http_inherited_is_unix(int fd);
 /* [control] The address bound, with the real port: "127.0.0.1:41234". */
 const char *http_server_address(const struct http_server *server, size_t i);
 size_t http_server_listener_count(const struct http_server *server);

@@ -174,12 +174,20 @@ def an_abstract_notify_socket_works_and_a_missing_one_is_no_reason_to_fail():
         assert daemon.get("/healthz").status == 200
 
 
+def handed_over(*sockets):
+    """A program that does what systemd does before it runs another."""
+    fds = [str(s.fileno()) for s in sockets]
+    return {"pass_fds": [int(fd) for fd in fds], "wrapper": [
+        sys.executable, "-c",
+        "import os, sys; n = %d; fds = [os.dup(int(fd)) for fd in"
+        " sys.argv[1:n + 1]]; [os.dup2(fd, 3 + i) for i, fd in"
+        " enumerate(fds)]; [os.close(fd) for fd in fds if fd >= 3 + n];"
+        " os.environ.update(LISTEN_FDS=str(n), LISTEN_PID=str(os.getpid()));"
+        " os.execv(sys.argv[n + 1], sys.argv[n + 1:])" % len(fds), *fds]}
+
+
 @test
 def an_inherited_socket_takes_the_place_of_its_listener():
-    hand_over = ("import os, sys; fd = int(sys.argv[1]); os.dup2(fd, 3);"
-                 " os.environ.update(LISTEN_FDS='1',"
-                 " LISTEN_PID=str(os.getpid()));"
-                 " os.execv(sys.argv[2], sys.argv[2:])")
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", 0))
@@ -189,12 +197,10 @@ def an_inherited_socket_takes_the_place_of_its_listener():
         early = socket.create_connection(("127.0.0.1", port), seconds(30))
         early.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n"
                       b"Connection: close\r\n\r\n")
-        fd = listener.fileno()
         listeners = ('{ address = "127.0.0.1:%d"; }, { address ='
                      ' "unix:@DIR@/admin.sock"; admin = true; }' % port)
-        with Daemon(config(listeners=listeners), pass_fds=(fd,),
-                    wrapper=[sys.executable, "-c", hand_over, str(fd)]
-                    ) as daemon:
+        with Daemon(config(listeners=listeners),
+                    **handed_over(listener)) as daemon:
             assert daemon.port == port
             assert early.recv(12) == b"HTTP/1.1 200"
             assert daemon.chat("echo", "x").content == "x"
@@ -204,6 +210,32 @@ def an_inherited_socket_takes_the_place_of_its_listener():
         early.close()
         listener.settimeout(1)
         socket.create_connection(("127.0.0.1", port), 1).close()
+
+
+@test
+def inherited_sockets_find_their_listeners_in_any_order():
+    with Folder() as folder, socket.socket() as tcp, \
+            socket.socket() as other, \
+            socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(folder.at("admin.sock"))
+        for listener in (tcp, other):
+            listener.bind(("127.0.0.1", 0))
+        for listener in (tcp, other, unix):
+            listener.listen(16)
+        port = tcp.getsockname()[1]
+        # By address; where that is a name, by kind.
+        listeners = ('{ address = "localhost:%d"; },'
+                     ' { address = "127.0.0.1:%d"; },'
+                     ' { address = "unix:@DIR@/admin.sock"; admin = true; }'
+                     % (other.getsockname()[1], port))
+        with Daemon(config(listeners=listeners, security=""), folder=folder,
+                    **handed_over(unix, tcp, other)) as daemon:
+            assert daemon.get("/healthz").status == 200
+            assert daemon.addresses[1] == "127.0.0.1:%d" % port, \
+                daemon.addresses
+            # The unix socket is the one that trusts its peer.
+            assert daemon.admin("GET", "/admin/v1/status").status == 200
+            assert daemon.get("/admin/v1/status").status == 401
 
 
 @test

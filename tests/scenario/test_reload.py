@@ -5,6 +5,7 @@ probe."""
 import os
 import shlex
 import signal
+import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
@@ -133,6 +134,51 @@ def too_many_reloads_are_refused_with_409():
         assert (refused.status, refused.code) == (409, "reload_busy"), refused
         statuses = sorted(other.result().status for other in others)
         assert statuses == [200] * WAITING + [409], statuses
+
+
+def listeners(*ports):
+    return ", ".join(
+        ['{ address = "127.0.0.1:0"; }',
+         '{ address = "unix:@DIR@/admin.sock"; admin = true; }',
+         *('{ address = "127.0.0.1:%d"; }' % port for port in ports)])
+
+
+@test
+def an_address_that_is_taken_keeps_the_reload_from_changing_anything():
+    with Daemon(config()) as daemon, socket.socket() as taken, \
+            socket.socket() as probe:
+        for one in (taken, probe):
+            one.bind(("127.0.0.1", 0))
+        taken.listen()
+        port, free = (s.getsockname()[1] for s in (taken, probe))
+        probe.close()
+        answer = daemon.reload(config([agent("echo"), agent("new")],
+                                      listeners=listeners(free, port)))
+        assert answer.status == 400, answer
+        assert "127.0.0.1:%d: the address is in use" % port in answer.json[
+            "error"]["message"], answer
+        assert daemon.chat("new", "x").status == 404
+        assert daemon.status()["system_status"] == "degraded"
+        with socket.socket() as again:
+            # What was bound before the fault was met is free again.
+            again.bind(("127.0.0.1", free))
+        taken.close()
+        assert daemon.reload().status == 200
+        assert daemon.status()["system_status"] == "operational"
+        assert daemon.chat("new", "x").content == "x"
+        for one in (port, free):
+            socket.create_connection(("127.0.0.1", one), 5).close()
+        assert daemon.reload(config()).status == 200
+        for one in (port, free):
+            wait_for(lambda: refuses(one), 10, "the listener has gone")
+
+
+def refuses(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 5).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 @test
