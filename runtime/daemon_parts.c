@@ -395,8 +395,10 @@ void daemon_free(void)
 	struct atom_error err = ATOM_ERROR_INIT;
 
 	/* What could not be stored it has said itself. */
-	if (d->store != NULL)
+	if (d->store != NULL) {
+		security_flush();
 		(void)state_detach(&err);
+	}
 	configured_free(&d->store);
 	session_fini();
 	security_fini();

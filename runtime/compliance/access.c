@@ -199,7 +199,8 @@ void check_anonymous(struct inspection *i, struct finding *f)
 
 void check_key_expiry(struct inspection *i, struct finding *f)
 {
-	json_t *list = keys_list(), *row;
+	const char *next;
+	json_t *list = keys_list("", SIZE_MAX, &next), *row;
 	unsigned int active = 0, endless = 0;
 	size_t index;
 

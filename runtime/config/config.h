@@ -108,6 +108,14 @@ struct config_role {
 	const char *const *permissions; /* NULL-ended, checked words */
 };
 
+/* When an address that sends wrong credentials is locked out. */
+struct config_lockout {
+	int64_t failures;   /* 10; 0 = never */
+	int64_t window_ms;  /* 60,000 */
+	int64_t ban_ms;	    /* 60,000: the first; doubled each time */
+	int64_t ban_max_ms; /* 3,600,000 */
+};
+
 /* A monitor or an audit sink: a component and its options. */
 struct config_component {
 	const char *plugin;
@@ -148,6 +156,7 @@ struct config {
 	const char *anonymous_role;	     /* "" = none */
 	const char *const *anonymous_agents; /* NULL-ended; empty = all */
 	const char *bootstrap_admin_key;     /* "" = none */
+	struct config_lockout lockout;
 	const struct config_role *roles;
 	size_t role_count;
 	struct config_limits key_limits;   /* of each key */

@@ -169,7 +169,8 @@ static void check_proxies(const struct config_listener *listener,
 	for (size_t i = 0; listener->trusted_proxies[i]; i++) {
 		char shown[64];
 
-		if (is_cidr(listener->trusted_proxies[i]))
+		if (is_cidr(listener->trusted_proxies[i]) ||
+		    strcmp(listener->trusted_proxies[i], "unix") == 0)
 			continue;
 		value_quote(listener->trusted_proxies[i], shown, sizeof(shown));
 		config_complain(

@@ -144,11 +144,45 @@ static void check_anonymous(const struct config_holder *holder,
 			open->setting->line);
 }
 
+#define BOOTSTRAP_MIN	   24
+#define BOOTSTRAP_DISTINCT 6
+
+/* Its holder may do everything: what one could guess is refused. */
+static void check_bootstrap(const struct config_holder *holder,
+			    struct keys_reading *r)
+{
+	const struct setting *at =
+		setting_member(setting_member(holder->root, "security"),
+			       "bootstrap_admin_key");
+	const char *key = holder->config.bootstrap_admin_key;
+	size_t length = strlen(key), distinct = 0;
+
+	if (length == 0)
+		return;
+	for (size_t i = 0; i < length; i++)
+		distinct += memchr(key, key[i], i) == NULL;
+	if (length < BOOTSTRAP_MIN)
+		config_complain(
+			r->errors, at,
+			"`bootstrap_admin_key`: expected at least %d characters, found %zu; `openssl rand -base64 32` makes a good one",
+			BOOTSTRAP_MIN, length);
+	else if (distinct < BOOTSTRAP_DISTINCT)
+		config_complain(
+			r->errors, at,
+			"`bootstrap_admin_key` is made of %zu different characters: anybody could guess it; `openssl rand -base64 32` makes a good one",
+			distinct);
+	else if (strpbrk(key, " \t\r\n") != NULL)
+		config_complain(
+			r->errors, at,
+			"`bootstrap_admin_key` has white space in it: no client could send it");
+}
+
 void config_read_security(struct config_holder *holder, struct keys_reading *r)
 {
 	/* Written out in the file it is a secret all the same. */
 	if (*holder->config.bootstrap_admin_key)
 		(void)log_add_secret(holder->config.bootstrap_admin_key);
+	check_bootstrap(holder, r);
 	read_roles(holder, r);
 	check_anonymous(holder, r);
 }

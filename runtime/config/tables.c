@@ -203,7 +203,7 @@ static const struct key listener_rows[] = {
 	       "`\"127.0.0.1:8080\"`, `\"[::1]:8080\"`, `\"localhost:8080\"` or `\"unix:PATH\"`; port 0: any free one"),
 	GROUP("tls", 0, &tls_keys, "HTTPS"),
 	STRINGS("trusted_proxies", LISTENER(trusted_proxies),
-		"addresses (`\"10.0.0.0/8\"`) whose X-Forwarded-For is believed"),
+		"addresses (`\"10.0.0.0/8\"`) whose X-Forwarded-For is believed; `\"unix\"`: whoever connects to a unix address"),
 	BOOL("admin", LISTENER(admin), "false",
 	     "unix only: root, the daemon's user and `admin_group` are admin"),
 	STRING("admin_group", LISTENER(admin_group), "",
@@ -260,6 +260,18 @@ static const struct key rate_limit_rows[] = {
 	      "of each agent that has none of its own, all its callers together"),
 };
 static const struct key_table rate_limit_keys = TABLE(rate_limit_rows);
+#define LOCKOUT(field) offsetof(struct config_lockout, field)
+static const struct key lockout_rows[] = {
+	INT("failures", LOCKOUT(failures), 0, 1000000, "10",
+	    "wrong credentials from one address within `window_ms` that lock it out; 0: nothing does"),
+	DURATION("window_ms", LOCKOUT(window_ms), 1000, DAY_MS, 1, "60000",
+		 "from its first wrong credential on"),
+	DURATION("ban_ms", LOCKOUT(ban_ms), 1000, DAY_MS, 1, "60000",
+		 "the first lock-out; each one that follows is twice as long"),
+	DURATION("ban_max_ms", LOCKOUT(ban_max_ms), 1000, DAY_MS, 1, "3600000",
+		 "the longest; quiet for so long an address starts anew"),
+};
+static const struct key_table lockout_keys = TABLE(lockout_rows);
 
 static const struct key security_rows[] = {
 	STRING("anonymous_role", CONFIG(anonymous_role), "",
@@ -271,6 +283,8 @@ static const struct key security_rows[] = {
 	    .flags = KEY_SECRET),
 	GROUPS("roles", HOLDER(role_list), &role_keys,
 	       "roles beside admin, operator, read_only and caller"),
+	GROUP("lockout", CONFIG(lockout), &lockout_keys,
+	      "addresses that guess; a valid key is never refused"),
 	GROUPS("jwt", KEY_NOWHERE, &jwt_keys, "tokens of other issuers"),
 	GROUP("rate_limits", 0, &rate_limit_keys, "how much a caller may ask"),
 	GROUP("encryption", KEY_NOWHERE, &encryption_keys, "at rest"),

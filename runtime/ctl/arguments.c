@@ -33,6 +33,8 @@ const struct option_row option_rows[OPTION_COUNT] = {
 	[OPTION_TPM] = { "tpm", 0, "N", "tokens a minute; 0: no limit" },
 	[OPTION_CONCURRENT] = { "concurrent", 0, "N",
 				"calls at once; 0: no limit" },
+	[OPTION_GRACE] = { "grace", 0, "TIME",
+			   "how long the old secret stays good: 24h, or 0" },
 };
 
 static int option_of(const char *name, size_t length)

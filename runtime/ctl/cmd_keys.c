@@ -74,9 +74,9 @@ static json_t *create_body(struct ctl *ctl)
 	return body;
 }
 
-/* A time of the answer as an age; what is no time as it is, null as `never`. */
+/* A time of the answer as an age; what is no time as it is, null as `none`. */
 static void add_time(struct table *table, const json_t *key, const char *member,
-		     int64_t now_ms)
+		     const char *none, int64_t now_ms)
 {
 	const char *time = member_string(key, member);
 	char age[AGE_TEXT_MAX];
@@ -85,7 +85,7 @@ static void add_time(struct table *table, const json_t *key, const char *member,
 		age_format(age, time_ms, now_ms);
 		time = age;
 	}
-	table_add(table, time ? time : "never");
+	table_add(table, time ? time : none);
 }
 
 static void agents_of(const json_t *key, struct text *out)
@@ -101,7 +101,8 @@ static void agents_of(const json_t *key, struct text *out)
 		text_append_string(out, "all");
 }
 
-static int print_created(struct ctl *ctl, const json_t *key)
+/* A key that is shown, whole, for the first and last time. */
+static int print_secret(struct ctl *ctl, const json_t *key)
 {
 	static const char *const members[] = { "key", "id", "role" };
 	for (size_t i = 0; i < sizeof(members) / sizeof(*members); i++) {
@@ -114,6 +115,10 @@ static int print_created(struct ctl *ctl, const json_t *key)
 	}
 	const char *expires = member_string(key, "expires");
 	printf("%-9s%s\n", "expires", expires ? expires : "never");
+	const char *old_ends = member_string(key, "old_secret_ends");
+	if (old_ends)
+		fprintf(stderr, "The secret before it is good until %s.\n",
+			old_ends);
 	fputs("The key is shown this once. Keep it in a file for --key-file, "
 	      "or in $ATOMD_KEY.\n",
 	      stderr);
@@ -129,7 +134,7 @@ int cmd_keys_create(struct ctl *ctl)
 	int code = ctl_call(ctl, "POST", "/admin/v1/keys", body, NULL, &key);
 	if (code == CTL_DONE)
 		code = ctl_has(ctl, OPTION_JSON) ? ctl_print_json(ctl, key)
-						 : print_created(ctl, key);
+						 : print_secret(ctl, key);
 	json_decref(key);
 	json_decref(body);
 	return code;
@@ -138,8 +143,8 @@ int cmd_keys_create(struct ctl *ctl)
 static int print_keys(struct ctl *ctl, const json_t *keys)
 {
 	static const char *const titles[] = {
-		"ID",	     "NAME",	"ROLE",	   "AGENTS",
-		"LIMITS",    "STATE",	"CREATED", "CREATED BY",
+		"ID",	     "NAME",	"ROLE",	      "AGENTS",	 "LIMITS",
+		"STATE",     "CREATED", "CREATED BY", "ROTATED", "OLD SECRET",
 		"LAST USED", "EXPIRES", NULL
 	};
 	struct table table;
@@ -166,20 +171,66 @@ static int print_keys(struct ctl *ctl, const json_t *keys)
 		table_add(&table, text_string(&limits));
 		table_add_coloured(&table, state,
 				   active ? TABLE_GREEN : TABLE_DIM);
-		add_time(&table, key, "created", now_ms);
+		add_time(&table, key, "created", "never", now_ms);
 		table_add(&table, member_string(key, "created_by"));
-		add_time(&table, key, "last_used", now_ms);
-		add_time(&table, key, "expires", now_ms);
+		add_time(&table, key, "rotated", "never", now_ms);
+		add_time(&table, key, "old_secret_ends", "none", now_ms);
+		add_time(&table, key, "last_used", "never", now_ms);
+		add_time(&table, key, "expires", "never", now_ms);
 	}
 	text_fini(&limits);
 	text_fini(&agents);
 	return ctl_print_table(ctl, &table);
 }
 
+/* One page behind the key `after` (NULL: the first), added to `keys`; the
+ * answer is in `*page_r`, for it holds where the next begins. */
+static int add_page(struct ctl *ctl, const char *after, json_t *keys,
+		    json_t **page_r)
+{
+	struct text path = TEXT_INIT(ENDPOINT_TEXT_MAX);
+	int code = CTL_FAILED;
+	bool whole = after ? ctl_path(&path, "/admin/v1/keys?after=", after, "")
+			   : text_append_string(&path, "/admin/v1/keys");
+	if (whole)
+		code = ctl_get(ctl, text_string(&path), page_r);
+	else
+		ctl_fail_memory(ctl);
+	text_fini(&path);
+	if (code != CTL_DONE)
+		return code;
+	json_t *rows = json_object_get(*page_r, "keys");
+	if (!json_is_array(rows))
+		return ctl_fail(ctl, CTL_FAILED,
+				"%s answered /admin/v1/keys without a list "
+				"\"keys\"; is it atomd's address?",
+				client_endpoint(ctl->client));
+	return json_array_extend(keys, rows) ? ctl_fail_memory(ctl) : CTL_DONE;
+}
+
+/* All pages.  An empty one ends it, whatever it says. */
+static int get_keys(struct ctl *ctl, json_t *keys)
+{
+	json_t *page = NULL;
+	const char *after = NULL;
+	size_t before;
+	int code;
+	do {
+		json_t *last = page;
+		page = NULL;
+		before = json_array_size(keys);
+		code = add_page(ctl, after, keys, &page);
+		json_decref(last);
+		after = member_string(page, "next");
+	} while (code == CTL_DONE && after && json_array_size(keys) > before);
+	json_decref(page);
+	return code;
+}
+
 int cmd_keys_list(struct ctl *ctl)
 {
-	json_t *keys = NULL;
-	int code = ctl_get_list(ctl, "/admin/v1/keys", "keys", &keys);
+	json_t *keys = json_array();
+	int code = keys ? get_keys(ctl, keys) : ctl_fail_memory(ctl);
 	if (code == CTL_DONE)
 		code = ctl_has(ctl, OPTION_JSON) ? ctl_print_json(ctl, keys)
 						 : print_keys(ctl, keys);
@@ -199,6 +250,35 @@ static bool id_of_key(const char *word, struct text *id)
 			return text_append(id, start, (size_t)(end - start));
 	}
 	return text_append_string(id, word);
+}
+
+int cmd_keys_rotate(struct ctl *ctl)
+{
+	const char *grace = ctl_option(ctl, OPTION_GRACE);
+	struct text path = TEXT_INIT(ENDPOINT_TEXT_MAX);
+	struct text id = TEXT_INIT(256);
+	json_t *body = json_object();
+	json_t *key = NULL;
+	int code = CTL_USAGE;
+	if (!body)
+		code = ctl_fail_memory(ctl);
+	else if (!set_string(body, "grace", grace))
+		ctl_fail(ctl, CTL_USAGE, "--grace is not UTF-8");
+	else if (!id_of_key(ctl->words[0], &id) ||
+		 !ctl_path(&path, "/admin/v1/keys/", text_string(&id),
+			   "/rotate"))
+		ctl_fail(ctl, CTL_USAGE, "the id is too long");
+	else
+		code = ctl_call(ctl, "POST", text_string(&path), body, NULL,
+				&key);
+	if (code == CTL_DONE)
+		code = ctl_has(ctl, OPTION_JSON) ? ctl_print_json(ctl, key)
+						 : print_secret(ctl, key);
+	json_decref(key);
+	json_decref(body);
+	text_fini(&id);
+	text_fini(&path);
+	return code;
 }
 
 int cmd_keys_revoke(struct ctl *ctl)

@@ -127,6 +127,16 @@ static const struct command commands[] = {
 	  .summary = "list the API keys",
 	  .run = cmd_keys_list },
 	{ .word = "keys",
+	  .subword = "rotate",
+	  .synopsis = "ID",
+	  .summary = "give an API key a new secret; it is shown once",
+	  .help = "The old secret stays good for the time of --grace, a day "
+		  "when it is not\ngiven; 0 ends it at once.\n",
+	  .options = OPTION_BIT(OPTION_GRACE),
+	  .words_min = 1,
+	  .words_max = 1,
+	  .run = cmd_keys_rotate },
+	{ .word = "keys",
 	  .subword = "revoke",
 	  .synopsis = "ID",
 	  .summary = "end an API key at once",
@@ -143,13 +153,16 @@ static const struct {
 	const char *word;
 	const char *subword; /* NULL: the word whatever follows */
 } later[] = {
-	{ "rollout", NULL },   { "deploy", NULL },     { "undo", NULL },
-	{ "revisions", NULL }, { "freeze", NULL },     { "alerts", NULL },
-	{ "audit", NULL },     { "simulate", NULL },   { "jobs", NULL },
-	{ "queue", NULL },     { "dlq", NULL },	       { "backup", NULL },
-	{ "restore", NULL },   { "plugin", "check" },  { "plugin", "new" },
-	{ "plugin", "sign" },  { "plugin", "verify" }, { "scaling", "events" },
-	{ "scaling", NULL },   { "keys", "rotate" },   { "agents", "--sizing" },
+	{ "rollout", NULL },	{ "deploy", NULL },
+	{ "undo", NULL },	{ "revisions", NULL },
+	{ "freeze", NULL },	{ "alerts", NULL },
+	{ "audit", NULL },	{ "simulate", NULL },
+	{ "jobs", NULL },	{ "queue", NULL },
+	{ "dlq", NULL },	{ "backup", NULL },
+	{ "restore", NULL },	{ "plugin", "check" },
+	{ "plugin", "new" },	{ "plugin", "sign" },
+	{ "plugin", "verify" }, { "scaling", "events" },
+	{ "scaling", NULL },	{ "agents", "--sizing" },
 };
 
 #define LATER_COUNT (sizeof(later) / sizeof(*later))

@@ -62,6 +62,7 @@ int cmd_reload(struct ctl *ctl);
 int cmd_compliance(struct ctl *ctl);
 int cmd_keys_create(struct ctl *ctl);
 int cmd_keys_list(struct ctl *ctl);
+int cmd_keys_rotate(struct ctl *ctl);
 int cmd_keys_revoke(struct ctl *ctl);
 
 #endif

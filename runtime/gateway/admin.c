@@ -72,7 +72,7 @@ static void export_agent(struct control_call *call)
 static void on_agent(struct control_call *call)
 {
 	bool sees_all = principal_has(&call->principal, PERMISSION_VIEW_ALL);
-	bool text = strcmp(call->query, "libconfig") == 0;
+	bool text = strcmp(control_query(call, "format"), "libconfig") == 0;
 	json_t *agent;
 
 	if (text && !sees_all) {

@@ -45,6 +45,10 @@ static bool find_principal(struct http_request *request, struct admission *a,
 		return false;
 	case ATOM_EPERM:
 		api_error_set(e, "invalid_api_key", NULL, "%s", err.message);
+		e->retry_after_ms = err.retry_after_ms;
+		/* Locked out: another guess costs it another connection. */
+		if (err.retry_after_ms > 0)
+			http_close_after(request);
 		return false;
 	case ATOM_EINVAL:
 		api_error_set(e, "permission_denied", NULL, "%s",

@@ -26,6 +26,7 @@ static const struct code {
 	{ "method_not_allowed", 405, false, false },
 	{ "session_busy", 409, false, false },
 	{ "reload_busy", 409, false, false },
+	{ "conflict", 409, false, false },
 	{ "too_large", 413, false, false },
 	{ "rate_limit_exceeded", 429, false, false },
 	{ "budget_exceeded", 429, true, false },

@@ -55,6 +55,38 @@ static bool take_body(struct control_call *call, struct api_error *e)
 	return call->body != NULL;
 }
 
+static void read_queries(struct control_call *call, const char *names)
+{
+	const char *at = names != NULL ? names : "";
+	char name[32];
+
+	call->query_names = at;
+	for (size_t i = 0; i < CONTROL_QUERIES_MAX && *at != '\0'; i++) {
+		size_t length = strcspn(at, ",");
+
+		(void)snprintf(name, sizeof(name), "%.*s", (int)length, at);
+		(void)http_query_value(call->request, name, call->query[i],
+				       sizeof(call->query[i]));
+		at += length;
+		at += *at == ',';
+	}
+}
+
+const char *control_query(const struct control_call *call, const char *name)
+{
+	const char *at = call->query_names;
+	size_t length = strlen(name);
+
+	for (size_t i = 0; i < CONTROL_QUERIES_MAX && *at != '\0'; i++) {
+		if (strncmp(at, name, length) == 0 &&
+		    (at[length] == ',' || at[length] == '\0'))
+			return call->query[i];
+		at += strcspn(at, ",");
+		at += *at == ',';
+	}
+	return "";
+}
+
 void control_call(struct http_request *request,
 		  const struct admission *admission, const char *query,
 		  void (*run)(struct control_call *call))
@@ -80,9 +112,7 @@ void control_call(struct http_request *request,
 		(void)snprintf(call->params[i], sizeof(call->params[i]), "%.*s",
 			       (int)params->length[i],
 			       params->at[i] != NULL ? params->at[i] : "");
-	if (query != NULL)
-		(void)http_query_value(request, query, call->query,
-				       sizeof(call->query));
+	read_queries(call, query);
 	if (!take_body(call, &e)) {
 		reply_error(request, &e);
 		control_free(call);
@@ -188,6 +218,9 @@ void control_answer_status(struct control_call *call, atom_status status,
 		break;
 	case ATOM_EPERM:
 		code = "permission_denied";
+		break;
+	case ATOM_ECONFLICT:
+		code = "conflict";
 		break;
 	case ATOM_ELIMIT:
 	case ATOM_EQUOTA:

@@ -19,6 +19,8 @@
 #include "gateway/admission.h"
 #include "gateway/desk.h"
 
+#define CONTROL_QUERIES_MAX 2
+
 struct control_call {
 	struct message message;
 	struct loop *loop;
@@ -29,7 +31,9 @@ struct control_call {
 	/* --- for run --- */
 	struct principal principal; /* `key` must not be used */
 	char params[ROUTE_PARAMS_MAX][ROUTE_PARAM_MAX + 1];
-	char query[128]; /* the parameter that control_call() was told of */
+	/* Values of the parameters that control_call() was told of. */
+	const char *query_names;
+	char query[CONTROL_QUERIES_MAX][128];
 	char *body;
 	size_t body_length;
 
@@ -40,10 +44,14 @@ struct control_call {
 	struct api_error error;
 };
 
-/* [loop] `query` (may be NULL) names a query parameter that run needs. */
+/* [loop] `query` (may be NULL) names the query parameters that run needs: a
+ * literal, with commas between, at most CONTROL_QUERIES_MAX. */
 void control_call(struct http_request *request,
 		  const struct admission *admission, const char *query,
 		  void (*run)(struct control_call *call));
+
+/* [control] The value of one of them; "" when it is absent or too long. */
+const char *control_query(const struct control_call *call, const char *name);
 
 /* [control] The body as a JSON object, {} when there is none.  False: the
  * call has been answered with what is wrong. */
@@ -55,7 +63,7 @@ void control_answer(struct control_call *call, int status, json_t *value);
 void control_answer_text(struct control_call *call, const char *content_type);
 /* What was set in call->error. */
 void control_answer_error(struct control_call *call);
-/* By the status: ENOENT is `missing`, EINVAL 400, EPERM 403, ELIMIT 429,
+/* By the status: ENOENT is `missing`, EINVAL 400, EPERM 403, ECONFLICT 409, ELIMIT 429,
  * the store's failures 503. */
 void control_answer_status(struct control_call *call, atom_status status,
 			   const char *missing, const struct atom_error *err);

@@ -24,6 +24,7 @@ struct desk {
 	struct buffer scratch;
 	/* The head seen last, and what was decided about it. */
 	const struct http_request *admitted;
+	int64_t admitted_ms;
 	struct admission admission;
 	/* Failures logged in the second that began at logged_ms. */
 	int64_t logged_ms;

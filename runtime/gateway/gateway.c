@@ -8,6 +8,10 @@
 #include "gateway/gateway_priv.h"
 #include "gateway/reply.h"
 
+/* A body that takes longer is judged again at its end: what was revoked
+ * meanwhile must not go on (within 1 s). */
+#define ADMITTED_MS 500
+
 static struct gateway_hooks given;
 
 /* Who may come in is decided when the head is there.  A short body is there
@@ -21,10 +25,19 @@ static void on_head(struct http_request *request, void *argument)
 	(void)argument;
 	if (admission_decide(request, &desk->admission, &e)) {
 		desk->admitted = request;
+		desk->admitted_ms = loop_now_ms(http_loop(request));
 		return;
 	}
 	desk->admitted = NULL;
 	reply_error(request, &e);
+}
+
+static bool is_stale(const struct desk *desk,
+		     const struct http_request *request)
+{
+	return desk->admitted != request ||
+	       loop_now_ms(http_loop(request)) - desk->admitted_ms >
+		       ADMITTED_MS;
 }
 
 static void on_request(struct http_request *request, void *argument)
@@ -36,7 +49,7 @@ static void on_request(struct http_request *request, void *argument)
 	(void)argument;
 	/* Another head came in between, or the key's list of agents has to be
 	 * looked at, which is known within one iteration only. */
-	if (desk->admitted != request || desk->admission.principal.limited) {
+	if (is_stale(desk, request) || desk->admission.principal.limited) {
 		desk->admitted = NULL;
 		if (!admission_decide(request, &desk->admission, &e)) {
 			reply_error(request, &e);

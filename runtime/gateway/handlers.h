@@ -67,6 +67,8 @@ void handle_keys(struct http_request *request,
 		 const struct admission *admission);
 void handle_key_create(struct http_request *request,
 		       const struct admission *admission);
+void handle_key_rotate(struct http_request *request,
+		       const struct admission *admission);
 void handle_key_revoke(struct http_request *request,
 		       const struct admission *admission);
 

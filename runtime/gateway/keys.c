@@ -14,19 +14,8 @@
 
 #define NAME_MAX_LENGTH 64
 #define AGENTS_MAX	1000
-
-static void on_keys(struct control_call *call)
-{
-	control_answer(call, 200, json_pack("{s:o}", "keys", keys_list()));
-}
-
-void handle_keys(struct http_request *request,
-		 const struct admission *admission)
-{
-	control_call(request, admission, NULL, on_keys);
-}
-
-/* --- create ---------------------------------------------------------------------- */
+#define PAGE_DEFAULT	1000
+#define PAGE_MAX	10000
 
 static bool refuse(struct control_call *call, const char *param,
 		   const char *expected)
@@ -35,6 +24,41 @@ static bool refuse(struct control_call *call, const char *param,
 		      param, expected);
 	return false;
 }
+
+/* --- list -------------------------------------------------------------------- */
+
+static void on_keys(struct control_call *call)
+{
+	const char *after = control_query(call, "after");
+	const char *limit = control_query(call, "limit");
+	int64_t most = PAGE_DEFAULT;
+	const char *next;
+	json_t *rows;
+
+	if (limit[0] != '\0' &&
+	    (!text_to_int(limit, &most) || most < 1 || most > PAGE_MAX)) {
+		(void)refuse(call, "limit", "1 to 10000");
+		control_answer_error(call);
+		return;
+	}
+	rows = keys_list(after, (size_t)most, &next);
+	if (rows == NULL) {
+		(void)refuse(call, "after",
+			     "the `next` of the page before, an id of a key");
+		control_answer_error(call);
+		return;
+	}
+	control_answer(call, 200,
+		       json_pack("{s:o,s:s?}", "keys", rows, "next", next));
+}
+
+void handle_keys(struct http_request *request,
+		 const struct admission *admission)
+{
+	control_call(request, admission, "after,limit", on_keys);
+}
+
+/* --- create ---------------------------------------------------------------------- */
 
 /* "30d" from now, or a time in the future; null or absent: never. */
 static bool read_expiry(struct control_call *call, const json_t *value,
@@ -166,20 +190,82 @@ static void on_create(struct control_call *call)
 	json_decref(body);
 }
 
-void handle_key_create(struct http_request *request,
-		       const struct admission *admission)
+/* What it would be shown opens more than it does itself. */
+static bool may_be_shown_secrets(struct http_request *request,
+				 const struct admission *admission)
 {
 	struct api_error e;
 
-	/* Its key would open more than it does itself. */
-	if (admission->principal.limited) {
-		api_error_set(&e, "permission_denied", NULL,
-			      "a key that is limited to some agents makes no "
-			      "keys");
-		reply_error(request, &e);
+	if (!admission->principal.limited)
+		return true;
+	api_error_set(&e, "permission_denied", NULL,
+		      "a key that is limited to some agents makes no keys");
+	reply_error(request, &e);
+	return false;
+}
+
+void handle_key_create(struct http_request *request,
+		       const struct admission *admission)
+{
+	if (may_be_shown_secrets(request, admission))
+		control_call(request, admission, NULL, on_create);
+}
+
+/* --- rotate ---------------------------------------------------------------------- */
+
+/* "24h"; 0 or "0s": none; absent or null: a day. */
+static bool read_grace(struct control_call *call, const json_t *value,
+		       int64_t *grace_ms_r)
+{
+	const char *text = json_string_value(value);
+
+	*grace_ms_r = KEY_GRACE_MS;
+	if (value == NULL || json_is_null(value))
+		return true;
+	*grace_ms_r = 0;
+	if (json_is_integer(value) && json_integer_value(value) == 0)
+		return true;
+	if (text != NULL && text[0] != '\0' &&
+	    text_to_duration(text, 1000, grace_ms_r) && *grace_ms_r >= 0 &&
+	    *grace_ms_r <= KEY_GRACE_MAX_MS)
+		return true;
+	return refuse(call, "grace",
+		      "a duration such as \"24h\", at most \"90d\"; 0: the old "
+		      "secret ends at once");
+}
+
+static void on_rotated(void *argument, atom_status status, json_t *row,
+		       const struct atom_error *err)
+{
+	struct control_call *call = argument;
+
+	if (status == ATOM_OK)
+		control_answer(call, 200, json_incref(row));
+	else
+		control_answer_status(call, status, "not_found", err);
+}
+
+static void on_rotate(struct control_call *call)
+{
+	struct key_rotation request = {
+		.allowed = call->principal.permissions,
+	};
+	json_t *body;
+
+	if (!control_body(call, &body))
 		return;
-	}
-	control_call(request, admission, NULL, on_create);
+	if (read_grace(call, json_object_get(body, "grace"), &request.grace_ms))
+		keys_rotate(call->params[0], &request, on_rotated, call);
+	else
+		control_answer_error(call);
+	json_decref(body);
+}
+
+void handle_key_rotate(struct http_request *request,
+		       const struct admission *admission)
+{
+	if (may_be_shown_secrets(request, admission))
+		control_call(request, admission, NULL, on_rotate);
 }
 
 /* --- revoke ---------------------------------------------------------------------- */

@@ -216,7 +216,10 @@ const struct route routes[] = {
 	  .permissions = SEE_ALL,
 	  .handle = handle_keys,
 	  .tag = "operators",
-	  .summary = "The API keys, without their secrets.",
+	  .summary = "The API keys without their secrets, newest first. "
+		     "`limit` rows (1000), and `next` to give as `after` for "
+		     "those behind them.",
+	  .query = "after,limit",
 	  .answer_schema = "KeyList" },
 	{ .method = "POST",
 	  .pattern = "/admin/v1/keys",
@@ -229,12 +232,23 @@ const struct route routes[] = {
 	  .answer_schema = "KeyCreated",
 	  .example = "{\"role\":\"caller\",\"agents\":[\"echo\"],"
 		     "\"expires\":\"30d\"}" },
+	{ .method = "POST",
+	  .pattern = "/admin/v1/keys/{id}/rotate",
+	  .permissions = MODIFY,
+	  .handle = handle_key_rotate,
+	  .tag = "operators",
+	  .summary = "Give a key a new secret, shown this once. The old one "
+		     "stays good for `grace` (24h; 0: not at all).",
+	  .request_schema = "KeyRotateRequest",
+	  .answer_schema = "KeyCreated",
+	  .example = "{\"grace\":\"24h\"}" },
 	{ .method = "DELETE",
 	  .pattern = "/admin/v1/keys/{id}",
 	  .permissions = MODIFY,
 	  .handle = handle_key_revoke,
 	  .tag = "operators",
-	  .summary = "Revoke a key, at once." },
+	  .summary = "Revoke a key, at once and everywhere. Calls under way "
+		     "end by themselves; the last admin stays (409)." },
 	{ .method = "GET",
 	  .pattern = "/admin/v1/compliance",
 	  .permissions = SEE_ALL,

@@ -126,10 +126,18 @@ const struct schema schemas[] = {
 	  "{\"type\":\"object\",\"properties\":{\"id\":" STRING
 	  ",\"name\":" STRING ",\"role\":" STRING ",\"agents\":{\"type\":["
 	  "\"array\",\"null\"],\"items\":" STRING "},\"limits\":" KEY_LIMITS
-	  ",\"expires\":" MAYBE ",\"state\":" STRING ",\"created\":" STRING
-	  ",\"created_by\":" STRING ",\"last_used\":" MAYBE "}}" },
+	  ",\"expires\":" MAYBE
+	  ",\"state\":{\"enum\":[\"active\",\"expired\",\"revoked\","
+	  "\"role_missing\"]},\"created\":" STRING ",\"created_by\":" STRING
+	  ",\"last_used\":" MAYBE ",\"rotated\":" MAYBE
+	  ",\"old_secret_ends\":" MAYBE ",\"old_secret_last_used\":" MAYBE
+	  "}}" },
 	{ "KeyList", "{\"type\":\"object\",\"properties\":{\"keys\":" LIST_OF(
-			     "Key") "}}" },
+			     "Key") ",\"next\":" MAYBE "}}" },
+	{ "KeyRotateRequest",
+	  "{\"type\":\"object\",\"properties\":{\"grace\":{\"type\":["
+	  "\"string\",\"integer\"],\"description\":\"how long the old secret "
+	  "stays good: 24h, or 0\"}}}" },
 	{ "KeyRequest",
 	  "{\"type\":\"object\",\"required\":[\"role\"],\"properties\":{"
 	  "\"role\":" STRING ",\"agents\":{\"type\":\"array\",\"minItems\":1,"

@@ -159,6 +159,13 @@ atom_status http_add_field(struct http_request *request, const char *name,
 	return ATOM_OK;
 }
 
+void http_close_after(struct http_request *request)
+{
+	/* What it may have sent behind this request is thrown away. */
+	request->connection->close_after = true;
+	request->connection->unread = true;
+}
+
 /* --- at once -------------------------------------------------------------------- */
 
 bool http_answered(const struct http_request *request)

@@ -173,6 +173,8 @@ void http_on_gone(struct http_request *request,
  * server's. */
 atom_status http_add_field(struct http_request *request, const char *name,
 			   const char *value);
+/* This answer is the connection's last one; before answer/begin. */
+void http_close_after(struct http_request *request);
 /* The whole answer in one write.  The body is copied.  HEAD sends none. */
 void http_answer(struct http_request *request, int status,
 		 const char *content_type, const void *body, size_t length);

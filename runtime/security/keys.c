@@ -5,85 +5,24 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/health.h"
 #include "core/json.h"
 #include "core/log.h"
-#include "core/loop.h"
 #include "core/memory.h"
 #include "core/os.h"
-#include "core/qsbr.h"
-#include "core/table.h"
 #include "core/text.h"
 #include "security/keys_priv.h"
 #include "security/role.h"
 #include "state/state.h"
 
-#define BUCKET	      "keys"
-#define SECRET_BUCKET "secrets"
-#define SHARDS	      256
-/* last_used reaches the store this often. */
-#define LAST_USED_MS 60000
-
-static struct table *_Atomic shards[SHARDS];
-static struct key *all;
-static size_t key_count;
-static struct timer last_used_timer;
-
-/* --- look-up ------------------------------------------------------------------- */
-
-static size_t shard_of(const char *id)
+void key_secrets_free(void *object)
 {
-	return table_hash(id, strlen(id)) % SHARDS;
+	struct key_secrets *secrets = object;
+
+	if (secrets != NULL)
+		mem_wipe_free(secrets, sizeof(*secrets));
 }
 
-struct key *key_find(const char *id)
-{
-	const struct table *t = atomic_load_explicit(&shards[shard_of(id)],
-						     memory_order_acquire);
-
-	return t != NULL ? table_get_text(t, id) : NULL;
-}
-
-bool key_in_force(const struct key *key, int64_t now_ms)
-{
-	return !atomic_load_explicit(&key->revoked, memory_order_relaxed) &&
-	       (key->expires_ms == 0 || now_ms < key->expires_ms);
-}
-
-static void table_release(void *object)
-{
-	table_fini(object);
-	mem_free(object);
-}
-
-static atom_status publish(struct key *key)
-{
-	size_t at_shard = shard_of(key->id);
-	struct table *old = atomic_load(&shards[at_shard]);
-	struct table *next = mem_zalloc(sizeof(*next));
-	atom_status status = ATOM_ENOMEM;
-	struct key *k;
-
-	if (next == NULL)
-		return ATOM_ENOMEM;
-	for (size_t at = 0; old != NULL && (k = table_next(old, &at)) != NULL;)
-		if (table_set(next, k->id, strlen(k->id), k, NULL) != ATOM_OK)
-			goto fail;
-	if (table_set(next, key->id, strlen(key->id), key, NULL) != ATOM_OK)
-		goto fail;
-	atomic_store_explicit(&shards[at_shard], next, memory_order_release);
-	if (old != NULL)
-		qsbr_retire(table_release, old);
-	key->next = all;
-	all = key;
-	key_count++;
-	return ATOM_OK;
-fail:
-	table_release(next);
-	return status;
-}
-
-static void key_free(struct key *key)
+void key_free(struct key *key)
 {
 	if (key == NULL)
 		return;
@@ -92,7 +31,7 @@ static void key_free(struct key *key)
 	mem_free(key->agents);
 	mem_free(key->name);
 	mem_free(key->created_by);
-	OPENSSL_cleanse(key->hash, sizeof(key->hash));
+	key_secrets_free(atomic_load(&key->secrets));
 	mem_free(key);
 }
 
@@ -120,56 +59,106 @@ static json_t *agents_of(const struct key *key)
 	return list;
 }
 
-static json_t *row_of(const struct key *key)
+static const char *state_of(const struct key *key, int64_t now_ms)
 {
-	const char *state = atomic_load(&key->revoked)		  ? "revoked"
-			    : key_in_force(key, os.realtime_ms()) ? "active"
-								  : "expired";
-
-	return json_pack(
-		"{s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:s,s:o,s:s}", "id", key->id,
-		"role", key->role, "name", key->name, "agents", agents_of(key),
-		"limits", key_limits_row(&key->limits.own), "expires",
-		time_or_null(key->expires_ms), "created",
-		time_or_null(key->created_ms), "created_by", key->created_by,
-		"last_used", time_or_null(atomic_load(&key->last_used_ms)),
-		"state", state);
+	if (atomic_load(&key->revoked))
+		return "revoked";
+	if (!key_in_force(key, now_ms))
+		return "expired";
+	/* Its role went out of the configuration: it may do nothing. */
+	return role_exists(key->role) ? "active" : "role_missing";
 }
 
-json_t *keys_list(void)
+json_t *key_row(const struct key *key)
+{
+	const struct key_secrets *s = atomic_load(&key->secrets);
+	int64_t now_ms = os.realtime_ms();
+	bool two = now_ms < s->old_ends_ms;
+
+	return json_pack(
+		"{s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:s}", "id",
+		key->id, "role", key->role, "name", key->name, "agents",
+		agents_of(key), "limits", key_limits_row(&key->limits.own),
+		"expires", time_or_null(key->expires_ms), "created",
+		time_or_null(key->created_ms), "created_by", key->created_by,
+		"last_used", time_or_null(atomic_load(&key->last_used_ms)),
+		"rotated", time_or_null(s->rotated_ms), "old_secret_ends",
+		time_or_null(two ? s->old_ends_ms : 0), "old_secret_last_used",
+		time_or_null(two ? atomic_load(&s->old_used_ms) : 0), "state",
+		state_of(key, now_ms));
+}
+
+json_t *keys_list(const char *after, size_t limit, const char **next_r)
 {
 	json_t *list = json_array();
+	const struct key *k = keys_first();
 
-	for (const struct key *k = all; k != NULL; k = k->next)
-		json_array_append_new(list, row_of(k));
+	*next_r = NULL;
+	if (after[0] != '\0') {
+		k = key_find(after);
+		if (k == NULL) {
+			json_decref(list);
+			return NULL;
+		}
+		k = k->next;
+	}
+	for (; k != NULL && limit > 0; k = k->next, limit--) {
+		json_array_append_new(list, key_row(k));
+		*next_r = k->next != NULL ? k->id : NULL;
+	}
 	return list;
 }
 
 void keys_limit(const struct config_limits *defaults)
 {
 	key_limits_defaults(defaults);
-	for (struct key *k = all; k != NULL; k = k->next)
+	for (struct key *k = keys_first(); k != NULL; k = k->next)
 		key_limits_set(&k->limits, &k->limits.own);
 }
 
-/* What the store keeps: the row's facts and the hash, never the key. */
-static atom_status encode(const struct key *key, struct buffer *out)
+static atom_status add_old(json_t *record, const struct key_secrets *s)
+{
+	char hex[2 * SECRET_HASH_LENGTH + 1];
+
+	if (s->rotated_ms == 0)
+		return ATOM_OK;
+	text_to_hex(s->old_hash, sizeof(s->old_hash), hex);
+	return json_object_set_new(record, "old_hash", json_string(hex)) == 0 &&
+			       json_object_set_new(
+				       record, "old_ends_ms",
+				       json_integer(s->old_ends_ms)) == 0 &&
+			       json_object_set_new(record, "old_used_ms",
+						   json_integer(atomic_load(
+							   &s->old_used_ms))) ==
+				       0 &&
+			       json_object_set_new(
+				       record, "rotated_ms",
+				       json_integer(s->rotated_ms)) == 0
+		       ? ATOM_OK
+		       : ATOM_ENOMEM;
+}
+
+atom_status key_encode(const struct key *key, const struct key_secrets *secrets,
+		       struct buffer *out)
 {
 	char hex[2 * SECRET_HASH_LENGTH + 1];
 	json_t *record;
 	atom_status status;
 
-	text_to_hex(key->hash, sizeof(key->hash), hex);
-	record = json_pack("{s:s,s:s,s:s,s:s,s:o,s:o,s:I,s:I,s:I,s:b}", "hash",
-			   hex, "role", key->role, "name", key->name,
+	text_to_hex(secrets->hash, sizeof(secrets->hash), hex);
+	record = json_pack("{s:s,s:s,s:s,s:s,s:o,s:o,s:I,s:I,s:I,s:I,s:b}",
+			   "hash", hex, "role", key->role, "name", key->name,
 			   "created_by", key->created_by, "agents",
 			   agents_of(key), "limits",
 			   key_limits_row(&key->limits.own), "created_ms",
 			   (json_int_t)key->created_ms, "expires_ms",
 			   (json_int_t)key->expires_ms, "last_used_ms",
 			   (json_int_t)atomic_load(&key->last_used_ms),
-			   "revoked", (int)atomic_load(&key->revoked));
-	status = record != NULL ? json_encode(record, out) : ATOM_ENOMEM;
+			   "revoked_ms", (json_int_t)key->revoked_ms, "revoked",
+			   (int)atomic_load(&key->revoked));
+	status = record != NULL ? add_old(record, secrets) : ATOM_ENOMEM;
+	if (status == ATOM_OK)
+		status = json_encode(record, out);
 	json_decref(record);
 	return status;
 }
@@ -200,7 +189,30 @@ static const char **copy_agents(const char *const *agents, size_t count)
 	return copy;
 }
 
-static struct key *decode(const char *id, const json_t *record)
+static int64_t integer_of(const json_t *record, const char *name)
+{
+	return json_integer_value(json_object_get(record, name));
+}
+
+static struct key_secrets *decode_secrets(const json_t *record)
+{
+	struct key_secrets *s = mem_zalloc(sizeof(*s));
+
+	if (s == NULL)
+		return NULL;
+	s->rotated_ms = integer_of(record, "rotated_ms");
+	s->old_ends_ms = integer_of(record, "old_ends_ms");
+	atomic_init(&s->old_used_ms, integer_of(record, "old_used_ms"));
+	if (!hex_to_hash(json_text(record, "hash", ""), s->hash) ||
+	    (s->rotated_ms != 0 &&
+	     !hex_to_hash(json_text(record, "old_hash", ""), s->old_hash))) {
+		key_secrets_free(s);
+		return NULL;
+	}
+	return s;
+}
+
+struct key *key_decode(const char *id, const json_t *record)
 {
 	struct key *key = mem_zalloc(sizeof(*key));
 	const json_t *agents = json_object_get(record, "agents");
@@ -209,6 +221,8 @@ static struct key *decode(const char *id, const json_t *record)
 
 	if (key == NULL)
 		return NULL;
+	atomic_init(&key->secrets, decode_secrets(record));
+	key->revoked_ms = integer_of(record, "revoked_ms");
 	(void)snprintf(key->id, sizeof(key->id), "%s", id);
 	(void)snprintf(key->role, sizeof(key->role), "%s",
 		       json_text(record, "role", ""));
@@ -235,7 +249,7 @@ static struct key *decode(const char *id, const json_t *record)
 	    (json_is_array(agents) && key->agents == NULL) ||
 	    !key_limits_read(json_object_get(record, "limits"), &limits,
 			     &wrong) ||
-	    !hex_to_hash(json_text(record, "hash", ""), key->hash)) {
+	    atomic_load(&key->secrets) == NULL) {
 		key_free(key);
 		return NULL;
 	}
@@ -250,11 +264,12 @@ static atom_status make(const struct key_request *request,
 			struct atom_error *err)
 {
 	uint32_t permissions = role_permissions(request->role);
+	struct key_secrets *secrets;
 	struct key *key = NULL;
 	size_t agents = 0;
 	atom_status status;
 
-	if (permissions == 0)
+	if (!role_exists(request->role))
 		return atom_fail(err, ATOM_EINVAL,
 				 "role: there is no role '%s'; use admin, "
 				 "operator, read_only, caller, or one of "
@@ -265,7 +280,7 @@ static atom_status make(const struct key_request *request,
 				 "role: '%s' may do more than you; nobody "
 				 "hands out what they do not have",
 				 request->role);
-	if (key_count >= KEY_COUNT_MAX)
+	if (keys_count() >= KEY_COUNT_MAX)
 		return atom_fail(err, ATOM_ELIMIT,
 				 "there are %d keys already, the most allowed",
 				 KEY_COUNT_MAX);
@@ -282,11 +297,13 @@ static atom_status make(const struct key_request *request,
 	key_limits_set(&key->limits, &request->limits);
 	if (request->agents != NULL)
 		key->agents = copy_agents(request->agents, agents);
+	secrets = mem_zalloc(sizeof(*secrets));
+	atomic_init(&key->secrets, secrets);
 	status = secret_make(text, key->id, err);
-	if (status == ATOM_OK)
-		status = secret_hash(text, strlen(text), key->hash);
+	if (status == ATOM_OK && secrets != NULL)
+		status = secret_hash(text, strlen(text), secrets->hash);
 	if (status == ATOM_OK &&
-	    (key->name == NULL || key->created_by == NULL ||
+	    (key->name == NULL || key->created_by == NULL || secrets == NULL ||
 	     (request->agents != NULL && key->agents == NULL)))
 		status = atom_fail(err, ATOM_ENOMEM, "no memory for a key");
 	if (status != ATOM_OK)
@@ -296,19 +313,19 @@ static atom_status make(const struct key_request *request,
 	return status;
 }
 
-static atom_status write_of(const struct key *key,
-			    struct state_transaction **transaction_r,
-			    struct atom_error *err)
+atom_status key_write(const struct key *key, const struct key_secrets *secrets,
+		      struct state_transaction **transaction_r,
+		      struct atom_error *err)
 {
 	struct state_transaction *t = state_transaction_new();
 	struct buffer value = BUFFER_INIT((size_t)256 * 1024);
 	atom_status status = ATOM_ENOMEM;
 
 	if (t != NULL)
-		status = encode(key, &value);
+		status = key_encode(key, secrets, &value);
 	if (status == ATOM_OK)
 		status = state_transaction_put(
-			t, BUCKET, state_text(key->id),
+			t, KEYS_BUCKET, state_text(key->id),
 			(struct atom_span){ value.bytes, value.length },
 			STATE_ANY, err);
 	buffer_fini(&value);
@@ -336,13 +353,13 @@ static void on_created(void *argument, atom_status status,
 
 	(void)transaction;
 	if (status == ATOM_OK) {
-		status = publish(c->key);
+		status = key_publish(c->key);
 		if (status != ATOM_OK)
 			atom_fail(&plain, status, "no memory for a key");
 		error = &plain;
 	}
 	if (status == ATOM_OK) {
-		row = row_of(c->key);
+		row = key_row(c->key);
 		json_object_set_new(row, "key", json_string(c->text));
 		log_line(ATOM_LOG_INFO, "key_created", "an API key was made",
 			 LOG_TEXT("key", c->key->id),
@@ -375,7 +392,8 @@ void keys_create(const struct key_request *request,
 	c->argument = argument;
 	status = make(request, c->text, &c->key, &err);
 	if (status == ATOM_OK)
-		status = write_of(c->key, &t, &err);
+		status = key_write(c->key, atomic_load(&c->key->secrets), &t,
+				   &err);
 	if (status == ATOM_OK)
 		status = state_commit(&t, on_created, c, &err);
 	if (status == ATOM_OK)
@@ -395,204 +413,13 @@ atom_status keys_create_now(const struct key_request *request,
 
 	status = make(request, out, &key, err);
 	if (status == ATOM_OK)
-		status = write_of(key, &t, err);
+		status = key_write(key, atomic_load(&key->secrets), &t, err);
 	if (status == ATOM_OK)
 		status = state_commit_now(t, err);
 	if (status == ATOM_OK)
-		status = publish(key);
+		status = key_publish(key);
 	state_transaction_free(&t);
 	if (status != ATOM_OK)
 		key_free(key);
 	return status;
-}
-
-/* --- revoke ----------------------------------------------------------------------------- */
-
-struct revocation {
-	void (*done)(void *argument, atom_status status,
-		     const struct atom_error *err);
-	void *argument;
-};
-
-static void on_revoked(void *argument, atom_status status,
-		       const struct state_transaction *transaction,
-		       const struct atom_error *error)
-{
-	struct revocation *r = argument;
-
-	(void)transaction;
-	r->done(r->argument, status, error);
-	mem_free(r);
-}
-
-void keys_revoke(const char *id,
-		 void (*done)(void *argument, atom_status status,
-			      const struct atom_error *err),
-		 void *argument)
-{
-	struct key *key = key_find(id);
-	struct revocation *r;
-	struct state_transaction *t = NULL;
-	struct atom_error err = ATOM_ERROR_INIT;
-	atom_status status;
-
-	if (key == NULL) {
-		status = atom_fail(&err, ATOM_ENOENT,
-				   "there is no key with the id '%s'", id);
-		done(argument, status, &err);
-		return;
-	}
-	/* What makes things safer acts first and is stored after. */
-	atomic_store(&key->revoked, true);
-	log_line(ATOM_LOG_INFO, "key_revoked", "an API key was revoked",
-		 LOG_TEXT("key", key->id));
-	r = mem_zalloc(sizeof(*r));
-	status = r != NULL ? write_of(key, &t, &err)
-			   : atom_fail(&err, ATOM_ENOMEM, "no memory");
-	if (status == ATOM_OK) {
-		r->done = done;
-		r->argument = argument;
-		status = state_commit(&t, on_revoked, r, &err);
-	}
-	if (status == ATOM_OK)
-		return;
-	state_transaction_free(&t);
-	mem_free(r);
-	done(argument, status, &err);
-}
-
-/* --- start and end --------------------------------------------------------------------------- */
-
-static int32_t load_one(void *argument, const struct state_record *record)
-{
-	size_t *damaged = argument;
-	struct atom_error err = ATOM_ERROR_INIT;
-	char id[SECRET_ID_LENGTH + 1] = "";
-	struct key *key = NULL;
-	json_t *value = NULL;
-
-	if (record->key.length == SECRET_ID_LENGTH &&
-	    json_decode(record->value.bytes, record->value.length, &value,
-			&err) == ATOM_OK) {
-		memcpy(id, record->key.bytes, SECRET_ID_LENGTH);
-		key = decode(id, value);
-	}
-	json_decref(value);
-	if (key == NULL || publish(key) != ATOM_OK) {
-		(*damaged)++;
-		key_free(key);
-	}
-	return 0;
-}
-
-static void on_last_used(struct timer *timer)
-{
-	struct atom_error err = ATOM_ERROR_INIT;
-	struct buffer value = BUFFER_INIT((size_t)256 * 1024);
-
-	for (struct key *k = all; k != NULL; k = k->next) {
-		int64_t used = atomic_load(&k->last_used_ms);
-
-		if (used == k->last_stored_ms)
-			continue;
-		buffer_clear(&value);
-		if (encode(k, &value) != ATOM_OK ||
-		    state_write_behind(
-			    BUCKET, state_text(k->id),
-			    (struct atom_span){ value.bytes, value.length },
-			    &err) != ATOM_OK)
-			break;
-		k->last_stored_ms = used;
-	}
-	buffer_fini(&value);
-	(void)timer_set(loop_control(), timer, LAST_USED_MS);
-}
-
-/* The pepper of this daemon's keys: made once, kept in the store. */
-static atom_status pepper(uint8_t out[SECRET_PEPPER_BYTES],
-			  struct atom_error *err)
-{
-	struct state_record *record = NULL;
-	struct state_transaction *t;
-	atom_status status;
-
-	status = state_get_now(SECRET_BUCKET, state_text("pepper"), &record,
-			       err);
-	if (status == ATOM_OK && record->value.length == SECRET_PEPPER_BYTES)
-		memcpy(out, record->value.bytes, SECRET_PEPPER_BYTES);
-	else if (status == ATOM_OK)
-		status = atom_fail(err, ATOM_EDATALOSS,
-				   "the keys' pepper in the store is damaged");
-	mem_free(record);
-	if (status != ATOM_ENOENT)
-		return status;
-	if (os.random(out, SECRET_PEPPER_BYTES) != 0)
-		return atom_fail(err, ATOM_EIO, "no random bytes to be had");
-	t = state_transaction_new();
-	status = t == NULL ? ATOM_ENOMEM
-			   : state_transaction_put(
-				     t, SECRET_BUCKET, state_text("pepper"),
-				     (struct atom_span){ (const char *)out,
-							 SECRET_PEPPER_BYTES },
-				     STATE_NEW, err);
-	if (status == ATOM_OK)
-		status = state_commit_now(t, err);
-	state_transaction_free(&t);
-	return status;
-}
-
-atom_status keys_load(struct atom_error *err)
-{
-	uint8_t bytes[SECRET_PEPPER_BYTES];
-	size_t damaged = 0;
-	atom_status status = pepper(bytes, err);
-
-	if (status != ATOM_OK) {
-		/* Stored keys are out of reach; peers and the bootstrap key
-		 * still work. */
-		health_report("security", HEALTH_DEGRADED, false, err->message);
-		if (os.random(bytes, sizeof(bytes)) != 0)
-			return atom_fail(err, ATOM_EIO,
-					 "no random bytes to be had");
-		status = secret_set_pepper(bytes, err);
-		OPENSSL_cleanse(bytes, sizeof(bytes));
-		return status;
-	}
-	status = secret_set_pepper(bytes, err);
-	OPENSSL_cleanse(bytes, sizeof(bytes));
-	if (status == ATOM_OK)
-		status = state_scan_now(BUCKET, (struct atom_span){ NULL, 0 },
-					load_one, &damaged, err);
-	if (status == ATOM_ENOENT)
-		status = ATOM_OK;
-	if (damaged > 0)
-		log_printf(ATOM_LOG_ERROR, "keys_damaged",
-			   "%zu records of API keys could not be read; those "
-			   "keys are refused",
-			   damaged);
-	health_report("security",
-		      status == ATOM_OK && damaged == 0 ? HEALTH_OK
-							: HEALTH_DEGRADED,
-		      false, status == ATOM_OK ? NULL : err->message);
-	last_used_timer.fire = on_last_used;
-	(void)timer_set(loop_control(), &last_used_timer, LAST_USED_MS);
-	return ATOM_OK;
-}
-
-void keys_fini(void)
-{
-	timer_stop(&last_used_timer);
-	for (size_t i = 0; i < SHARDS; i++) {
-		struct table *t = atomic_exchange(&shards[i], NULL);
-
-		if (t != NULL)
-			table_release(t);
-	}
-	while (all != NULL) {
-		struct key *next = all->next;
-
-		key_free(all);
-		all = next;
-	}
-	key_count = 0;
 }

@@ -15,6 +15,7 @@
 #include "http/server.h"
 #include "limit/named.h"
 #include "security/keys_priv.h"
+#include "security/lockout.h"
 #include "security/peer.h"
 #include "security/role.h"
 
@@ -25,29 +26,16 @@
 struct policy {
 	struct config *config;	 /* holds anonymous_agents */
 	char anonymous_role[64]; /* "" = none */
+	bool admin_listener;	 /* some peers are admin */
 	bool has_bootstrap;
 	uint8_t bootstrap[SECRET_HASH_LENGTH];
 };
 
 static struct policy *_Atomic current;
-static _Atomic int64_t refused_logged_ms;
 static metric_id auth_ok;
 static metric_id auth_refused;
+static metric_id auth_locked;
 static metric_id auth_anonymous;
-
-static void count_refused(const struct http_request *request, const char *what)
-{
-	int64_t now = os.realtime_ms();
-	int64_t last = atomic_load(&refused_logged_ms);
-
-	metric_inc(auth_refused);
-	if (now - last < REFUSED_LOG_MS ||
-	    !atomic_compare_exchange_strong(&refused_logged_ms, &last, now))
-		return;
-	log_line(ATOM_LOG_WARN, "credential_refused", what,
-		 LOG_TEXT("address", http_client_address(request)),
-		 LOG_TEXT("request_id", http_request_id(request)));
-}
 
 static void set(struct principal *p, const char *kind, const char *id,
 		const char *role)
@@ -60,38 +48,70 @@ static void set(struct principal *p, const char *kind, const char *id,
 
 /* --- keys ------------------------------------------------------------------------- */
 
-static atom_status refuse_key(const struct http_request *request,
-			      struct atom_error *err, const char *what)
+/* May another line be written just now? */
+static bool may_log(_Atomic int64_t *logged_ms, int64_t now_ms)
 {
-	count_refused(request, what);
-	/* One sentence for all: it tells a guesser nothing. */
-	return atom_fail(err, ATOM_EPERM,
-			 "the API key is not valid: unknown, mistyped, "
-			 "expired or revoked");
+	int64_t last = atomic_load(logged_ms);
+
+	return now_ms - last >= REFUSED_LOG_MS &&
+	       atomic_compare_exchange_strong(logged_ms, &last, now_ms);
 }
 
-static atom_status by_key(const struct http_request *request, const char *text,
+static void log_lockout(const char *address, int64_t locked_ms, int64_t now_ms)
+{
+	static _Atomic int64_t logged_ms = INT64_MIN / 2;
+
+	if (may_log(&logged_ms, now_ms))
+		log_line(ATOM_LOG_WARN, "address_locked",
+			 "too many wrong credentials; only valid ones are "
+			 "served to this address",
+			 LOG_TEXT("address", address),
+			 LOG_NUMBER("seconds", locked_ms / 1000));
+}
+
+/*
+ * Every credential that is refused comes here: it is counted, told to the
+ * log, and held against its address.  `what` is for the operator; the caller
+ * hears one sentence for all, and the same whether its address is locked or
+ * not, but for Retry-After: it tells a guesser nothing.
+ */
+static atom_status refuse(const struct http_request *request,
+			  struct atom_error *err, const char *what)
+{
+	static _Atomic int64_t logged_ms = INT64_MIN / 2;
+	const char *address = http_client_address(request);
+	int64_t now_ms = os.monotonic_ns() / 1000000;
+	struct lockout_verdict verdict = lockout_failed(address, now_ms);
+	bool locked = verdict.locked_ms > 0 && !verdict.begun;
+
+	metric_inc(locked ? auth_locked : auth_refused);
+	if (!locked && may_log(&logged_ms, now_ms))
+		log_line(ATOM_LOG_WARN, "credential_refused", what,
+			 LOG_TEXT("address", address),
+			 LOG_TEXT("request_id", http_request_id(request)));
+	if (verdict.begun)
+		log_lockout(address, verdict.locked_ms, now_ms);
+	atom_fail(err, ATOM_EPERM,
+		  "the API key is not valid: unknown, mistyped, expired or "
+		  "revoked");
+	err->retry_after_ms = verdict.locked_ms > INT32_MAX
+				      ? INT32_MAX
+				      : (int32_t)verdict.locked_ms;
+	return ATOM_EPERM;
+}
+
+static atom_status by_key(const struct http_request *request, const char *id,
+			  const uint8_t hash[SECRET_HASH_LENGTH],
 			  struct principal *p, struct atom_error *err)
 {
-	static const uint8_t nobody[SECRET_HASH_LENGTH];
-	char id[SECRET_ID_LENGTH + 1];
-	uint8_t hash[SECRET_HASH_LENGTH];
-	struct key *key;
+	struct key *key = key_find(id);
 	int64_t now = os.realtime_ms();
-	bool same;
 
-	if (!secret_parse(text, id))
-		return refuse_key(request, err, "mistyped API key");
-	if (secret_hash(text, SECRET_TEXT_LENGTH, hash) != ATOM_OK)
-		return atom_fail(err, ATOM_ENOMEM, "no memory to check a key");
-	key = key_find(id);
 	/* The same work whether the id is known or not. */
-	same = CRYPTO_memcmp(hash, key != NULL ? key->hash : nobody,
-			     sizeof(hash)) == 0;
-	if (key == NULL || !same)
-		return refuse_key(request, err, "unknown API key");
+	if (!key_matches(key, hash, now))
+		return refuse(request, err, "unknown API key");
 	if (!key_in_force(key, now))
-		return refuse_key(request, err, "expired or revoked API key");
+		return refuse(request, err, "expired or revoked API key");
 	atomic_store_explicit(&key->last_used_ms, now, memory_order_relaxed);
 	set(p, "key:", key->id, key->role);
 	p->limited = key->agents != NULL;
@@ -101,13 +121,33 @@ static atom_status by_key(const struct http_request *request, const char *text,
 	return ATOM_OK;
 }
 
-static bool is_bootstrap(const struct policy *policy, const char *text)
+/* A key of ours or the bootstrap key: one hash is the work for both.
+ * ATOM_ENOENT: it is meant as neither. */
+static atom_status by_bearer(const struct http_request *request,
+			     const struct policy *policy, const char *bearer,
+			     struct principal *p, struct atom_error *err)
 {
+	/* In whatever case: what was meant as a key of ours never counts as
+	 * none. */
+	bool ours =
+		strncasecmp(bearer, SECRET_PREFIX, strlen(SECRET_PREFIX)) == 0;
+	char id[SECRET_ID_LENGTH + 1];
+	bool sound = ours && secret_parse(bearer, id);
 	uint8_t hash[SECRET_HASH_LENGTH];
 
-	return policy->has_bootstrap &&
-	       secret_hash(text, strlen(text), hash) == ATOM_OK &&
-	       CRYPTO_memcmp(hash, policy->bootstrap, sizeof(hash)) == 0;
+	if ((sound || policy->has_bootstrap) &&
+	    secret_hash(bearer, strlen(bearer), hash) != ATOM_OK)
+		return atom_fail(err, ATOM_ENOMEM, "no memory to check a key");
+	if (policy->has_bootstrap &&
+	    CRYPTO_memcmp(hash, policy->bootstrap, sizeof(hash)) == 0) {
+		set(p, "bootstrap", "", "admin");
+		metric_inc(auth_ok);
+		return ATOM_OK;
+	}
+	if (!ours)
+		return ATOM_ENOENT;
+	return sound ? by_key(request, id, hash, p, err)
+		     : refuse(request, err, "mistyped API key");
 }
 
 bool principal_may_invoke(const struct principal *principal, const char *agent)
@@ -196,19 +236,13 @@ atom_status principal_of(const struct http_request *request,
 	const struct policy *policy =
 		atomic_load_explicit(&current, memory_order_acquire);
 	const char *bearer = bearer_of(request);
-	atom_status status;
+	atom_status status = ATOM_ENOENT;
 	char id[24];
 
-	if (bearer != NULL && is_bootstrap(policy, bearer)) {
-		set(principal_r, "bootstrap", "", "admin");
-		metric_inc(auth_ok);
-		return ATOM_OK;
-	}
-	/* In whatever case: what was meant as a key of ours never counts as
-	 * none. */
-	if (bearer != NULL &&
-	    strncasecmp(bearer, SECRET_PREFIX, strlen(SECRET_PREFIX)) == 0)
-		return by_key(request, bearer, principal_r, err);
+	if (bearer != NULL)
+		status = by_bearer(request, policy, bearer, principal_r, err);
+	if (status != ATOM_ENOENT)
+		return status;
 	status = peer_is_admin(request, err);
 	if (status == ATOM_OK) {
 		(void)snprintf(id, sizeof(id), "%lu",
@@ -222,7 +256,7 @@ atom_status principal_of(const struct http_request *request,
 	/* SDKs always send some bearer: where anybody may call it counts as
 	 * none. */
 	if (bearer != NULL && policy->anonymous_role[0] == '\0')
-		return refuse_key(request, err, "not an API key of ours");
+		return refuse(request, err, "not an API key of ours");
 	return anonymous(request, policy, principal_r, err);
 }
 
@@ -255,6 +289,7 @@ atom_status security_init(struct atom_error *err)
 	} rows[] = {
 		{ "ok", &auth_ok },
 		{ "refused", &auth_refused },
+		{ "locked", &auth_locked },
 		{ "anonymous", &auth_anonymous },
 	};
 	uint32_t family;
@@ -262,6 +297,8 @@ atom_status security_init(struct atom_error *err)
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows) && status == ATOM_OK; i++)
 		*rows[i].series = metric_series(family, &rows[i].result);
+	if (status == ATOM_OK)
+		status = lockout_init(err);
 	return status;
 }
 
@@ -281,12 +318,9 @@ atom_status security_apply(struct config *config, struct atom_error *err)
 		return atom_fail(err, ATOM_ENOMEM, "no memory");
 	(void)snprintf(next->anonymous_role, sizeof(next->anonymous_role), "%s",
 		       config->anonymous_role);
+	for (size_t i = 0; i < config->listener_count; i++)
+		next->admin_listener |= config->listeners[i].admin;
 	status = peer_apply(config, err);
-	if (status == ATOM_OK && length > 0 && length < 24)
-		status = atom_fail(err, ATOM_EINVAL,
-				   "security.bootstrap_admin_key: expected at "
-				   "least 24 characters, found %zu",
-				   length);
 	if (status == ATOM_OK && length > 0) {
 		status = secret_hash(config->bootstrap_admin_key, length,
 				     next->bootstrap);
@@ -302,16 +336,37 @@ atom_status security_apply(struct config *config, struct atom_error *err)
 	}
 	keys_limit(&config->key_limits);
 	next->config = config_ref(config);
+	lockout_apply(&config->lockout);
 	old = atomic_exchange_explicit(&current, next, memory_order_acq_rel);
 	if (old != NULL)
 		qsbr_retire(policy_free, old);
+	keys_check_roles();
+	if (!security_has_admin(NULL))
+		log_line(ATOM_LOG_WARN, "no_admin",
+			 "nobody can administer this daemon: it has no "
+			 "listener with `admin = true`, no "
+			 "bootstrap_admin_key, and no key with the role admin");
 	return ATOM_OK;
+}
+
+bool security_has_admin(const struct key *without)
+{
+	const struct policy *policy = atomic_load(&current);
+
+	return policy->admin_listener || policy->has_bootstrap ||
+	       keys_have_admin(without);
+}
+
+void security_flush(void)
+{
+	keys_flush();
 }
 
 void security_fini(void)
 {
 	keys_fini();
 	named_limiters_fini();
+	lockout_fini();
 	roles_fini();
 	secret_fini();
 	policy_free(atomic_exchange(&current, NULL));

@@ -6,9 +6,10 @@
  * Who calls, and what they may do.  Closed by default: without a principal
  * only the public routes answer.
  *
- * A principal comes from an API key (Authorization: Bearer atm_...), from a
- * unix peer on a listener with `admin = true`, or is the anonymous one when
- * `security.anonymous_role` names a role.  Keys and roles live in a snapshot
+ * A principal comes from an API key (Authorization: Bearer atm_...), from
+ * `security.bootstrap_admin_key`, from a unix peer on a listener with
+ * `admin = true`, or is the anonymous one when `security.anonymous_role`
+ * names a role.  Keys and roles live in a snapshot
  * like the routing one (qsbr.h): a look-up is one hash whatever their number,
  * and takes no lock.
  */
@@ -60,7 +61,8 @@ struct principal {
 
 /* [loop] Who sent this request.  ATOM_OK; ATOM_ENOENT: nobody (no credential
  * and no anonymous role): 401; ATOM_EPERM: a credential that is wrong,
- * expired or revoked (`err` has the sentence, the same for all): 401;
+ * expired or revoked (`err` has the sentence, the same for all; with
+ * retry_after_ms its address is locked out): 401;
  * ATOM_EINVAL: a foreign Origin or Host without credential: 403. */
 atom_status principal_of(const struct http_request *request,
 			 struct principal *principal_r, struct atom_error *err);
@@ -78,6 +80,12 @@ atom_status security_init(struct atom_error *err);
 atom_status security_apply(struct config *config, struct atom_error *err);
 /* Reads the keys from the store; before the loops serve. */
 atom_status security_load(struct atom_error *err);
+/* [control] Could somebody administer the daemon if this key (or NULL) were
+ * not: a peer, the bootstrap key, or another key? */
+struct key;
+bool security_has_admin(const struct key *without);
+/* [control] Before the store is closed: what it should still get. */
+void security_flush(void);
 void security_fini(void);
 
 #endif

@@ -71,18 +71,37 @@ enum permission permission_of(const char *word)
 	return PERMISSION_NONE;
 }
 
-uint32_t role_permissions(const char *name)
+static bool find(const char *name, uint32_t *permissions_r)
 {
 	const struct roles *roles =
 		atomic_load_explicit(&current, memory_order_acquire);
 
 	for (size_t i = 0; i < ARRAY_SIZE(built_in); i++)
-		if (strcmp(built_in[i].name, name) == 0)
-			return built_in[i].permissions;
+		if (strcmp(built_in[i].name, name) == 0) {
+			*permissions_r = built_in[i].permissions;
+			return true;
+		}
 	for (size_t i = 0; roles != NULL && i < roles->count; i++)
-		if (strcmp(roles->own[i].name, name) == 0)
-			return roles->own[i].permissions;
-	return 0;
+		if (strcmp(roles->own[i].name, name) == 0) {
+			*permissions_r = roles->own[i].permissions;
+			return true;
+		}
+	return false;
+}
+
+uint32_t role_permissions(const char *name)
+{
+	uint32_t permissions = 0;
+
+	(void)find(name, &permissions);
+	return permissions;
+}
+
+bool role_exists(const char *name)
+{
+	uint32_t permissions;
+
+	return find(name, &permissions);
 }
 
 atom_status roles_apply(const struct config *config, struct atom_error *err)

@@ -13,27 +13,35 @@
 static const char alphabet[] =
 	"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
+/* CRC-32 of four bits, reflected polynomial 0xedb88320. */
+static const uint32_t crc_of_nibble[16] = {
+	0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4,
+	0x4db26158, 0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
+	0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
+};
+
 /* One keyed context a loop (control's is the last), made once: setting the
  * key costs more than the hash. */
 static EVP_MAC_CTX *contexts[LOOP_MAX + 1];
 static uint8_t pepper_bytes[SECRET_PEPPER_BYTES];
 static EVP_MAC *hmac;
 
-static uint32_t crc32_of(const char *bytes, size_t length)
+uint32_t secret_crc32(const void *bytes, size_t length)
 {
+	const uint8_t *at = bytes;
 	uint32_t crc = 0xffffffffu;
 
 	for (size_t i = 0; i < length; i++) {
-		crc ^= (uint8_t)bytes[i];
-		for (int bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+		crc ^= at[i];
+		crc = crc >> 4 ^ crc_of_nibble[crc & 15];
+		crc = crc >> 4 ^ crc_of_nibble[crc & 15];
 	}
 	return ~crc;
 }
 
-static void check_of(const char *text, size_t length, char out[SECRET_CHECK])
+void secret_check(const char *text, size_t length, char out[SECRET_CHECK])
 {
-	uint32_t crc = crc32_of(text, length);
+	uint32_t crc = secret_crc32(text, length);
 
 	for (int i = SECRET_CHECK - 1; i >= 0; i--, crc /= 62)
 		out[i] = alphabet[crc % 62];
@@ -59,34 +67,42 @@ static atom_status random_text(char *out, size_t length)
 	return ATOM_OK;
 }
 
+atom_status secret_renew(const char id[SECRET_ID_LENGTH + 1], char *text,
+			 struct atom_error *err)
+{
+	char *at = text + sizeof(SECRET_PREFIX) - 1;
+	atom_status status;
+
+	memcpy(text, SECRET_PREFIX, sizeof(SECRET_PREFIX) - 1);
+	memcpy(at, id, SECRET_ID_LENGTH);
+	at += SECRET_ID_LENGTH;
+	*at++ = '_';
+	status = random_text(at, SECRET_RANDOM);
+	if (status != ATOM_OK)
+		return atom_fail(err, status, "no random bytes to be had");
+	at += SECRET_RANDOM;
+	secret_check(text, (size_t)(at - text), at);
+	at[SECRET_CHECK] = '\0';
+	return ATOM_OK;
+}
+
 atom_status secret_make(char *text, char id[SECRET_ID_LENGTH + 1],
 			struct atom_error *err)
 {
-	char *at = text;
-	atom_status status;
+	atom_status status = random_text(id, SECRET_ID_LENGTH);
 
-	memcpy(at, SECRET_PREFIX, 4);
-	at += 4;
-	status = random_text(at, SECRET_ID_LENGTH);
-	if (status == ATOM_OK) {
-		memcpy(id, at, SECRET_ID_LENGTH);
-		id[SECRET_ID_LENGTH] = '\0';
-		at += SECRET_ID_LENGTH;
-		*at++ = '_';
-		status = random_text(at, SECRET_RANDOM);
-		at += SECRET_RANDOM;
-	}
 	if (status != ATOM_OK)
 		return atom_fail(err, status, "no random bytes to be had");
-	check_of(text, (size_t)(at - text), at);
-	at[SECRET_CHECK] = '\0';
-	return ATOM_OK;
+	id[SECRET_ID_LENGTH] = '\0';
+	return secret_renew(id, text, err);
 }
 
 static bool is_base62(const char *text, size_t length)
 {
 	for (size_t i = 0; i < length; i++)
-		if (text[i] == '\0' || strchr(alphabet, text[i]) == NULL)
+		if (!((text[i] >= '0' && text[i] <= '9') ||
+		      (text[i] >= 'A' && text[i] <= 'Z') ||
+		      (text[i] >= 'a' && text[i] <= 'z')))
 			return false;
 	return true;
 }
@@ -102,7 +118,7 @@ bool secret_parse(const char *text, char id[SECRET_ID_LENGTH + 1])
 	    !is_base62(name, SECRET_ID_LENGTH) ||
 	    !is_base62(secret, SECRET_RANDOM + SECRET_CHECK))
 		return false;
-	check_of(text, SECRET_TEXT_LENGTH - SECRET_CHECK, check);
+	secret_check(text, SECRET_TEXT_LENGTH - SECRET_CHECK, check);
 	if (CRYPTO_memcmp(check, secret + SECRET_RANDOM, SECRET_CHECK) != 0)
 		return false;
 	memcpy(id, name, SECRET_ID_LENGTH);

@@ -29,6 +29,13 @@
 /* A new key: its text (SECRET_TEXT_LENGTH + 1 bytes) and its id. */
 atom_status secret_make(char *text, char id[SECRET_ID_LENGTH + 1],
 			struct atom_error *err);
+/* Another key for the id: its text. */
+atom_status secret_renew(const char id[SECRET_ID_LENGTH + 1], char *text,
+			 struct atom_error *err);
+/* The check of `length` bytes: their CRC-32, six base62 digits, the most
+ * significant first; not ended by a NUL.  A secret scanner does the same. */
+void secret_check(const char *text, size_t length, char out[SECRET_CHECK]);
+uint32_t secret_crc32(const void *bytes, size_t length);
 /* Is the form right, check included?  Sets the id. [any] */
 bool secret_parse(const char *text, char id[SECRET_ID_LENGTH + 1]);
 

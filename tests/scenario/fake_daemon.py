@@ -206,6 +206,11 @@ def answer_create_key(call):
                "expires": "2026-02-01T00:00:00.000Z"})
 
 
+def answer_rotate_key(call):
+    call.json({"id": "k1", "key": KEY, "role": "caller", "expires": None,
+               "old_secret_ends": "2026-01-02T00:00:00.000Z"})
+
+
 def routes():
     """(method, path or its beginning when it ends in a slash): answer."""
     return {
@@ -223,6 +228,7 @@ def routes():
         ("GET", "/admin/v1/logs"): answer_logs,
         ("GET", "/admin/v1/keys"): lambda call: call.json({"keys": KEYS}),
         ("POST", "/admin/v1/keys"): answer_create_key,
+        ("POST", "/admin/v1/keys/"): answer_rotate_key,
         ("DELETE", "/admin/v1/keys/"): lambda call: call.json({}),
         ("POST", "/v1/agents/"): answer_invoke,
     }

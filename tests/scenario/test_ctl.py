@@ -19,7 +19,7 @@ LATER = ["rollout status x", "deploy echo -f x", "undo echo",
          "simulate scaling", "jobs list", "queue stats", "dlq list",
          "backup", "restore", "plugin check x", "plugin new x",
          "plugin sign x", "plugin verify x", "scaling events",
-         "keys rotate x", "agents --sizing"]
+         "agents --sizing"]
 
 
 # --- usage ------------------------------------------------------------------
@@ -59,7 +59,7 @@ def mistyped_words_and_options_name_the_nearest():
     fails(run_atomctl("agnets"), 2, "'agnets'", "'agents'")
     fails(run_atomctl("stauts"), 2, "'status'")
     fails(run_atomctl("keys", "lsit"), 2, "'keys list'")
-    fails(run_atomctl("keys"), 2, "create, list, revoke")
+    fails(run_atomctl("keys"), 2, "create, list, rotate, revoke")
     fails(run_atomctl("xyzzy"), 2, "--help")
     fails(run_atomctl("logs", "--folow"), 2, "--follow")
     fails(run_atomctl("reload", "--nwo"), 2, "--now")
@@ -323,7 +323,7 @@ def a_refused_reload_prints_every_line_of_the_reason():
 
 
 @test
-def keys_are_created_listed_and_revoked():
+def keys_are_created_listed_rotated_and_revoked():
     with FakeDaemon() as fake:
         done = fake.atomctl("keys", "create", "--role", "caller", "--agents",
                             "a,b", "--expires", "30d", "--name", "ci")
@@ -341,12 +341,39 @@ def keys_are_created_listed_and_revoked():
         assert row[:6] == ["k1", "ci", "caller", "echo,profiler", "default",
                            "active"], row
         assert row[-2:] == ["never", "never"], row
+        done = fake.atomctl("keys", "rotate", "k1", "--grace", "2h")
+        assert "key      %s\n" % KEY in succeeds(done), done
+        assert b"good until 2026-01-02" in done.stderr, done.stderr
+        assert (fake.calls[-1].method, fake.calls[-1].path,
+                fake.calls[-1].sent) == (
+            "POST", "/admin/v1/keys/k1/rotate", {"grace": "2h"})
+        succeeds(fake.atomctl("keys", "rotate", "k1"))
+        assert fake.calls[-1].sent == {}, fake.calls[-1].sent
         succeeds(fake.atomctl("keys", "revoke", "k1"))
         assert (fake.calls[-1].method, fake.calls[-1].path) == (
             "DELETE", "/admin/v1/keys/k1")
         # A whole key pasted: its secret stays here.
         succeeds(fake.atomctl("keys", "revoke", KEY))
         assert fake.calls[-1].path == "/admin/v1/keys/k1"
+
+
+@test
+def keys_of_many_pages_are_one_list():
+    with FakeDaemon() as fake:
+        rows = [{"id": "k%d" % n, "role": "caller"} for n in range(5)]
+
+        def page(call):
+            after = call.query.get("after")
+            at = 0 if after is None else int(after[1:]) + 1
+            more = at + 2 < len(rows)
+            call.json({"keys": rows[at:at + 2],
+                       "next": rows[at + 1]["id"] if more else None})
+        fake.routes["GET", "/admin/v1/keys"] = page
+        assert document(fake.atomctl("keys", "list", "--json")) == rows
+        # One that never ends.
+        fake.routes["GET", "/admin/v1/keys"] = lambda call: call.json(
+            {"keys": [], "next": "k1"})
+        assert document(fake.atomctl("keys", "list", "--json")) == []
 
 
 # --- completion -------------------------------------------------------------
@@ -377,8 +404,10 @@ def bash_completes_commands_options_and_names():
                 ("--url %s scale e" % fake.url, {"echo"}),
                 ("plugin ", {"info"}),
                 ("plugin info back", {"backend/process"}),
-                ("keys ", {"create", "list", "revoke"}),
+                ("keys ", {"create", "list", "rotate", "revoke"}),
                 ("keys revoke ", {"k1"}),
+                ("keys rotate ", {"k1"}),
+                ("keys rotate k1 --gr", {"--grace"}),
                 ("keys create --ro", {"--role"}),
                 ("keys create --rp", {"--rpm"}),
                 ("keys create --rpm ", {""}),

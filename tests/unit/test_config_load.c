@@ -113,7 +113,8 @@ Test(config_load, every_key_of_the_host_is_read)
 	       " { address = \"unix:a.sock\"; admin = true;"
 	       " admin_group = \"adm\"; } );"
 	       "security: { anonymous_role = \"auditor\";"
-	       " bootstrap_admin_key = \"k\";"
+	       " bootstrap_admin_key = \"0123456789abcdefghijklmn\";"
+	       " lockout: { failures = 3; ban_ms = \"5s\"; };"
 	       " roles = ( { name = \"auditor\";"
 	       " permissions = [ \"view_logs\", \"view_all\" ]; } ); };");
 	cr_assert_str_eq(config->environment, "staging");
@@ -138,7 +139,25 @@ Test(config_load, every_key_of_the_host_is_read)
 	cr_assert(config->listeners[2].admin);
 	cr_assert_str_eq(config->listeners[2].admin_group, "adm");
 	cr_assert_str_eq(config->roles[0].permissions[1], "view_all");
-	cr_assert_str_eq(config->bootstrap_admin_key, "k");
+	cr_assert_str_eq(config->bootstrap_admin_key,
+			 "0123456789abcdefghijklmn");
+	cr_assert_eq(config->lockout.failures, 3);
+	cr_assert_eq(config->lockout.ban_ms, 5000);
+	cr_assert_eq(config->lockout.ban_max_ms, 3600000);
+}
+
+Test(config_load, a_bootstrap_key_that_could_be_guessed_is_refused)
+{
+	REFUSE(1, "expected at least 24 characters, found 23",
+	       "security: { bootstrap_admin_key = "
+	       "\"0123456789abcdefghijklm\"; };");
+	REFUSE(1, "2 different characters",
+	       "security: { bootstrap_admin_key = "
+	       "\"abababababababababababababab\"; };");
+	REFUSE(1, "white space",
+	       "security: { bootstrap_admin_key = "
+	       "\"0123456789 abcdefghijklmnopq\"; };");
+	ACCEPT("security: { bootstrap_admin_key = \"\"; };");
 }
 
 Test(config_load, an_unknown_key_is_named_with_the_nearest)
