@@ -99,6 +99,7 @@ struct config_listener {
 	const char *key;
 	const char *client_ca;
 	const char *const *trusted_proxies; /* NULL-ended CIDRs */
+	bool proxy_protocol;		    /* TCP: PROXY v2 comes first */
 	bool admin;			    /* unix only */
 	const char *admin_group;	    /* "" = none */
 };

@@ -180,6 +180,24 @@ static void check_proxies(const struct config_listener *listener,
 	}
 }
 
+static void check_proxy_protocol(const struct config_listener *listener,
+				 struct keys_reading *r)
+{
+	const struct setting *at =
+		setting_member(listener->setting, "proxy_protocol");
+
+	if (!listener->proxy_protocol)
+		return;
+	if (is_unix(listener))
+		config_complain(
+			r->errors, at,
+			"`proxy_protocol` is for TCP addresses, this one is unix");
+	else if (listener->trusted_proxies[0] == NULL)
+		config_complain(
+			r->errors, at,
+			"`proxy_protocol` needs `trusted_proxies`: who may say for whom it speaks");
+}
+
 static void read_listener(struct config_holder *holder,
 			  const struct setting *group,
 			  struct config_listener *listener,
@@ -206,6 +224,7 @@ static void read_listener(struct config_holder *holder,
 				"`admin_group` needs `admin = true`");
 	read_tls(holder, listener, r);
 	check_proxies(listener, r);
+	check_proxy_protocol(listener, r);
 }
 
 /* Port 0 is another port each time. */

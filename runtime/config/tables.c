@@ -204,6 +204,8 @@ static const struct key listener_rows[] = {
 	GROUP("tls", 0, &tls_keys, "HTTPS"),
 	STRINGS("trusted_proxies", LISTENER(trusted_proxies),
 		"addresses (`\"10.0.0.0/8\"`) whose X-Forwarded-For is believed; `\"unix\"`: whoever connects to a unix address"),
+	BOOL("proxy_protocol", LISTENER(proxy_protocol), "false",
+	     "TCP only: each connection begins with a PROXY v2 header; `trusted_proxies` alone may connect"),
 	BOOL("admin", LISTENER(admin), "false",
 	     "unix only: root, the daemon's user and `admin_group` are admin"),
 	STRING("admin_group", LISTENER(admin_group), "",

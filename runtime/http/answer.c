@@ -337,18 +337,22 @@ void http_request_release(struct http_request *request)
 
 /* --- answers of the server's own ------------------------------------------------------ */
 
-static void log_refusal(struct http_connection *c, unsigned int status,
-			const char *message)
+/* A stranger must not be able to fill the log. */
+bool http_may_log_refusal(struct http_loop *owner)
 {
-	struct http_loop *owner = c->owner;
 	int64_t now_ms = loop_now_ms(owner->loop);
 
-	/* A stranger must not be able to fill the log. */
 	if (now_ms - owner->refusals_logged_ms >= 1000) {
 		owner->refusals_logged_ms = now_ms;
 		owner->refusals_logged = 0;
 	}
-	if (owner->refusals_logged++ >= REFUSALS_LOGGED)
+	return owner->refusals_logged++ < REFUSALS_LOGGED;
+}
+
+static void log_refusal(struct http_connection *c, unsigned int status,
+			const char *message)
+{
+	if (!http_may_log_refusal(c->owner))
 		return;
 	log_line(ATOM_LOG_INFO, "http_refused", message,
 		 LOG_NUMBER("status", status), LOG_TEXT("client", c->address),

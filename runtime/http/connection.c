@@ -2,15 +2,15 @@
 /*
  * The life of a connection.
  *
- *	            (TLS)
- *	open ──► HANDSHAKE ──► IDLE ──first byte──► HEAD ──► BODY ──► CALL
- *	  └───────(plain)───────▲                    │         │       │
- *	                        └──── keep-alive ────┼─────────┼───────┤
- *	                             refused: 4xx ───┴────┬────┘       │
- *	                                                  ▼     last answer
- *	        CLOSED ◄── end of file, 5 s, 30 s ── LINGER ◄──────────┘
- *	           ▲                                                   │
- *	           └── peer gone, timeouts, the deadline of a drain ───┘
+ *	     (proxy_protocol)   (TLS)
+ *	open ──► PROXY ──► HANDSHAKE ──► IDLE ──first byte──► HEAD ──► BODY ──► CALL
+ *	  └────────┴────────(plain)───────▲                    │         │       │
+ *	                                  └──── keep-alive ────┼─────────┼───────┤
+ *	                                       refused: 4xx ───┴────┬────┘       │
+ *	                                                            ▼     last answer
+ *	        CLOSED ◄── end of file, 5 s, 30 s ── LINGER ◄────────────────────┘
+ *	           ▲                                                             │
+ *	           └── peer gone, timeouts, the deadline of a drain ─────────────┘
  *
  * A connection without a request holds no buffer.  While the handler has a
  * request, reading goes on: it is how a client's leaving is noticed.  A
@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/log.h"
 #include "core/memory.h"
 #include "core/os.h"
 #include "http/server_priv.h"
@@ -56,6 +57,40 @@ static bool connection_tls(struct http_connection *c)
 	return true;
 }
 
+/* Where a PROXY header has to come first: only from whom one is taken. */
+static bool connection_preface(struct http_connection *c)
+{
+	const struct http_listener *listener = c->socket->listener;
+
+	if (!listener->proxy_protocol)
+		return true;
+	if (!c->trusted) {
+		metric_inc(http_metrics.refused[REFUSED_PROXY]);
+		if (http_may_log_refusal(c->owner))
+			log_line(ATOM_LOG_INFO, "proxy_refused",
+				 "this listener is for its trusted_proxies "
+				 "alone",
+				 LOG_TEXT("client", c->address),
+				 LOG_TEXT("listener", listener->name));
+		return false;
+	}
+	c->preface = mem_zalloc(sizeof(*c->preface));
+	if (!c->preface)
+		return false;
+	c->state = CONNECTION_PROXY;
+	http_wait(c, c->owner->draining ? PHASE_GRACE : PHASE_HANDSHAKE);
+	return true;
+}
+
+void http_connection_begin(struct http_connection *c)
+{
+	c->state = c->ssl ? CONNECTION_HANDSHAKE : CONNECTION_IDLE;
+	if (c->owner->draining)
+		http_wait(c, PHASE_GRACE);
+	else
+		http_wait(c, c->ssl ? PHASE_HANDSHAKE : PHASE_HEAD);
+}
+
 void http_connection_open(struct http_socket *socket, int fd,
 			  const struct sockaddr *address)
 {
@@ -81,15 +116,12 @@ void http_connection_open(struct http_socket *socket, int fd,
 			      memory_order_relaxed);
 	metric_inc(http_metrics.accepted);
 	http_peer_read(c, address);
-	if (!connection_tls(c)) {
+	if (!connection_tls(c) || !connection_preface(c)) {
 		http_connection_close(c);
 		return;
 	}
-	c->state = c->ssl ? CONNECTION_HANDSHAKE : CONNECTION_IDLE;
-	if (owner->draining)
-		http_wait(c, PHASE_GRACE);
-	else
-		http_wait(c, c->ssl ? PHASE_HANDSHAKE : PHASE_HEAD);
+	if (!c->preface)
+		http_connection_begin(c);
 	http_connection_arm(c);
 	if (place)
 		return;
@@ -160,6 +192,7 @@ void http_connection_close(struct http_connection *c)
 	os.close(c->fd);
 	c->fd = -1;
 	http_output_free(c);
+	mem_free(TAKE(c->preface));
 	owner->connections--;
 	atomic_store_explicit(&owner->connections_shown, owner->connections,
 			      memory_order_relaxed);

@@ -2,6 +2,8 @@
 /*
  * What arrives on a connection, by the state that it is in.
  */
+#include "core/log.h"
+#include "core/memory.h"
 #include "core/os.h"
 #include "http/server_priv.h"
 
@@ -195,9 +197,49 @@ static void handshake(struct http_connection *c)
 	}
 }
 
+/* Byte for byte as long as the header is: what follows is TLS's or the
+ * request's. */
+static void preface_input(struct http_connection *c)
+{
+	struct http_preface *p = c->preface;
+	struct http_proxy header = { .size = HTTP_PROXY_FIXED };
+	enum http_parse result = HTTP_PARSE_MORE;
+
+	(void)http_proxy_parse(p->bytes, p->have, &header);
+	while (result == HTTP_PARSE_MORE) {
+		ssize_t n = http_read_plain(c, (char *)p->bytes + p->have,
+					    header.size - p->have);
+
+		if (n == HTTP_READ_LATER)
+			return;
+		if (n <= 0) {
+			http_connection_close(c);
+			return;
+		}
+		p->have += (size_t)n;
+		result = http_proxy_parse(p->bytes, p->have, &header);
+	}
+	if (result == HTTP_PARSE_REFUSED) {
+		metric_inc(http_metrics.refused[REFUSED_PROXY]);
+		if (http_may_log_refusal(c->owner))
+			log_line(ATOM_LOG_INFO, "proxy_refused", header.why,
+				 LOG_TEXT("client", c->address),
+				 LOG_TEXT("listener",
+					  c->socket->listener->name));
+		http_connection_close(c);
+		return;
+	}
+	http_peer_proxied(c, &header);
+	mem_free(TAKE(c->preface));
+	http_connection_begin(c);
+}
+
 void http_connection_readable(struct http_connection *c)
 {
 	switch ((enum http_state)c->state) {
+	case CONNECTION_PROXY:
+		preface_input(c);
+		break;
 	case CONNECTION_HANDSHAKE:
 		handshake(c);
 		break;

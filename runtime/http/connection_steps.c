@@ -209,6 +209,7 @@ static bool step(struct http_connection *c)
 		return step_body(c);
 	case CONNECTION_CALL:
 		return step_call(c);
+	case CONNECTION_PROXY:
 	case CONNECTION_HANDSHAKE:
 	case CONNECTION_IDLE:
 	case CONNECTION_LINGER:

@@ -62,6 +62,7 @@ static atom_status listener_new(struct http_server *server,
 				 spec->address);
 	listener->server = server;
 	listener->admin = spec->admin;
+	listener->proxy_protocol = spec->proxy_protocol;
 	listener->is_unix = strncmp(spec->address, "unix:", 5) == 0;
 	listener->sockets =
 		mem_array(server->loop_count, sizeof(*listener->sockets));

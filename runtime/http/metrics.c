@@ -46,6 +46,7 @@ atom_status http_metrics_init(struct atom_error *err)
 		[REFUSED_TIMEOUT] = "timeout",
 		[REFUSED_CONNECTIONS] = "too_many_connections",
 		[REFUSED_DESCRIPTORS] = "no_descriptors",
+		[REFUSED_PROXY] = "proxy_protocol",
 	};
 	static const char *const phases[PHASE_COUNT] = {
 		[PHASE_HANDSHAKE] = "tls_handshake",

@@ -257,7 +257,7 @@ void http_flush_all(struct http_loop *owner)
 
 /* --- reading ----------------------------------------------------------------- */
 
-static ssize_t read_plain(struct http_connection *c, char *bytes, size_t length)
+ssize_t http_read_plain(struct http_connection *c, char *bytes, size_t length)
 {
 	ssize_t n;
 
@@ -291,7 +291,7 @@ static ssize_t read_tls(struct http_connection *c, char *bytes, size_t length)
 ssize_t http_read(struct http_connection *c, char *bytes, size_t length)
 {
 	ssize_t n = c->ssl ? read_tls(c, bytes, length)
-			   : read_plain(c, bytes, length);
+			   : http_read_plain(c, bytes, length);
 
 	if (n > 0)
 		metric_add(http_metrics.received_bytes, (double)n);

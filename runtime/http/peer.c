@@ -97,6 +97,26 @@ void http_peer_read(struct http_connection *c, const struct sockaddr *address)
 	c->trusted = is_trusted(c->socket->listener, c->address);
 }
 
+void http_peer_proxied(struct http_connection *c,
+		       const struct http_proxy *header)
+{
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
+	struct sockaddr_in v4 = { .sin_family = AF_INET };
+
+	if (header->family == AF_INET) {
+		memcpy(&v4.sin_addr, header->address, sizeof(v4.sin_addr));
+		address_format((const struct sockaddr *)&v4, c->address);
+	} else if (header->family == AF_INET6) {
+		memcpy(&v6.sin6_addr, header->address, sizeof(v6.sin6_addr));
+		address_format((const struct sockaddr *)&v6, c->address);
+	} else {
+		return;
+	}
+	c->loopback = address_is_loopback(c->address);
+	/* A proxy in front of that proxy may go on with X-Forwarded-For. */
+	c->trusted = is_trusted(c->socket->listener, c->address);
+}
+
 void http_peer_close(struct http_connection *c)
 {
 	if (c->peer.pidfd >= 0)
@@ -183,15 +203,19 @@ static bool list_last(struct http_text *list, struct http_text *element)
 }
 
 /* One field from its right end on; true when an untrusted one was found, or
- * something that is no address, behind which nothing can be believed. */
+ * something that is no address, behind which nothing can be believed: whoever
+ * that is, it is not taken for a local caller. */
 static bool forwarded_field(struct http_request *r, struct http_text list)
 {
 	struct http_text element;
 	char address[INET6_ADDRSTRLEN];
 
 	while (list_last(&list, &element)) {
-		if (!forwarded_address(element, address))
+		if (!forwarded_address(element, address)) {
+			r->client_loopback = false;
 			return true;
+		}
+		r->client_loopback = address_is_loopback(address);
 		memcpy(r->client, address, sizeof(address));
 		if (!is_trusted(r->connection->socket->listener, address))
 			return true;
@@ -220,6 +244,4 @@ void http_forwarded(struct http_request *r)
 		    forwarded_field(r, http_head_text(head, field->value)))
 			break;
 	}
-	if (r->client[0])
-		r->client_loopback = address_is_loopback(r->client);
 }

@@ -74,6 +74,8 @@ struct http_listener_spec {
 	const char *key;
 	const char *client_ca;
 	const char *const *trusted_proxies; /* NULL-ended CIDRs, or NULL */
+	/* A PROXY v2 header comes first, and from trusted proxies alone. */
+	bool proxy_protocol;
 	bool admin;
 	const char *admin_group; /* group of a unix socket; "" = none */
 	int inherited_fd;	 /* -1 = bind it ourselves */

@@ -20,6 +20,7 @@
 #include "core/id.h"
 #include "core/metric.h"
 #include "http/parse.h"
+#include "http/proxy.h"
 #include "http/server.h"
 
 #define HTTP_ADDRESS_MAX   (sizeof(((struct sockaddr_un *)NULL)->sun_path) + 8)
@@ -74,6 +75,7 @@ enum http_refusal {
 	REFUSED_TIMEOUT,
 	REFUSED_CONNECTIONS,
 	REFUSED_DESCRIPTORS,
+	REFUSED_PROXY, /* no sound PROXY header, or from whom none is taken */
 	REFUSED_COUNT,
 };
 
@@ -186,7 +188,8 @@ struct http_listener {
 	bool is_unix;
 	bool inherited;
 	bool admin;
-	bool handed_round; /* one socket, connections go to all loops */
+	bool proxy_protocol; /* a header comes first, of trusted peers alone */
+	bool handed_round;   /* one socket, connections go to all loops */
 	bool accepting;
 	bool retired;
 	dev_t device; /* of the unix socket's file */
@@ -249,6 +252,7 @@ enum http_handshake http_tls_handshake(struct http_connection *c);
 /* --- connections ------------------------------------------------------------ */
 
 enum http_state {
+	CONNECTION_PROXY, /* its PROXY header is still to come */
 	CONNECTION_HANDSHAKE,
 	CONNECTION_IDLE, /* not a byte of a request yet */
 	CONNECTION_HEAD,
@@ -265,6 +269,12 @@ struct http_output {
 	size_t capacity;
 };
 
+/* A PROXY header on its way in. */
+struct http_preface {
+	size_t have;
+	uint8_t bytes[HTTP_PROXY_MAX];
+};
+
 struct http_connection {
 	uv_poll_t poll;
 	struct http_loop *owner;
@@ -273,6 +283,7 @@ struct http_connection {
 	struct http_connection *flush_next;
 	struct http_request *request; /* NULL while idle */
 	SSL *ssl;
+	struct http_preface *preface; /* CONNECTION_PROXY only */
 	struct http_output out;
 	int64_t deadline_ms;
 	int64_t linger_until_ms;
@@ -300,6 +311,8 @@ struct http_connection {
 /* A new descriptor; it is closed when that fails. */
 void http_connection_open(struct http_socket *socket, int fd,
 			  const struct sockaddr *address);
+/* What comes behind the PROXY header, where there is one: TLS, or a request. */
+void http_connection_begin(struct http_connection *c);
 /* Go on with what has been read, as far as it goes. */
 void http_connection_run(struct http_connection *c);
 /* The same from outside of a callback of ours: reads, too, if need be. */
@@ -331,6 +344,9 @@ void http_connection_flushed(struct http_connection *c);
 /* Credentials and address of the peer. peer.c */
 void http_peer_read(struct http_connection *c, const struct sockaddr *address);
 void http_peer_close(struct http_connection *c);
+/* The client that a trusted proxy's header names is the peer from now on. */
+void http_peer_proxied(struct http_connection *c,
+		       const struct http_proxy *header);
 /* The client behind trusted proxies. */
 void http_forwarded(struct http_request *r);
 bool http_cidr_sound(const char *cidr);
@@ -344,6 +360,8 @@ enum {
 	HTTP_READ_LOST = -2,
 };
 ssize_t http_read(struct http_connection *c, char *bytes, size_t length);
+/* The socket's own bytes, also where TLS speaks on it later. */
+ssize_t http_read_plain(struct http_connection *c, char *bytes, size_t length);
 
 static inline size_t http_unsent(const struct http_connection *c)
 {
@@ -462,6 +480,8 @@ void http_refuse_body(struct http_connection *c, unsigned int status,
 		      const char *why);
 /* The same for what did not come in time. */
 void http_refuse_slow(struct http_connection *c, const char *message);
+/* May this loop write another line about a refusal in this second? */
+bool http_may_log_refusal(struct http_loop *owner);
 /* One heartbeat, where the stream allows a comment. */
 void http_heartbeat(struct http_request *r);
 

@@ -160,6 +160,21 @@ Test(config_load, a_bootstrap_key_that_could_be_guessed_is_refused)
 	ACCEPT("security: { bootstrap_admin_key = \"\"; };");
 }
 
+Test(config_load, proxy_protocol_needs_tcp_and_somebody_to_trust)
+{
+	REFUSE(1, "`proxy_protocol` needs `trusted_proxies`",
+	       "listeners = ( { address = \"127.0.0.1:0\";"
+	       " proxy_protocol = true; } );");
+	REFUSE(1, "this one is unix",
+	       "listeners = ( { address = \"unix:a\"; proxy_protocol = true;"
+	       " trusted_proxies = [ \"unix\" ]; } );");
+	ACCEPT("listeners = ( { address = \"127.0.0.1:0\";"
+	       " proxy_protocol = true; trusted_proxies = [ \"::1\" ]; },"
+	       " { address = \"unix:a\"; trusted_proxies = [ \"unix\" ]; } );");
+	cr_assert(config->listeners[0].proxy_protocol);
+	cr_assert_not(config->listeners[1].proxy_protocol);
+}
+
 Test(config_load, an_unknown_key_is_named_with_the_nearest)
 {
 	REFUSE(3, "unknown key `agnets`; did you mean `agents`?",
