@@ -63,6 +63,24 @@ static bool find_principal(struct http_request *request, struct admission *a,
 	}
 }
 
+/* What is done to one agent is only for keys that are for it; so by the path
+ * alone, that no row can forget it.  (Calls name their agent elsewhere, and
+ * ask admission_agent().) */
+static bool check_agent(const struct admission *a, struct api_error *e)
+{
+	static const char prefix[] = "/admin/v1/agents/{name}";
+	const struct route_params *params = &a->params;
+
+	if (strncmp(a->route->pattern, prefix, sizeof(prefix) - 1) != 0 ||
+	    principal_is_for(&a->principal, params->at[0], params->length[0]))
+		return true;
+	api_error_set(e, "permission_denied", NULL,
+		      "this key is not for agent %.*s",
+		      params->length[0] < 64 ? (int)params->length[0] : 64,
+		      params->at[0]);
+	return false;
+}
+
 bool admission_decide(struct http_request *request, struct admission *a,
 		      struct api_error *e)
 {
@@ -84,6 +102,8 @@ bool admission_decide(struct http_request *request, struct admission *a,
 			      a->principal.role, names);
 		return false;
 	}
+	if (!check_agent(a, e))
+		return false;
 	if ((route->flags & ROUTE_LATER) != 0) {
 		api_error_set(e, "not_found", NULL,
 			      "%s %s belongs to a later version of atomd",

@@ -7,6 +7,7 @@
 #include "gateway/desk.h"
 #include "gateway/gateway_priv.h"
 #include "gateway/reply.h"
+#include "gateway/route.h"
 
 /* A body that takes longer is judged again at its end: what was revoked
  * meanwhile must not go on (within 1 s). */
@@ -83,7 +84,7 @@ atom_status gateway_init(const struct gateway_hooks *hooks,
 	atom_status status;
 
 	given = *hooks;
-	status = route_check(err);
+	status = route_check(routes, route_count, err);
 	if (status == ATOM_OK)
 		status = api_error_init(err);
 	if (status == ATOM_OK)

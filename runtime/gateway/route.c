@@ -70,23 +70,39 @@ atom_status route_match(const char *method, const char *path,
 	return allow[0] != '\0' ? ATOM_ENOTSUP : ATOM_ENOENT;
 }
 
-atom_status route_check(struct atom_error *err)
+static bool is_twice(const struct route *rows, size_t at)
 {
-	for (size_t i = 0; i < route_count; i++) {
-		const struct route *route = &routes[i];
-		bool public = (route->flags & ROUTE_PUBLIC) != 0;
-		bool later = (route->flags & ROUTE_LATER) != 0;
+	for (size_t i = 0; i < at; i++)
+		if (strcmp(rows[i].method, rows[at].method) == 0 &&
+		    strcmp(rows[i].pattern, rows[at].pattern) == 0)
+			return true;
+	return false;
+}
 
-		if (public == (route->permissions != 0))
-			return atom_fail(err, ATOM_EINTERNAL,
-					 "route %s %s: it must either need a "
-					 "permission or be public",
-					 route->method, route->pattern);
-		if (later == (route->handle != NULL))
-			return atom_fail(err, ATOM_EINTERNAL,
-					 "route %s %s: it must either have a "
-					 "handler or be of a later version",
-					 route->method, route->pattern);
+static const char *fault_of(const struct route *rows, size_t at)
+{
+	const struct route *route = &rows[at];
+	bool public = (route->flags & ROUTE_PUBLIC) != 0;
+	bool later = (route->flags & ROUTE_LATER) != 0;
+
+	if (public == (route->permissions != 0))
+		return "it must either need a permission or be public";
+	if (later == (route->handle != NULL))
+		return "it must either have a handler or be of a later "
+		       "version";
+	return is_twice(rows, at) ? "it is in the table twice" : NULL;
+}
+
+atom_status route_check(const struct route *rows, size_t count,
+			struct atom_error *err)
+{
+	for (size_t i = 0; i < count; i++) {
+		const char *fault = fault_of(rows, i);
+
+		if (fault != NULL)
+			return atom_fail(err, ATOM_EINTERNAL, "route %s %s: %s",
+					 rows[i].method, rows[i].pattern,
+					 fault);
 	}
 	return ATOM_OK;
 }

@@ -72,8 +72,10 @@ atom_status route_match(const char *method, const char *path,
 bool route_fits(const char *pattern, const char *path,
 		struct route_params *params_r);
 
-/* Every row has a permission or is public, and one that is not `later` has a
- * handler.  ATOM_EINTERNAL names the first that has not. */
-atom_status route_check(struct atom_error *err);
+/* Of a table: every row has a permission or is public, one that is not
+ * `later` has a handler, and none comes twice.  ATOM_EINTERNAL names the
+ * first that is not so: with such a table the daemon does not start. */
+atom_status route_check(const struct route *rows, size_t count,
+			struct atom_error *err);
 
 #endif

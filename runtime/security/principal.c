@@ -150,16 +150,22 @@ static atom_status by_bearer(const struct http_request *request,
 		     : refuse(request, err, "mistyped API key");
 }
 
-bool principal_may_invoke(const struct principal *principal, const char *agent)
+bool principal_is_for(const struct principal *principal, const char *agent,
+		      size_t length)
 {
-	if (!principal_has(principal, PERMISSION_INVOKE_AGENT))
-		return false;
 	if (!principal->limited)
 		return true;
 	for (size_t i = 0; principal->agents[i] != NULL; i++)
-		if (strcmp(principal->agents[i], agent) == 0)
+		if (strlen(principal->agents[i]) == length &&
+		    memcmp(principal->agents[i], agent, length) == 0)
 			return true;
 	return false;
+}
+
+bool principal_may_invoke(const struct principal *principal, const char *agent)
+{
+	return principal_has(principal, PERMISSION_INVOKE_AGENT) &&
+	       principal_is_for(principal, agent, strlen(agent));
 }
 
 /* --- nobody in particular --------------------------------------------------------- */

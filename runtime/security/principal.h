@@ -66,7 +66,10 @@ struct principal {
  * ATOM_EINVAL: a foreign Origin or Host without credential: 403. */
 atom_status principal_of(const struct http_request *request,
 			 struct principal *principal_r, struct atom_error *err);
-/* Within the same loop iteration as principal_of(). */
+/* Is it for this agent, as far as its list of agents goes?  Within the same
+ * loop iteration as principal_of(), as what follows. */
+bool principal_is_for(const struct principal *principal, const char *agent,
+		      size_t length);
 bool principal_may_invoke(const struct principal *principal, const char *agent);
 static inline bool principal_has(const struct principal *principal,
 				 uint32_t permissions)

@@ -148,7 +148,8 @@ Test(gateway_route, every_row_has_a_permission_or_is_public_on_purpose)
 	struct atom_error err = ATOM_ERROR_INIT;
 	size_t found = 0;
 
-	cr_assert_eq(route_check(&err), ATOM_OK, "%s", err.message);
+	cr_assert_eq(route_check(routes, route_count, &err), ATOM_OK, "%s",
+		     err.message);
 	for (size_t i = 0; i < route_count; i++) {
 		bool listed = false;
 
@@ -159,6 +160,61 @@ Test(gateway_route, every_row_has_a_permission_or_is_public_on_purpose)
 		found += listed;
 	}
 	cr_assert_eq(found, sizeof(public) / sizeof(public[0]));
+}
+
+static void nothing(struct http_request *request,
+		    const struct admission *admission)
+{
+	(void)request;
+	(void)admission;
+}
+
+/* gateway_init() gives up with it, and the daemon with that. */
+Test(gateway_route, a_row_that_is_open_by_accident_fails_the_start)
+{
+	static const struct {
+		struct route row;
+		const char *fault;
+	} cases[] = {
+		{ { .permissions = 0, .handle = nothing },
+		  "either need a permission or be public" },
+		{ { .permissions = PERMISSION_VIEW_ALL,
+		    .flags = ROUTE_PUBLIC,
+		    .handle = nothing },
+		  "either need a permission or be public" },
+		{ { .permissions = PERMISSION_VIEW_ALL },
+		  "either have a handler or be of a later version" },
+		{ { .permissions = PERMISSION_VIEW_ALL,
+		    .flags = ROUTE_LATER,
+		    .handle = nothing },
+		  "either have a handler or be of a later version" },
+		{ { .flags = ROUTE_LATER }, "either need a permission" },
+	};
+	struct route sound = { .method = "GET",
+			       .pattern = "/x",
+			       .permissions = PERMISSION_VIEW_ALL,
+			       .handle = nothing };
+	struct atom_error err = ATOM_ERROR_INIT;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct route rows[2] = { sound, cases[i].row };
+
+		rows[1].method = "POST";
+		rows[1].pattern = "/y";
+		cr_assert_eq(route_check(rows, 2, &err), ATOM_EINTERNAL, "%zu",
+			     i);
+		cr_assert_not_null(strstr(err.message, "POST /y"));
+		cr_assert_not_null(strstr(err.message, cases[i].fault), "%s",
+				   err.message);
+	}
+	{
+		struct route rows[2] = { sound, sound };
+
+		cr_assert_eq(route_check(rows, 1, &err), ATOM_OK);
+		cr_assert_eq(route_check(rows, 2, &err), ATOM_EINTERNAL);
+		rows[1].method = "PUT";
+		cr_assert_eq(route_check(rows, 2, &err), ATOM_OK);
+	}
 }
 
 Test(gateway_route, keys_are_made_and_revoked_by_modify_config_alone)
