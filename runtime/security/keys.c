@@ -163,16 +163,24 @@ atom_status key_encode(const struct key *key, const struct key_secrets *secrets,
 	return status;
 }
 
+/* Lower-case, as text_to_hex() writes it; -1: no digit. */
+static int digit_of(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 static bool hex_to_hash(const char *hex, uint8_t hash[SECRET_HASH_LENGTH])
 {
 	if (strlen(hex) != (size_t)2 * SECRET_HASH_LENGTH)
 		return false;
 	for (size_t i = 0; i < SECRET_HASH_LENGTH; i++) {
-		unsigned int byte;
+		int high = digit_of(hex[2 * i]), low = digit_of(hex[2 * i + 1]);
 
-		if (sscanf(hex + 2 * i, "%2x", &byte) != 1)
+		if (high < 0 || low < 0)
 			return false;
-		hash[i] = (uint8_t)byte;
+		hash[i] = (uint8_t)(high << 4 | low);
 	}
 	return true;
 }
