@@ -117,6 +117,28 @@ struct config_lockout {
 	int64_t ban_max_ms; /* 3,600,000 */
 };
 
+struct config_jwt_role {
+	const char *claim; /* one value of the claim */
+	const char *role;  /* checked: it exists */
+};
+
+/* An issuer whose tokens are taken; entries without an issuer are left out. */
+struct config_jwt {
+	const char *issuer;
+	const char *audience;
+	const char *jwks;	  /* absolute path, or URL */
+	const char *ca_file;	  /* of the URL's server; "" = the system's */
+	const char *role_claim;	  /* "role" */
+	const char *agents_claim; /* "" = tokens are for every agent */
+	int64_t leeway_ms;	  /* 30 s */
+	int64_t refresh_ms;	  /* 5 min */
+	int64_t max_stale_ms;	  /* 24 h */
+	const struct config_jwt_role *roles;
+	size_t role_count;
+	const struct setting *role_list;
+	const struct setting *setting;
+};
+
 /* A monitor or an audit sink: a component and its options. */
 struct config_component {
 	const char *plugin;
@@ -162,6 +184,8 @@ struct config {
 	size_t role_count;
 	struct config_limits key_limits;   /* of each key */
 	struct config_limits agent_limits; /* of each agent */
+	const struct config_jwt *jwt;
+	size_t jwt_count;
 };
 
 /* One "agents.NAME.key=VALUE" of -D: NAME selects the list member by its

@@ -23,6 +23,7 @@ struct config_holder {
 	const struct setting *monitor_list;
 	const struct setting *sink_list;
 	const struct setting *role_list;
+	const struct setting *jwt_list;
 	const struct setting *state_group;
 	int log_word;
 };
@@ -43,6 +44,14 @@ void config_read_agent(struct config_holder *holder,
 void config_read_listeners(struct config_holder *holder,
 			   struct keys_reading *r);
 void config_read_security(struct config_holder *holder, struct keys_reading *r);
+/* security.jwt, once roles are known. */
+void config_read_credentials(struct config_holder *holder,
+			     struct keys_reading *r);
+/* Complains when `role`, the value of the member `name` of `group`, is no
+ * role. */
+void config_check_role(const struct config *config, const char *role,
+		       const struct setting *group, const char *name,
+		       struct keys_reading *r);
 void config_read_components(struct config_holder *holder,
 			    struct keys_reading *r);
 /* The `plugin` of a group, checked: its name, and that this version runs it:

@@ -116,6 +116,20 @@ static bool is_role(const struct config *config, const char *name)
 	return false;
 }
 
+void config_check_role(const struct config *config, const char *role,
+		       const struct setting *group, const char *name,
+		       struct keys_reading *r)
+{
+	char hint[COMPLAIN_HINT_MAX], shown[64];
+
+	if (is_role(config, role))
+		return;
+	value_quote(role, shown, sizeof(shown));
+	config_complain(r->errors, setting_member(group, name),
+			"`%s`: there is no role \"%s\"%s", name, shown,
+			complain_hint(role, built_in_roles, hint));
+}
+
 static void check_anonymous(const struct config_holder *holder,
 			    struct keys_reading *r)
 {
@@ -123,18 +137,12 @@ static void check_anonymous(const struct config_holder *holder,
 	const struct setting *at = setting_member(
 		setting_member(holder->root, "security"), "anonymous_role");
 	const struct config_listener *open;
-	char hint[COMPLAIN_HINT_MAX], shown[64];
 
 	if (*config->anonymous_role == '\0')
 		return;
-	if (!is_role(config, config->anonymous_role)) {
-		value_quote(config->anonymous_role, shown, sizeof(shown));
-		config_complain(r->errors, at,
-				"`anonymous_role`: there is no role \"%s\"%s",
-				shown,
-				complain_hint(config->anonymous_role,
-					      built_in_roles, hint));
-	}
+	config_check_role(config, config->anonymous_role,
+			  setting_member(holder->root, "security"),
+			  "anonymous_role", r);
 	open = config_public_listener(config);
 	if (open)
 		config_complain(
@@ -185,4 +193,5 @@ void config_read_security(struct config_holder *holder, struct keys_reading *r)
 	check_bootstrap(holder, r);
 	read_roles(holder, r);
 	check_anonymous(holder, r);
+	config_read_credentials(holder, r);
 }

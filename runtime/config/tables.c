@@ -222,20 +222,37 @@ static const struct key role_rows[] = {
 };
 const struct key_table role_keys = TABLE(role_rows);
 
+#define JWT_ROLE(field) offsetof(struct config_jwt_role, field)
 static const struct key jwt_role_rows[] = {
-	STRING("claim", KEY_NOWHERE, "", "a value of the claim"),
-	STRING("role", KEY_NOWHERE, "", "the role it gives"),
+	NEEDED("claim", JWT_ROLE(claim), "a value of the claim, exactly"),
+	NEEDED("role", JWT_ROLE(role), "the role it gives"),
 };
-static const struct key_table jwt_role_keys = TABLE(jwt_role_rows);
+const struct key_table jwt_role_keys = TABLE(jwt_role_rows);
 
+#define JWT(field) offsetof(struct config_jwt, field)
 static const struct key jwt_rows[] = {
-	LATER("issuer", KEY_STRING, "", "whose tokens are taken"),
-	STRING("audience", KEY_NOWHERE, "", "for whom they must be made"),
-	STRING("jwks", KEY_NOWHERE, "", "where the issuer's keys are"),
-	STRING("role_claim", KEY_NOWHERE, "role", "the claim to look at"),
-	GROUPS("roles", KEY_NOWHERE, &jwt_role_keys, "claim to role"),
+	STRING("issuer", JWT(issuer), "",
+	       "whose tokens are taken: their `iss`, exactly; empty: the entry is off"),
+	STRING("audience", JWT(audience), "",
+	       "for whom they must be made: one of their `aud`, exactly"),
+	STRING("jwks", JWT(jwks), "",
+	       "the issuer's keys: a file, or an https URL (http: this machine only)"),
+	STRING("ca_file", JWT(ca_file), "",
+	       "PEM file: who vouches for the URL's server; empty: the system's authorities"),
+	STRING("role_claim", JWT(role_claim), "role",
+	       "the claim to look at; dots lead into objects: `realm_access.roles`"),
+	STRING("agents_claim", JWT(agents_claim), "",
+	       "a claim that names the agents a token is for; empty: all"),
+	DURATION("leeway", JWT(leeway_ms), 0, 300000, 0, "30s",
+		 "how far the issuer's clock may be off"),
+	DURATION("refresh", JWT(refresh_ms), 1000, DAY_MS, 0, "5m",
+		 "how often the keys are fetched; nothing else fetches them"),
+	DURATION("max_stale", JWT(max_stale_ms), 1000, 3650 * DAY_MS, 0, "24h",
+		 "how long the last good keys count when fetching fails"),
+	GROUPS("roles", JWT(role_list), &jwt_role_keys,
+	       "claim to role; the first row that fits counts"),
 };
-static const struct key_table jwt_keys = TABLE(jwt_rows);
+const struct key_table jwt_keys = TABLE(jwt_rows);
 
 static const struct key limit_rows[] = {
 	INT("requests_per_minute", LIMITS(requests_per_minute), 0,
@@ -287,7 +304,7 @@ static const struct key security_rows[] = {
 	       "roles beside admin, operator, read_only and caller"),
 	GROUP("lockout", CONFIG(lockout), &lockout_keys,
 	      "addresses that guess; a valid key is never refused"),
-	GROUPS("jwt", KEY_NOWHERE, &jwt_keys, "tokens of other issuers"),
+	GROUPS("jwt", HOLDER(jwt_list), &jwt_keys, "tokens of other issuers"),
 	GROUP("rate_limits", 0, &rate_limit_keys, "how much a caller may ask"),
 	GROUP("encryption", KEY_NOWHERE, &encryption_keys, "at rest"),
 };

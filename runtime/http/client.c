@@ -230,7 +230,8 @@ static atom_status start(const struct atom_host *host,
 		transfer_free(t);
 		return status;
 	}
-	host_hold(host);
+	if (host != NULL)
+		host_hold(host);
 	metric_add(in_flight, 1);
 	*transfer_r = t;
 	return ATOM_OK;
@@ -266,6 +267,11 @@ static const struct atom_http service = {
 	.resume = transfer_resume,
 	.header = header,
 };
+
+const struct atom_http *http_client_service(void)
+{
+	return &service;
+}
 
 atom_status http_client_register(struct atom_error *err)
 {

@@ -8,10 +8,12 @@
  * are resolved on the pool and handed over, so that no loop blocks.
  */
 
-#include <atomd/plugin.h>
+#include <atomd/host.h>
 
 /* [control] Registers the service and its metrics.  Per-loop parts are made
  * when a loop first uses them and end with the loop. */
 atom_status http_client_register(struct atom_error *err);
+/* The same table for the runtime's own use: `start` takes NULL as host. */
+const struct atom_http *http_client_service(void);
 
 #endif

@@ -54,7 +54,7 @@ struct transfer_list {
 
 struct atom_http_transfer {
 	struct http_client *client;
-	const struct atom_host *host;
+	const struct atom_host *host; /* NULL: the runtime itself */
 	const struct atom_http_events *events;
 	void *argument;
 

@@ -53,6 +53,8 @@ static void leave_resumed(struct atom_http_transfer *t)
 static void plugin_end(const struct atom_host *host, int64_t began_ns,
 		       const char *function)
 {
+	if (host == NULL)
+		return;
 	host_call_end(began_ns, configured_component(host_configured(host)),
 		      function);
 }
@@ -180,7 +182,8 @@ void transfer_end(struct atom_http_transfer *t, atom_status status,
 	t->next = client->dead;
 	client->dead = t;
 	client_reap(client);
-	host_release(host);
+	if (host != NULL)
+		host_release(host);
 }
 
 void transfer_done(struct atom_http_transfer *t, CURLcode result)

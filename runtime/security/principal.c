@@ -14,6 +14,7 @@
 #include "core/qsbr.h"
 #include "http/server.h"
 #include "limit/named.h"
+#include "security/jwt_issuers.h"
 #include "security/keys_priv.h"
 #include "security/lockout.h"
 #include "security/peer.h"
@@ -69,34 +70,51 @@ static void log_lockout(const char *address, int64_t locked_ms, int64_t now_ms)
 			 LOG_NUMBER("seconds", locked_ms / 1000));
 }
 
+/* Counts a credential that is refused, and tells the log; `what` is for the
+ * operator. */
+static void count_refused(const struct http_request *request, const char *what)
+{
+	static _Atomic int64_t logged_ms = INT64_MIN / 2;
+
+	metric_inc(auth_refused);
+	if (may_log(&logged_ms, os.monotonic_ns() / 1000000))
+		log_line(ATOM_LOG_WARN, "credential_refused", what,
+			 LOG_TEXT("address", http_client_address(request)),
+			 LOG_TEXT("request_id", http_request_id(request)));
+}
+
+/* One that may be a guess is held against its address besides; err, filled
+ * already, gets for how long that is locked out. */
+static void hold_refused(const struct http_request *request, const char *what,
+			 struct atom_error *err)
+{
+	const char *address = http_client_address(request);
+	int64_t now_ms = os.monotonic_ns() / 1000000;
+	struct lockout_verdict verdict = lockout_failed(address, now_ms);
+
+	if (verdict.locked_ms > 0 && !verdict.begun)
+		metric_inc(auth_locked);
+	else
+		count_refused(request, what);
+	if (verdict.begun)
+		log_lockout(address, verdict.locked_ms, now_ms);
+	err->retry_after_ms = verdict.locked_ms > INT32_MAX
+				      ? INT32_MAX
+				      : (int32_t)verdict.locked_ms;
+}
+
 /*
- * Every credential that is refused comes here: it is counted, told to the
- * log, and held against its address.  `what` is for the operator; the caller
- * hears one sentence for all, and the same whether its address is locked or
- * not, but for Retry-After: it tells a guesser nothing.
+ * A key that is refused.  The caller hears one sentence for all, and the same
+ * whether its address is locked or not, but for Retry-After: it tells a
+ * guesser nothing.
  */
 static atom_status refuse(const struct http_request *request,
 			  struct atom_error *err, const char *what)
 {
-	static _Atomic int64_t logged_ms = INT64_MIN / 2;
-	const char *address = http_client_address(request);
-	int64_t now_ms = os.monotonic_ns() / 1000000;
-	struct lockout_verdict verdict = lockout_failed(address, now_ms);
-	bool locked = verdict.locked_ms > 0 && !verdict.begun;
-
-	metric_inc(locked ? auth_locked : auth_refused);
-	if (!locked && may_log(&logged_ms, now_ms))
-		log_line(ATOM_LOG_WARN, "credential_refused", what,
-			 LOG_TEXT("address", address),
-			 LOG_TEXT("request_id", http_request_id(request)));
-	if (verdict.begun)
-		log_lockout(address, verdict.locked_ms, now_ms);
 	atom_fail(err, ATOM_EPERM,
 		  "the API key is not valid: unknown, mistyped, expired or "
 		  "revoked");
-	err->retry_after_ms = verdict.locked_ms > INT32_MAX
-				      ? INT32_MAX
-				      : (int32_t)verdict.locked_ms;
+	hold_refused(request, what, err);
 	return ATOM_EPERM;
 }
 
@@ -166,6 +184,48 @@ bool principal_may_invoke(const struct principal *principal, const char *agent)
 {
 	return principal_has(principal, PERMISSION_INVOKE_AGENT) &&
 	       principal_is_for(principal, agent, strlen(agent));
+}
+
+/* --- tokens of other issuers ------------------------------------------------------ */
+
+/* ATOM_ENOENT: it is no token of theirs. */
+static atom_status by_token(const struct http_request *request,
+			    const char *bearer, struct principal *p,
+			    struct atom_error *err)
+{
+	const char *issuer, *why;
+	char text[256];
+	enum jwt_verdict verdict = jwt_issuers_judge(bearer, p, &issuer, &why);
+
+	switch (verdict) {
+	case JWT_GOOD:
+		metric_inc(auth_ok);
+		return ATOM_OK;
+	case JWT_FOREIGN:
+		return ATOM_ENOENT;
+	case JWT_FAILED:
+		return atom_fail(err, ATOM_ENOMEM, "%s", why);
+	case JWT_NO_ROLE:
+	case JWT_REFUSED:
+	case JWT_BAD:
+		break;
+	}
+	(void)snprintf(text, sizeof(text), "token of %.160s: %s", issuer, why);
+	if (verdict == JWT_BAD) {
+		/* Of a forgery nothing is said that would help to make a
+		 * better one. */
+		atom_fail(err, ATOM_EPERM, "the token is not valid");
+		hold_refused(request, text, err);
+		return ATOM_EPERM;
+	}
+	/* What its issuer has signed is no guess, and may be talked about. */
+	count_refused(request, text);
+	if (verdict == JWT_NO_ROLE)
+		return atom_fail(err, ATOM_EINVAL,
+				 "the token is good, but gives no role here: "
+				 "%s",
+				 why);
+	return atom_fail(err, ATOM_EPERM, "the token is not valid: %s", why);
 }
 
 /* --- nobody in particular --------------------------------------------------------- */
@@ -247,6 +307,8 @@ atom_status principal_of(const struct http_request *request,
 
 	if (bearer != NULL)
 		status = by_bearer(request, policy, bearer, principal_r, err);
+	if (status == ATOM_ENOENT && bearer != NULL)
+		status = by_token(request, bearer, principal_r, err);
 	if (status != ATOM_ENOENT)
 		return status;
 	status = peer_is_admin(request, err);
@@ -262,7 +324,9 @@ atom_status principal_of(const struct http_request *request,
 	/* SDKs always send some bearer: where anybody may call it counts as
 	 * none. */
 	if (bearer != NULL && policy->anonymous_role[0] == '\0')
-		return refuse(request, err, "not an API key of ours");
+		return refuse(request, err,
+			      "neither an API key of ours nor a token of an "
+			      "issuer of ours");
 	return anonymous(request, policy, principal_r, err);
 }
 
@@ -305,7 +369,12 @@ atom_status security_init(struct atom_error *err)
 		*rows[i].series = metric_series(family, &rows[i].result);
 	if (status == ATOM_OK)
 		status = lockout_init(err);
-	return status;
+	return status == ATOM_OK ? jwt_issuers_init(err) : status;
+}
+
+atom_status security_check(const struct config *config, struct atom_error *err)
+{
+	return jwt_issuers_check(config, err);
 }
 
 atom_status security_load(struct atom_error *err)
@@ -317,6 +386,7 @@ atom_status security_apply(struct config *config, struct atom_error *err)
 {
 	struct policy *next = mem_zalloc(sizeof(*next));
 	struct policy *old;
+	struct jwt_change *issuers = NULL;
 	size_t length = strlen(config->bootstrap_admin_key);
 	atom_status status;
 
@@ -333,10 +403,13 @@ atom_status security_apply(struct config *config, struct atom_error *err)
 		next->has_bootstrap = status == ATOM_OK;
 	}
 	if (status == ATOM_OK)
+		status = jwt_issuers_prepare(config, &issuers, err);
+	if (status == ATOM_OK)
 		status = roles_apply(config, err);
 	if (status == ATOM_OK)
 		status = named_limiters_apply(&config->key_limits, err);
 	if (status != ATOM_OK) {
+		jwt_issuers_discard(&issuers);
 		policy_free(next);
 		return status;
 	}
@@ -346,6 +419,7 @@ atom_status security_apply(struct config *config, struct atom_error *err)
 	old = atomic_exchange_explicit(&current, next, memory_order_acq_rel);
 	if (old != NULL)
 		qsbr_retire(policy_free, old);
+	jwt_issuers_commit(&issuers);
 	keys_check_roles();
 	if (!security_has_admin(NULL))
 		log_line(ATOM_LOG_WARN, "no_admin",
@@ -370,6 +444,7 @@ void security_flush(void)
 
 void security_fini(void)
 {
+	jwt_issuers_fini();
 	keys_fini();
 	named_limiters_fini();
 	lockout_fini();

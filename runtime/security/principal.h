@@ -6,10 +6,10 @@
  * Who calls, and what they may do.  Closed by default: without a principal
  * only the public routes answer.
  *
- * A principal comes from an API key (Authorization: Bearer atm_...), from
- * `security.bootstrap_admin_key`, from a unix peer on a listener with
- * `admin = true`, or is the anonymous one when `security.anonymous_role`
- * names a role.  Keys and roles live in a snapshot
+ * A principal comes from an API key (Authorization: Bearer atm_...) or the
+ * token of an issuer of ours (jwt.h), from `security.bootstrap_admin_key`,
+ * from a unix peer on a listener with `admin = true`, or is the anonymous one
+ * when `security.anonymous_role` names a role.  Keys and roles live in a snapshot
  * like the routing one (qsbr.h): a look-up is one hash whatever their number,
  * and takes no lock.
  */
@@ -46,7 +46,8 @@ enum permission permission_of(const char *word);
 
 /* A copy, so that it outlives the snapshot it came from. */
 struct principal {
-	/* "key:ID", "unix:UID", "anonymous": what sessions belong to. */
+	/* "key:ID", "jwt:ISSUER:SUBJECT", "unix:UID",
+	 * "anonymous": what sessions belong to. */
 	char name[PRINCIPAL_NAME_MAX];
 	char role[64];
 	uint32_t permissions; /* bits */
@@ -80,6 +81,8 @@ static inline bool principal_has(const struct principal *principal,
 /* [control] Roles, anonymous role and bootstrap key of a configuration; the
  * keys of the store.  Publishes a new snapshot.  In order: init, load, apply. */
 atom_status security_init(struct atom_error *err);
+/* Are the files that it names sound?  Changes nothing; needs no init. */
+atom_status security_check(const struct config *config, struct atom_error *err);
 atom_status security_apply(struct config *config, struct atom_error *err);
 /* Reads the keys from the store; before the loops serve. */
 atom_status security_load(struct atom_error *err);

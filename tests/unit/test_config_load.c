@@ -297,7 +297,6 @@ Test(config_load, keys_of_a_later_version_are_refused_unless_inactive)
 	static const char *const active[] = {
 		"plugins: { require_signature = true; };",
 		"plugins: { trusted_keys = [ \"x\" ]; };",
-		"security: { jwt = ( { issuer = \"https://i\"; } ); };",
 		"security: { encryption: { key = \"k\"; }; };",
 		"listeners = ( { address = \"127.0.0.1:0\";"
 		" tls: { client_ca = \"x\"; }; } );",
@@ -371,6 +370,55 @@ Test(config_load, limits_of_keys_and_agents_are_read)
 	REFUSE(1, "`concurrent`", AGENT("rate_limits: { concurrent = -2; };"));
 	REFUSE(1, "did you mean `tokens_per_minute`",
 	       AGENT("rate_limits: { token_per_minute = 5; };"));
+}
+
+#define JWT(members)                                                      \
+	"security: { jwt = ( { issuer = \"https://i\"; audience = \"a\";" \
+	" " members " } ); };"
+#define ROWS "roles = ( { claim = \"c\"; role = \"caller\"; } );"
+
+Test(config_load, an_issuer_of_tokens_is_checked)
+{
+	ACCEPT(JWT("jwks = \"keys.json\"; " ROWS));
+	cr_assert_eq(config->jwt_count, 1);
+	cr_assert_str_eq(config->jwt[0].jwks, at("keys.json"));
+	cr_assert_str_eq(config->jwt[0].role_claim, "role");
+	cr_assert_eq(config->jwt[0].leeway_ms, 30000);
+	cr_assert_eq(config->jwt[0].refresh_ms, 300000);
+	cr_assert_eq(config->jwt[0].max_stale_ms, 86400000);
+	cr_assert_str_eq(config->jwt[0].roles[0].role, "caller");
+	ACCEPT(JWT("jwks = \"https://i/k\"; ca_file = \"ca.pem\"; " ROWS));
+	cr_assert_str_eq(config->jwt[0].jwks, "https://i/k");
+	cr_assert_str_eq(config->jwt[0].ca_file, at("ca.pem"));
+	ACCEPT(JWT("jwks = \"http://localhost:80/k\"; " ROWS));
+	ACCEPT(JWT("jwks = \"http://[::1]/k\"; " ROWS));
+	/* Off, and checked all the same. */
+	ACCEPT("security: { jwt = ( { issuer = \"\"; " ROWS " } ); };");
+	cr_assert_eq(config->jwt_count, 0);
+	REFUSE(1, "`jwks` is missing", JWT(ROWS));
+	REFUSE(1, "plain http", JWT("jwks = \"http://i/k\"; " ROWS));
+	REFUSE(1, "plain http",
+	       JWT("jwks = \"http://localhost.evil/k\"; " ROWS));
+	REFUSE(1, "begins with https://", JWT("jwks = \"ftp://i/k\"; " ROWS));
+	REFUSE(1, "`ca_file` is for",
+	       JWT("jwks = \"k\"; ca_file = \"c\"; " ROWS));
+	REFUSE(1, "`roles` is empty", JWT("jwks = \"k\";"));
+	REFUSE(1, "there is no role \"boss\"",
+	       JWT("jwks = \"k\"; roles = ( { claim = \"c\";"
+		   " role = \"boss\"; } );"));
+	REFUSE(1, "`role` is missing",
+	       JWT("jwks = \"k\"; roles = ( { claim = \"c\"; } );"));
+	REFUSE(1, "`leeway` must be",
+	       JWT("jwks = \"k\"; leeway = \"1h\"; " ROWS));
+	REFUSE(1, "`audience` is missing",
+	       "security: { jwt = ( { issuer = \"https://i\"; jwks = \"k\"; " ROWS
+	       " } ); };");
+	REFUSE(1, "declared at",
+	       "security: { jwt = ( { issuer = \"i\"; audience = \"a\";"
+	       " jwks = \"k\"; " ROWS " }, { issuer = \"i\";"
+	       " audience = \"b\"; jwks = \"k\"; " ROWS " } ); };");
+	REFUSE(1, "unknown key `issuers`",
+	       "security: { jwt = ( { issuers = \"\"; } ); };");
 }
 
 Test(config_load, addresses_are_checked)

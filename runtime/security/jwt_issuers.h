@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SECURITY_JWT_ISSUERS_H
+#define SECURITY_JWT_ISSUERS_H
+
+/*
+ * The issuers whose tokens are taken, with their keys as they are now: a
+ * snapshot (qsbr.h) that loops check bearers against.  Control publishes
+ * another one when the configuration or an issuer's keys change, and what was
+ * remembered of tokens counts no longer.
+ *
+ * A change of the configuration is prepared, which may fail, and then
+ * committed, which may not: a reload takes all of a configuration or nothing.
+ */
+
+#include "config/config.h"
+#include "security/jwt.h"
+
+struct jwt_change;
+
+/* [control] Are the files that the configuration names sound?  Changes
+ * nothing. */
+atom_status jwt_issuers_check(const struct config *config,
+			      struct atom_error *err);
+/* [control] In order: init; then prepare and commit or discard. */
+atom_status jwt_issuers_init(struct atom_error *err);
+atom_status jwt_issuers_prepare(struct config *config,
+				struct jwt_change **change_r,
+				struct atom_error *err);
+void jwt_issuers_commit(struct jwt_change **change);
+void jwt_issuers_discard(struct jwt_change **change);
+void jwt_issuers_fini(void);
+
+/* [loop] Whose token is this bearer?  On JWT_GOOD the principal is filled,
+ * its agents until the next call; else *why_r is a phrase for it, and
+ * *issuer_r the issuer's name or "". */
+enum jwt_verdict jwt_issuers_judge(const char *bearer,
+				   struct principal *principal_r,
+				   const char **issuer_r, const char **why_r);
+
+#endif
