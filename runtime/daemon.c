@@ -161,6 +161,8 @@ static atom_status prepare(const struct daemon_options *options, bool check,
 		status = daemon_check_store(d->config, errors, err);
 	if (status == ATOM_OK)
 		status = security_check(d->config, err);
+	if (status == ATOM_OK)
+		status = daemon_check_listeners(NULL, d->config, err);
 	return status;
 }
 

@@ -3,8 +3,8 @@
 #define DAEMON_PRIV_H
 
 /*
- * What daemon.c (life), daemon_reload.c and daemon_parts.c (listeners, store,
- * privileges) share.  [control]
+ * What daemon.c (life), daemon_reload.c, daemon_listeners.c and daemon_parts.c
+ * (store, privileges) share.  [control]
  */
 
 #include <uv.h>
@@ -49,6 +49,11 @@ atom_status daemon_check_store(const struct config *config,
 			       struct buffer *errors, struct atom_error *err);
 atom_status daemon_open_store(const struct config *config,
 			      struct atom_error *err);
+/* Are the files of listeners that are new or changed sound (`now` NULL: all)?
+ * Changes nothing. */
+atom_status daemon_check_listeners(const struct config *now,
+				   const struct config *next,
+				   struct atom_error *err);
 atom_status daemon_listen(const struct config *config, struct atom_error *err);
 /* A reload's new listeners are bound, before anything else of it counts; on
  * failure none of them. */
@@ -56,7 +61,7 @@ atom_status daemon_add_listeners(const struct config *next,
 				 struct atom_error *err);
 /* The first `count` of them are given up again. */
 void daemon_drop_listeners(const struct config *next, size_t count);
-/* They accept, and listeners gone are closed. */
+/* They accept; listeners gone are closed, changed ones changed. */
 void daemon_update_listeners(const struct config *next);
 /* `user`: switch to it, once sockets are bound. */
 atom_status daemon_drop_privileges(const struct config *config,

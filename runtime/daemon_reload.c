@@ -86,6 +86,8 @@ static atom_status apply(json_t **result_r, struct atom_error *err)
 
 	status = agents_check(next, &reload.errors);
 	if (status == ATOM_OK)
+		status = daemon_check_listeners(d->config, next, err);
+	if (status == ATOM_OK)
 		status = config_compare(d->config, next, &difference);
 	if (status != ATOM_OK)
 		return status;

@@ -92,12 +92,20 @@ struct config_agent {
 				  unresolved */
 };
 
+/* Must a client show a certificate of client_ca? */
+enum config_client_certificate_mode {
+	CONFIG_CERTIFICATE_REQUIRED, /* the default */
+	CONFIG_CERTIFICATE_OPTIONAL
+};
+
 struct config_listener {
 	const char *address; /* "127.0.0.1:8080", "[::]:80", "unix:/path" */
 	const struct setting *setting;
 	const char *certificate; /* "" = no TLS */
 	const char *key;
-	const char *client_ca;
+	const char *client_ca;	/* "" = no client certificates */
+	const char *client_crl; /* "" = nothing is revoked */
+	int client_certificate; /* enum config_client_certificate_mode */
 	const char *const *trusted_proxies; /* NULL-ended CIDRs */
 	bool proxy_protocol;		    /* TCP: PROXY v2 comes first */
 	bool admin;			    /* unix only */
@@ -136,6 +144,17 @@ struct config_jwt {
 	const struct config_jwt_role *roles;
 	size_t role_count;
 	const struct setting *role_list;
+	const struct setting *setting;
+};
+
+/* Whose certificate is which role: exactly one of the four names is set. */
+struct config_client_certificate {
+	const char *subject; /* RFC 4514 */
+	const char *uri;
+	const char *dns;
+	const char *email;
+	const char *role;
+	const char *const *agents; /* NULL-ended; empty = all */
 	const struct setting *setting;
 };
 
@@ -186,6 +205,8 @@ struct config {
 	struct config_limits agent_limits; /* of each agent */
 	const struct config_jwt *jwt;
 	size_t jwt_count;
+	const struct config_client_certificate *client_certificates;
+	size_t client_certificate_count;
 };
 
 /* One "agents.NAME.key=VALUE" of -D: NAME selects the list member by its

@@ -24,6 +24,7 @@ struct config_holder {
 	const struct setting *sink_list;
 	const struct setting *role_list;
 	const struct setting *jwt_list;
+	const struct setting *certificate_list;
 	const struct setting *state_group;
 	int log_word;
 };
@@ -44,7 +45,7 @@ void config_read_agent(struct config_holder *holder,
 void config_read_listeners(struct config_holder *holder,
 			   struct keys_reading *r);
 void config_read_security(struct config_holder *holder, struct keys_reading *r);
-/* security.jwt, once roles are known. */
+/* security.jwt and security.client_certificates, once roles are known. */
 void config_read_credentials(struct config_holder *holder,
 			     struct keys_reading *r);
 /* Complains when `role`, the value of the member `name` of `group`, is no

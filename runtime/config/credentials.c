@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Who is believed beside our own keys: issuers of tokens.
+ * Who is believed beside our own keys: issuers of tokens, and clients with a
+ * certificate.
  */
 
 #include <string.h>
@@ -10,8 +11,9 @@
 #include "config/config_priv.h"
 #include "config/value.h"
 
-#define ISSUERS_MAX 32
-#define ROWS_MAX    1000
+#define ISSUERS_MAX	 32
+#define ROWS_MAX	 1000
+#define CERTIFICATES_MAX 1000
 
 static const char https[] = "https://";
 static const char http[] = "http://";
@@ -171,8 +173,61 @@ static void read_jwt(struct config_holder *holder, struct keys_reading *r)
 	}
 }
 
+/* --- certificates ----------------------------------------------------------- */
+
+static void check_certificate(const struct config_holder *holder,
+			      const struct config_client_certificate *c,
+			      struct keys_reading *r)
+{
+	int names = (*c->subject != '\0') + (*c->uri != '\0') +
+		    (*c->dns != '\0') + (*c->email != '\0');
+
+	if (names != 1)
+		config_complain(
+			r->errors, c->setting,
+			"a client certificate is told by exactly one of `subject`, `uri`, `dns` and `email`, found %d",
+			names);
+	if (strchr(c->dns, '*') != NULL)
+		config_complain(r->errors, setting_member(c->setting, "dns"),
+				"`dns` is one name, without wildcards");
+	if (*c->role != '\0')
+		config_check_role(&holder->config, c->role, c->setting, "role",
+				  r);
+}
+
+static void read_certificates(struct config_holder *holder,
+			      struct keys_reading *r)
+{
+	const struct setting *list = holder->certificate_list;
+	struct config_client_certificate *certificates;
+
+	if (list == NULL)
+		return;
+	if (list->member_count > CERTIFICATES_MAX) {
+		config_complain(r->errors, list,
+				"more than %d client certificates",
+				CERTIFICATES_MAX);
+		return;
+	}
+	certificates =
+		config_keep(holder, list->member_count, sizeof(*certificates));
+	if (certificates == NULL) {
+		r->no_memory = true;
+		return;
+	}
+	for (size_t i = 0; i < list->member_count; i++) {
+		keys_read(&client_certificate_keys, list->members[i],
+			  &certificates[i], r);
+		certificates[i].setting = list->members[i];
+		check_certificate(holder, &certificates[i], r);
+	}
+	holder->config.client_certificates = certificates;
+	holder->config.client_certificate_count = list->member_count;
+}
+
 void config_read_credentials(struct config_holder *holder,
 			     struct keys_reading *r)
 {
 	read_jwt(holder, r);
+	read_certificates(holder, r);
 }

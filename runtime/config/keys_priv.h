@@ -62,12 +62,14 @@ struct key_table {
 	bool open; /* other keys are a plugin's */
 };
 
-extern const struct key_table host_keys;      /* struct config_holder */
-extern const struct key_table agent_keys;     /* struct agent_reading */
-extern const struct key_table listener_keys;  /* struct config_listener */
-extern const struct key_table role_keys;      /* struct config_role */
-extern const struct key_table jwt_keys;	      /* struct config_jwt */
-extern const struct key_table jwt_role_keys;  /* struct config_jwt_role */
+extern const struct key_table host_keys;     /* struct config_holder */
+extern const struct key_table agent_keys;    /* struct agent_reading */
+extern const struct key_table listener_keys; /* struct config_listener */
+extern const struct key_table role_keys;     /* struct config_role */
+extern const struct key_table jwt_keys;	     /* struct config_jwt */
+extern const struct key_table jwt_role_keys; /* struct config_jwt_role */
+/* struct config_client_certificate */
+extern const struct key_table client_certificate_keys;
 extern const struct key_table component_keys; /* struct config_component */
 extern const struct key_table sink_keys;      /* struct config_component */
 extern const struct key_table state_keys;     /* struct config_holder */

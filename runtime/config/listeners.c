@@ -117,6 +117,38 @@ static bool is_unix(const struct config_listener *listener)
 	return strncmp(listener->address, "unix:", 5) == 0;
 }
 
+/* A file of the `tls` group, below the main file's folder. */
+static void keep_file(struct config_holder *holder, const char **path,
+		      struct keys_reading *r)
+{
+	if (**path == '\0')
+		return;
+	*path = config_keep_path(holder, *path);
+	if (*path == NULL) {
+		*path = "";
+		r->no_memory = true;
+	}
+}
+
+static void check_client_files(const struct config_listener *listener,
+			       const struct setting *tls,
+			       struct keys_reading *r)
+{
+	bool ca = *listener->client_ca != '\0';
+
+	if (ca && *listener->certificate == '\0')
+		config_complain(
+			r->errors, setting_member(tls, "client_ca"),
+			"`client_ca` needs `certificate` and `key`: without TLS nobody shows a certificate");
+	if (!ca && *listener->client_crl != '\0')
+		config_complain(r->errors, setting_member(tls, "client_crl"),
+				"`client_crl` needs `client_ca`");
+	if (!ca && setting_member(tls, "client_certificate") != NULL)
+		config_complain(r->errors,
+				setting_member(tls, "client_certificate"),
+				"`client_certificate` needs `client_ca`");
+}
+
 static void read_tls(struct config_holder *holder,
 		     struct config_listener *listener, struct keys_reading *r)
 {
@@ -124,22 +156,20 @@ static void read_tls(struct config_holder *holder,
 	bool certificate = *listener->certificate != '\0';
 	bool key = *listener->key != '\0';
 
-	if (!certificate && !key)
+	if (tls == NULL)
 		return;
+	check_client_files(listener, tls, r);
 	if (certificate != key)
 		config_complain(r->errors, tls, "`tls` has a `%s` and no `%s`",
 				certificate ? "certificate" : "key",
 				certificate ? "key" : "certificate");
-	else if (is_unix(listener))
+	else if (certificate && is_unix(listener))
 		config_complain(r->errors, tls,
 				"`tls` is for TCP addresses, this one is unix");
-	if (certificate)
-		listener->certificate =
-			config_keep_path(holder, listener->certificate);
-	if (key)
-		listener->key = config_keep_path(holder, listener->key);
-	if (listener->certificate == NULL || listener->key == NULL)
-		r->no_memory = true;
+	keep_file(holder, &listener->certificate, r);
+	keep_file(holder, &listener->key, r);
+	keep_file(holder, &listener->client_ca, r);
+	keep_file(holder, &listener->client_crl, r);
 }
 
 static bool is_cidr(const char *text)
@@ -254,6 +284,7 @@ static void default_listeners(struct config_holder *holder,
 			.certificate = "",
 			.key = "",
 			.client_ca = "",
+			.client_crl = "",
 			.trusted_proxies = nobody,
 			.admin = i == 1,
 			.admin_group = "",

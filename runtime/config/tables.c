@@ -188,13 +188,22 @@ const struct key_table agent_keys = TABLE(agent_rows);
 /* --- listeners ----------------------------------------------------------- */
 
 #define LISTENER(field) offsetof(struct config_listener, field)
+static const char *const client_certificate_words[] = {
+	[CONFIG_CERTIFICATE_REQUIRED] = "required",
+	[CONFIG_CERTIFICATE_OPTIONAL] = "optional",
+	NULL
+};
 static const struct key tls_rows[] = {
 	STRING("certificate", LISTENER(certificate), "",
 	       "PEM file, the chain in order; empty: no TLS"),
 	STRING("key", LISTENER(key), "", "PEM file of its private key"),
-	ROW("client_ca", KEY_STRING, LISTENER(client_ca), "",
-	    "PEM file: clients must show a certificate of it",
-	    .flags = KEY_LATER),
+	STRING("client_ca", LISTENER(client_ca), "",
+	       "PEM file: the authorities of client certificates; empty: none is asked for"),
+	STRING("client_crl", LISTENER(client_crl), "",
+	       "PEM file: a revocation list of each of those authorities"),
+	CHOICE("client_certificate", LISTENER(client_certificate), "required",
+	       client_certificate_words,
+	       "with `client_ca`: may a client come without a certificate?"),
 };
 static const struct key_table tls_keys = TABLE(tls_rows);
 
@@ -254,6 +263,21 @@ static const struct key jwt_rows[] = {
 };
 const struct key_table jwt_keys = TABLE(jwt_rows);
 
+#define CERTIFICATE(field) offsetof(struct config_client_certificate, field)
+static const struct key client_certificate_rows[] = {
+	STRING("subject", CERTIFICATE(subject), "",
+	       "the whole subject as RFC 4514 writes it: `\"CN=ops,O=Example\"`"),
+	STRING("uri", CERTIFICATE(uri), "",
+	       "or a URI among its alternative names"),
+	STRING("dns", CERTIFICATE(dns), "",
+	       "or a DNS name among them; no wildcards"),
+	STRING("email", CERTIFICATE(email), "", "or a mail address among them"),
+	NEEDED("role", CERTIFICATE(role), "the role it gives"),
+	STRINGS("agents", CERTIFICATE(agents),
+		"the agents it may use; empty: all"),
+};
+const struct key_table client_certificate_keys = TABLE(client_certificate_rows);
+
 static const struct key limit_rows[] = {
 	INT("requests_per_minute", LIMITS(requests_per_minute), 0,
 	    CONFIG_RATE_MAX, "0", "0: no limit"),
@@ -305,6 +329,9 @@ static const struct key security_rows[] = {
 	GROUP("lockout", CONFIG(lockout), &lockout_keys,
 	      "addresses that guess; a valid key is never refused"),
 	GROUPS("jwt", HOLDER(jwt_list), &jwt_keys, "tokens of other issuers"),
+	GROUPS("client_certificates", HOLDER(certificate_list),
+	       &client_certificate_keys,
+	       "roles of clients with a certificate of `client_ca`; the first that fits counts"),
 	GROUP("rate_limits", 0, &rate_limit_keys, "how much a caller may ask"),
 	GROUP("encryption", KEY_NOWHERE, &encryption_keys, "at rest"),
 };

@@ -212,6 +212,7 @@ static void renew_deliver(struct loop *loop, struct message *message)
 	if (next) {
 		SSL_CTX_free(s->tls);
 		s->tls = next;
+		s->tls_generation++;
 	}
 }
 

@@ -54,6 +54,7 @@ static bool connection_tls(struct http_connection *c)
 	if (!c->ssl || SSL_set_fd(c->ssl, c->fd) != 1)
 		return false;
 	SSL_set_accept_state(c->ssl);
+	c->tls_generation = c->socket->tls_generation;
 	return true;
 }
 
@@ -189,6 +190,7 @@ void http_connection_close(struct http_connection *c)
 	uv_close((uv_handle_t *)&c->poll, on_closed);
 	SSL_free(c->ssl);
 	c->ssl = NULL;
+	http_certificate_free(c);
 	os.close(c->fd);
 	c->fd = -1;
 	http_output_free(c);

@@ -30,8 +30,11 @@ static bool copy_texts(struct http_listener *listener,
 		listener->key = mem_strdup(key);
 		listener->client_ca =
 			mem_strdup(spec->client_ca ? spec->client_ca : "");
+		listener->client_crl =
+			mem_strdup(spec->client_crl ? spec->client_crl : "");
+		listener->client_required = !spec->client_optional;
 		if (!listener->certificate || !listener->key ||
-		    !listener->client_ca)
+		    !listener->client_ca || !listener->client_crl)
 			return false;
 	}
 	while (from && from[n])
@@ -47,6 +50,29 @@ static bool copy_texts(struct http_listener *listener,
 			return false;
 	}
 	return true;
+}
+
+static void texts_free(struct http_listener *listener)
+{
+	for (size_t i = 0; listener->trusted && listener->trusted[i]; i++)
+		mem_free(listener->trusted[i]);
+	mem_free(listener->trusted);
+	mem_free(listener->certificate);
+	mem_free(listener->key);
+	mem_free(listener->client_ca);
+	mem_free(listener->client_crl);
+}
+
+static atom_status set_name(struct http_listener *listener,
+			    const struct http_listener_spec *spec,
+			    struct atom_error *err)
+{
+	if (strlen(spec->address) >= sizeof(listener->name))
+		return atom_fail(err, ATOM_EINVAL,
+				 "listener address is longer than %zu bytes",
+				 sizeof(listener->name) - 1);
+	memcpy(listener->name, spec->address, strlen(spec->address) + 1);
+	return ATOM_OK;
 }
 
 static atom_status listener_new(struct http_server *server,
@@ -74,14 +100,8 @@ static atom_status listener_new(struct http_server *server,
 	for (unsigned int i = 0; i < server->loop_count; i++)
 		http_socket_init(&listener->sockets[i], listener,
 				 &server->loops[i]);
-	if (strlen(spec->address) >= sizeof(listener->name)) {
-		status = atom_fail(err, ATOM_EINVAL,
-				   "listener address is longer than %zu bytes",
-				   sizeof(listener->name) - 1);
-		goto out;
-	}
-	memcpy(listener->name, spec->address, strlen(spec->address) + 1);
-	if (!copy_texts(listener, spec))
+	status = set_name(listener, spec, err);
+	if (status == ATOM_OK && !copy_texts(listener, spec))
 		status = atom_fail(err, ATOM_ENOMEM, "listener %s: no memory",
 				   spec->address);
 out:
@@ -105,12 +125,7 @@ void http_listener_free(struct http_listener *listener)
 		SSL_CTX_free(atomic_load(&s->tls_next));
 	}
 	SSL_CTX_free(listener->tls);
-	for (size_t i = 0; listener->trusted && listener->trusted[i]; i++)
-		mem_free(listener->trusted[i]);
-	mem_free(listener->trusted);
-	mem_free(listener->certificate);
-	mem_free(listener->key);
-	mem_free(listener->client_ca);
+	texts_free(listener);
 	mem_free(listener->sockets);
 	mem_free(listener);
 }
@@ -166,15 +181,37 @@ static atom_status listener_tls(struct http_listener *listener,
 
 	if (!listener->certificate)
 		return ATOM_OK;
-	tls = http_tls_new(listener, NULL, err);
+	tls = http_tls_new(listener, err);
 	if (!tls)
 		return ATOM_EINVAL;
 	for (unsigned int i = 0; i < listener->server->loop_count; i++) {
 		SSL_CTX_up_ref(tls);
 		listener->sockets[i].tls = tls;
+		listener->sockets[i].tls_generation = 1;
 	}
 	listener->tls = tls;
 	return ATOM_OK;
+}
+
+atom_status http_listener_check(const struct http_listener_spec *spec,
+				struct atom_error *err)
+{
+	struct http_listener listener = { .server = NULL };
+	atom_status status = check_spec(spec, err);
+	SSL_CTX *tls;
+
+	if (status == ATOM_OK)
+		status = set_name(&listener, spec, err);
+	if (status == ATOM_OK && !copy_texts(&listener, spec))
+		status = atom_fail(err, ATOM_ENOMEM, "listener %s: no memory",
+				   spec->address);
+	if (status == ATOM_OK && listener.certificate) {
+		tls = http_tls_new(&listener, err);
+		status = tls ? ATOM_OK : ATOM_EINVAL;
+		SSL_CTX_free(tls);
+	}
+	texts_free(&listener);
+	return status;
 }
 
 atom_status http_server_listen(struct http_server *server,
@@ -198,6 +235,8 @@ atom_status http_server_listen(struct http_server *server,
 		status = http_listener_bind(listener, spec->admin_group, err);
 	if (status != ATOM_OK)
 		goto out;
+	if (listener->tls)
+		http_expiry_renewed(listener);
 	for (last = &server->listeners; *last; last = &(*last)->next)
 		;
 	*last = TAKE(listener);
@@ -209,6 +248,7 @@ out:
 void http_server_accept(struct http_server *server)
 {
 	server->accepting = true;
+	http_expiry_check(server);
 	for (struct http_listener *l = server->listeners; l; l = l->next) {
 		if (l->accepting || l->retired)
 			continue;
@@ -229,6 +269,8 @@ void http_server_accept(struct http_server *server)
 void http_listener_retire(struct http_listener *l, bool last)
 {
 	l->retired = true;
+	if (l->tls)
+		http_expiry_forget(l);
 	http_listener_unlink(l);
 	for (unsigned int i = 0; i < l->server->loop_count; i++) {
 		struct http_socket *s = &l->sockets[i];
@@ -267,7 +309,7 @@ atom_status http_server_reload_tls(struct http_server *server,
 		if (l->retired || !l->certificate)
 			continue;
 		/* The first failure is told, the others are still renewed. */
-		next = http_tls_new(l, l->tls, status == ATOM_OK ? err : NULL);
+		next = http_tls_new(l, status == ATOM_OK ? err : NULL);
 		if (!next) {
 			status = ATOM_EINVAL;
 			continue;
@@ -285,7 +327,12 @@ atom_status http_server_reload_tls(struct http_server *server,
 		}
 		SSL_CTX_free(l->tls);
 		l->tls = next;
+		http_expiry_renewed(l);
 	}
+	server->tls_reload_failed = status != ATOM_OK;
+	if (status != ATOM_OK && err)
+		server->tls_reload_error = *err;
+	http_expiry_check(server);
 	return status;
 }
 

@@ -218,6 +218,39 @@ static double open_connections(void *server)
 	return (double)http_server_connections(server);
 }
 
+/* --- TLS, by the clock ------------------------------------------------------------ */
+
+/* Looks at the certificates' ends, and makes new keys for tickets. */
+static void on_tls_timer(struct timer *timer)
+{
+	struct http_server *server =
+		CONTAINER_OF(timer, struct http_server, tls_timer);
+	struct atom_error err = ATOM_ERROR_INIT;
+	int64_t now_ms = loop_now_ms(loop_control());
+
+	if (now_ms - server->tickets_made_ms >= HTTP_TICKETS_MS) {
+		server->tickets_made_ms = now_ms;
+		if (http_tickets_rotate(&err) != ATOM_OK)
+			log_line(ATOM_LOG_ERROR, "tls_tickets", err.message);
+	}
+	http_expiry_check(server);
+	(void)timer_set(loop_control(), timer, HTTP_TLS_TIMER_MS);
+}
+
+static atom_status tls_init(struct http_server *server, struct atom_error *err)
+{
+	atom_status status = http_tickets_rotate(err);
+
+	if (status == ATOM_OK)
+		status = http_expiry_init(err);
+	server->tls_timer.fire = on_tls_timer;
+	server->tickets_made_ms = loop_now_ms(loop_control());
+	if (status == ATOM_OK && timer_set(loop_control(), &server->tls_timer,
+					   HTTP_TLS_TIMER_MS) != ATOM_OK)
+		status = atom_fail(err, ATOM_ENOMEM, "HTTP server: no memory");
+	return status;
+}
+
 atom_status http_server_new(const struct http_limits *limits,
 			    const struct http_handler *handler,
 			    struct http_server **server_r,
@@ -247,6 +280,8 @@ atom_status http_server_new(const struct http_limits *limits,
 		if (status != ATOM_OK)
 			break;
 	}
+	if (status == ATOM_OK)
+		status = tls_init(server, err);
 	if (status == ATOM_OK &&
 	    metric_gauge_callback("atomd_http_connections", "Open connections.",
 				  open_connections, server) != ATOM_OK)
@@ -280,6 +315,8 @@ void http_server_free(struct http_server **server_r)
 			os.close(server->loops[i].spare_fd);
 		http_pools_fini(&server->loops[i]);
 	}
+	timer_stop(&server->tls_timer);
+	http_tickets_fini();
 	mem_free(server->loops);
 	mem_free(server);
 }

@@ -72,7 +72,9 @@ struct http_listener_spec {
 	const char *address;	 /* "127.0.0.1:8080" "[::]:80" "unix:/path" */
 	const char *certificate; /* PEM file, "" = no TLS */
 	const char *key;
-	const char *client_ca;
+	const char *client_ca;	/* PEM, "" or NULL = no client certificates */
+	const char *client_crl; /* PEM, "" or NULL */
+	bool client_optional;	/* a client may come without one */
 	const char *const *trusted_proxies; /* NULL-ended CIDRs, or NULL */
 	/* A PROXY v2 header comes first, and from trusted proxies alone. */
 	bool proxy_protocol;
@@ -80,6 +82,10 @@ struct http_listener_spec {
 	const char *admin_group; /* group of a unix socket; "" = none */
 	int inherited_fd;	 /* -1 = bind it ourselves */
 };
+
+/* [control] Are its files sound, and its other words?  Changes nothing. */
+atom_status http_listener_check(const struct http_listener_spec *spec,
+				struct atom_error *err);
 
 /* [control] before loops_start().  Ignores SIGPIPE for the process.  After a
  * failure there may still be a server, to be freed like any other. */
@@ -106,7 +112,10 @@ void http_server_accept(struct http_server *server);
  * keeps its sockets then, and no connection is lost. */
 void http_server_unlisten(struct http_server *server, const char *address);
 /* [control] Read certificates again; the old ones stay on failure, which is
- * told for the first listener that has one. */
+ * told for the first listener that has one, here and by the component `tls`
+ * of health.  Handshakes that have begun keep what they began with; client
+ * certificates of older connections are held against the new authorities and
+ * revocation lists. */
 atom_status http_server_reload_tls(struct http_server *server,
 				   struct atom_error *err);
 /* [control] Graceful stop: accept what already waits, then no more; answers
@@ -156,6 +165,27 @@ struct http_peer {
 	int pidfd; /* -1 when there is none; owned by the connection */
 };
 const struct http_peer *http_peer(const struct http_request *request);
+
+/* The certificate that the client has shown and TLS has verified: its names.
+ * What names say is for the caller to judge. */
+enum http_name_kind {
+	HTTP_NAME_SUBJECT, /* RFC 4514: "CN=ops,O=Example" */
+	HTTP_NAME_URI,	   /* of the alternative names */
+	HTTP_NAME_DNS,	   /* in small letters */
+	HTTP_NAME_EMAIL
+};
+struct http_certificate_name {
+	enum http_name_kind kind;
+	const char *text;
+};
+struct http_certificate {
+	size_t count;
+	const struct http_certificate_name *names;
+};
+/* NULL: none was shown, or it is no longer good (expired, or refused by the
+ * files of now).  [loop] Within the iteration. */
+const struct http_certificate *http_client_certificate(
+	const struct http_request *request);
 
 /* 26-character id given to the request at its head: "req_...". */
 const char *http_request_id(const struct http_request *request);

@@ -22,6 +22,7 @@
 #include "http/parse.h"
 #include "http/proxy.h"
 #include "http/server.h"
+#include "http/tls_priv.h"
 
 #define HTTP_ADDRESS_MAX   (sizeof(((struct sockaddr_un *)NULL)->sun_path) + 8)
 #define HTTP_INLINE_BYTES  2048 /* of a request: a usual head and body */
@@ -33,8 +34,10 @@
 #define HTTP_POOL_MAX	   256 /* idle objects kept of each sort */
 #define HTTP_REFUSED_MAX   64  /* connections that are being told 503 */
 #define HTTP_GRACE_MS	   1000
-#define HTTP_LINGER_MS	   5000		      /* of silence; nginx's default */
-#define HTTP_LINGER_MAX_MS 30000	      /* altogether; nginx's default */
+#define HTTP_TLS_TIMER_MS  3600000  /* certificates' ends are looked at */
+#define HTTP_TICKETS_MS	   43200000 /* the keys of tickets are made new */
+#define HTTP_LINGER_MS	   5000	    /* of silence; nginx's default */
+#define HTTP_LINGER_MAX_MS 30000    /* altogether; nginx's default */
 #define HTTP_LINGER_BYTES  (16 * 1024 * 1024) /* thrown away at most */
 
 struct http_loop;
@@ -106,6 +109,11 @@ struct http_server {
 	bool cut_posted;
 	unsigned int loops_drained; /* [control] */
 	struct timer drain_timer;
+	struct timer tls_timer;
+	int64_t tickets_made_ms;
+	bool tls_reload_failed;
+	struct atom_error tls_reload_error;
+	bool tls_told; /* health knows of it */
 	void (*drained)(void *argument);
 	void *drained_argument;
 };
@@ -173,6 +181,7 @@ struct http_socket {
 	bool last; /* the loop closes the descriptor itself */
 	uv_poll_t poll;
 	SSL_CTX *tls;		     /* [loop] */
+	uint32_t tls_generation;     /* [loop] counts the contexts */
 	_Atomic(SSL_CTX *) tls_next; /* from control, not yet taken */
 	struct message open_message;
 	struct message close_message;
@@ -196,8 +205,12 @@ struct http_listener {
 	ino_t inode;
 	char *certificate; /* NULL: no TLS */
 	char *key;
-	char *client_ca;
-	char **trusted; /* CIDRs, NULL-ended; or NULL */
+	char *client_ca;  /* "": no certificates of clients */
+	char *client_crl; /* "": nothing is revoked */
+	bool client_required;
+	int64_t expires_ms; /* of the certificates, Unix time */
+	int expiry_stage;   /* how near the end was when it was said */
+	char **trusted;	    /* CIDRs, NULL-ended; or NULL */
 	unsigned int turn;
 	unsigned int open_sockets;   /* [control] not yet closed again */
 	SSL_CTX *tls;		     /* [control] the latest */
@@ -234,21 +247,6 @@ void http_listener_retire(struct http_listener *listener, bool last);
 void http_drain_step(struct http_server *server);
 void http_listener_free(struct http_listener *listener);
 
-/* --- TLS -------------------------------------------------------------------- */
-
-/* `previous` (or NULL) lends its ticket keys, so that sessions outlive a
- * reload. */
-SSL_CTX *http_tls_new(const struct http_listener *listener, SSL_CTX *previous,
-		      struct atom_error *err);
-/* Go on with the handshake. */
-enum http_handshake {
-	HANDSHAKE_DONE,
-	HANDSHAKE_MORE,
-	HANDSHAKE_FAILED,
-	HANDSHAKE_PLAIN, /* the peer speaks HTTP without TLS */
-};
-enum http_handshake http_tls_handshake(struct http_connection *c);
-
 /* --- connections ------------------------------------------------------------ */
 
 enum http_state {
@@ -283,7 +281,8 @@ struct http_connection {
 	struct http_connection *flush_next;
 	struct http_request *request; /* NULL while idle */
 	SSL *ssl;
-	struct http_preface *preface; /* CONNECTION_PROXY only */
+	struct http_preface *preface;	 /* CONNECTION_PROXY only */
+	struct certificate *certificate; /* tls_client.c's */
 	struct http_output out;
 	int64_t deadline_ms;
 	int64_t linger_until_ms;
@@ -297,10 +296,12 @@ struct http_connection {
 	bool paused;	    /* reading: there is no room for more */
 	bool running;	    /* inside http_connection_run() or a callback */
 	bool fresh;	    /* no request yet */
-	bool close_after;   /* this answer is the last */
-	bool unread;	    /* the peer may still be sending: linger */
-	bool eof;	    /* the peer sends no more */
-	bool lost;	    /* writing failed: close at the next occasion */
+	bool certificate_read;
+	uint32_t tls_generation; /* what the certificate was checked with */
+	bool close_after;	 /* this answer is the last */
+	bool unread;		 /* the peer may still be sending: linger */
+	bool eof;		 /* the peer sends no more */
+	bool lost; /* writing failed: close at the next occasion */
 	bool handle_closed;
 	bool loopback; /* or unix */
 	bool trusted;  /* a trusted proxy */

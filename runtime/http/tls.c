@@ -5,10 +5,13 @@
  */
 #include <errno.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <string.h>
 
 #include "core/memory.h"
 #include "http/server_priv.h"
+#include "http/tls_priv.h"
 
 /* Mozilla's "intermediate" list of 2024 for TLS 1.2, without DHE; TLS 1.3 has
  * only sound ones. */
@@ -16,16 +19,22 @@
 	"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:" \
 	"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:" \
 	"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
-#define TICKET_KEYS_BYTES 80 /* OpenSSL's: name, AES and HMAC keys */
+#define SUITES                                           \
+	"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:" \
+	"TLS_CHACHA20_POLY1305_SHA256"
+#define GROUPS	       "X25519:P-256"
+#define SECURITY_LEVEL 2 /* 112 bits: RSA of 2,048, no SHA-1 */
 
-/* OpenSSL's first reason for what has just failed. */
-static const char *reason(void)
+const char *http_tls_reason(void)
 {
 	unsigned long code = ERR_peek_error();
 	const char *text = ERR_reason_error_string(code);
 
 	if (ERR_SYSTEM_ERROR(code))
 		text = strerror(ERR_GET_REASON(code));
+	else if (ERR_GET_LIB(code) == ERR_LIB_PEM &&
+		 ERR_GET_REASON(code) == PEM_R_NO_START_LINE)
+		text = "there is nothing of that kind in PEM form in it";
 	return text ? text : "unknown reason";
 }
 
@@ -52,15 +61,21 @@ static bool base_settings(SSL_CTX *tls)
 
 	SSL_CTX_set_options(tls, SSL_OP_NO_COMPRESSION |
 					 SSL_OP_NO_RENEGOTIATION |
+					 SSL_OP_CIPHER_SERVER_PREFERENCE |
+					 SSL_OP_PRIORITIZE_CHACHA |
 					 SSL_OP_IGNORE_UNEXPECTED_EOF);
+	SSL_CTX_set_security_level(tls, SECURITY_LEVEL);
 	SSL_CTX_set_mode(tls, SSL_MODE_ENABLE_PARTIAL_WRITE |
 				      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 				      SSL_MODE_RELEASE_BUFFERS);
 	/* Tickets alone: a cache would be shared, and locked, by all loops. */
 	SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
+	http_tickets_use(tls);
 	SSL_CTX_set_alpn_select_cb(tls, choose_protocol, NULL);
 	return SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION) == 1 &&
 	       SSL_CTX_set_cipher_list(tls, CIPHERS) == 1 &&
+	       SSL_CTX_set_ciphersuites(tls, SUITES) == 1 &&
+	       SSL_CTX_set1_groups_list(tls, GROUPS) == 1 &&
 	       SSL_CTX_set_session_id_context(tls, context,
 					      sizeof(context) - 1) == 1;
 }
@@ -69,48 +84,29 @@ static atom_status load_files(SSL_CTX *tls,
 			      const struct http_listener *listener,
 			      struct atom_error *err)
 {
-	const char *ca = listener->client_ca;
-
 	if (SSL_CTX_use_certificate_chain_file(tls, listener->certificate) != 1)
-		return atom_fail(
-			err, ATOM_EINVAL, "listener %s: certificate %s: %s",
-			listener->name, listener->certificate, reason());
-	if (SSL_CTX_use_PrivateKey_file(tls, listener->key, SSL_FILETYPE_PEM) !=
-	    1)
-		return atom_fail(err, ATOM_EINVAL, "listener %s: key %s: %s",
-				 listener->name, listener->key, reason());
-	if (SSL_CTX_check_private_key(tls) != 1)
+		return atom_fail(err, ATOM_EINVAL,
+				 "listener %s: certificate %s: %s",
+				 listener->name, listener->certificate,
+				 http_tls_reason());
+	if (SSL_CTX_use_PrivateKey_file(tls, listener->key, SSL_FILETYPE_PEM) ==
+		    1 &&
+	    SSL_CTX_check_private_key(tls) == 1)
+		return *listener->client_ca
+			       ? http_tls_ask_clients(tls, listener, err)
+			       : ATOM_OK;
+	if (ERR_GET_REASON(ERR_peek_error()) == X509_R_KEY_VALUES_MISMATCH ||
+	    ERR_GET_REASON(ERR_peek_error()) == X509_R_KEY_TYPE_MISMATCH)
 		return atom_fail(err, ATOM_EINVAL,
 				 "listener %s: key %s does not belong to "
 				 "certificate %s",
 				 listener->name, listener->key,
 				 listener->certificate);
-	if (!*ca)
-		return ATOM_OK;
-	if (SSL_CTX_load_verify_file(tls, ca) != 1)
-		return atom_fail(err, ATOM_EINVAL,
-				 "listener %s: client_ca %s: %s",
-				 listener->name, ca, reason());
-	SSL_CTX_set_client_CA_list(tls, SSL_load_client_CA_file(ca));
-	SSL_CTX_set_verify(
-		tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-	return ATOM_OK;
+	return atom_fail(err, ATOM_EINVAL, "listener %s: key %s: %s",
+			 listener->name, listener->key, http_tls_reason());
 }
 
-/* Sessions may be resumed after a reload; not where a client's certificate
- * counts, for the new file may no longer admit it. */
-static void keep_tickets(SSL_CTX *tls, SSL_CTX *previous,
-			 const struct http_listener *listener)
-{
-	unsigned char keys[TICKET_KEYS_BYTES];
-
-	if (previous && !*listener->client_ca &&
-	    SSL_CTX_get_tlsext_ticket_keys(previous, keys, sizeof(keys)) == 1)
-		(void)SSL_CTX_set_tlsext_ticket_keys(tls, keys, sizeof(keys));
-	OPENSSL_cleanse(keys, sizeof(keys));
-}
-
-SSL_CTX *http_tls_new(const struct http_listener *listener, SSL_CTX *previous,
+SSL_CTX *http_tls_new(const struct http_listener *listener,
 		      struct atom_error *err)
 {
 	SSL_CTX *tls;
@@ -119,12 +115,11 @@ SSL_CTX *http_tls_new(const struct http_listener *listener, SSL_CTX *previous,
 	tls = SSL_CTX_new(TLS_server_method());
 	if (!tls || !base_settings(tls)) {
 		(void)atom_fail(err, ATOM_ENOMEM, "listener %s: TLS: %s",
-				listener->name, reason());
+				listener->name, http_tls_reason());
 		goto fail;
 	}
 	if (load_files(tls, listener, err) != ATOM_OK)
 		goto fail;
-	keep_tickets(tls, previous, listener);
 	return tls;
 fail:
 	SSL_CTX_free(tls);

@@ -14,6 +14,7 @@
 #include "core/qsbr.h"
 #include "http/server.h"
 #include "limit/named.h"
+#include "security/certificate.h"
 #include "security/jwt_issuers.h"
 #include "security/keys_priv.h"
 #include "security/lockout.h"
@@ -25,7 +26,8 @@
 
 /* What a configuration says of principals; a snapshot (qsbr.h). */
 struct policy {
-	struct config *config;	 /* holds anonymous_agents */
+	struct config *config; /* holds the texts */
+	struct certificate_rules *certificates;
 	char anonymous_role[64]; /* "" = none */
 	bool admin_listener;	 /* some peers are admin */
 	bool has_bootstrap;
@@ -228,6 +230,22 @@ static atom_status by_token(const struct http_request *request,
 	return atom_fail(err, ATOM_EPERM, "the token is not valid: %s", why);
 }
 
+/* --- client certificates ----------------------------------------------------------- */
+
+/* After every bearer that is ours: who sends one means it. */
+static bool by_certificate(const struct http_request *request,
+			   const struct policy *policy, struct principal *p)
+{
+	const struct http_certificate *certificate =
+		http_client_certificate(request);
+
+	if (certificate == NULL ||
+	    !certificate_principal(policy->certificates, certificate, p))
+		return false;
+	metric_inc(auth_ok);
+	return true;
+}
+
 /* --- nobody in particular --------------------------------------------------------- */
 
 /* "127.0.0.1:8080" "[::1]" "localhost:80": a page elsewhere that rebinds its
@@ -321,6 +339,8 @@ atom_status principal_of(const struct http_request *request,
 	}
 	if (status != ATOM_ENOENT)
 		return status;
+	if (by_certificate(request, policy, principal_r))
+		return ATOM_OK;
 	/* SDKs always send some bearer: where anybody may call it counts as
 	 * none. */
 	if (bearer != NULL && policy->anonymous_role[0] == '\0')
@@ -336,6 +356,7 @@ static void policy_free(void *object)
 
 	if (policy == NULL)
 		return;
+	certificate_rules_free(&policy->certificates);
 	config_unref(&policy->config);
 	mem_free(policy);
 }
@@ -402,6 +423,9 @@ atom_status security_apply(struct config *config, struct atom_error *err)
 				     next->bootstrap);
 		next->has_bootstrap = status == ATOM_OK;
 	}
+	if (status == ATOM_OK)
+		status =
+			certificate_rules_new(config, &next->certificates, err);
 	if (status == ATOM_OK)
 		status = jwt_issuers_prepare(config, &issuers, err);
 	if (status == ATOM_OK)

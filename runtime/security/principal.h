@@ -8,8 +8,9 @@
  *
  * A principal comes from an API key (Authorization: Bearer atm_...) or the
  * token of an issuer of ours (jwt.h), from `security.bootstrap_admin_key`,
- * from a unix peer on a listener with `admin = true`, or is the anonymous one
- * when `security.anonymous_role` names a role.  Keys and roles live in a snapshot
+ * from a unix peer on a listener with `admin = true`, from a client
+ * certificate (certificate.h), or is the anonymous one when
+ * `security.anonymous_role` names a role.  Keys and roles live in a snapshot
  * like the routing one (qsbr.h): a look-up is one hash whatever their number,
  * and takes no lock.
  */
@@ -46,7 +47,7 @@ enum permission permission_of(const char *word);
 
 /* A copy, so that it outlives the snapshot it came from. */
 struct principal {
-	/* "key:ID", "jwt:ISSUER:SUBJECT", "unix:UID",
+	/* "key:ID", "jwt:ISSUER:SUBJECT", "cert:...", "unix:UID",
 	 * "anonymous": what sessions belong to. */
 	char name[PRINCIPAL_NAME_MAX];
 	char role[64];

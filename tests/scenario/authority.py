@@ -60,7 +60,7 @@ class Authority:
         key = os.path.join(self.dir, "ca.key")
         openssl("req", "-x509", "-newkey", "ec", "-pkeyopt",
                 "ec_paramgen_curve:P-256", "-noenc", "-keyout", key,
-                "-out", self.certificate, "-days", "30", "-subj",
+                "-out", self.certificate, "-days", "90", "-subj",
                 "/CN=" + name, "-addext", "basicConstraints=critical,CA:TRUE",
                 "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 
@@ -71,7 +71,7 @@ class Authority:
         return path
 
     def issue(self, subject, names="", usage="serverAuth,clientAuth",
-              ends_in=86400, began=-3600, algorithm="ec"):
+              ends_in=60 * 86400, began=-3600, algorithm="ec"):
         """`subject` is a common name, or "/CN=..../O=..."; `names` its
         alternative names as openssl writes them; times in seconds."""
         self.count += 1
@@ -86,8 +86,8 @@ class Authority:
         if names:
             extensions += "subjectAltName=%s\n" % names
         self._write("extensions", extensions)
-        openssl("ca", "-batch", "-notext", "-config", self.config,
-                "-in", stem + ".csr", "-out", stem + ".pem",
+        openssl("ca", "-batch", "-notext", "-preserveDN", "-config",
+                self.config, "-in", stem + ".csr", "-out", stem + ".pem",
                 "-startdate", stamp(began), "-enddate", stamp(ends_in),
                 "-extfile", os.path.join(self.dir, "extensions"))
         return Issued(stem + ".pem", stem + ".key")

@@ -468,9 +468,10 @@ async def answer_stream(connection, call, text, name, numbers):
 
 
 class Mock:
-    """The upstream, on a thread of its own."""
+    """The upstream, on a thread of its own; over TLS with a context."""
 
-    def __init__(self):
+    def __init__(self, tls=None):
+        self.tls = tls
         self.behaviour = self.answer = None
         self.slow_ms = 0
         self.gate = None
@@ -497,7 +498,8 @@ class Mock:
 
     @property
     def url(self):
-        return "http://127.0.0.1:%d/v1" % self.port
+        return "%s:%d/v1" % ("https://localhost" if self.tls
+                             else "http://127.0.0.1", self.port)
 
     def __enter__(self):
         listener = socket.socket()
@@ -525,7 +527,8 @@ class Mock:
                 self.tasks.discard(asyncio.current_task())
 
         self.loop.run_until_complete(
-            asyncio.start_server(serve, sock=listener, backlog=2048))
+            asyncio.start_server(serve, sock=listener, backlog=2048,
+                                 ssl=self.tls))
         self.loop.run_forever()
 
     def __exit__(self, *_):

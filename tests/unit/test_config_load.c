@@ -298,8 +298,6 @@ Test(config_load, keys_of_a_later_version_are_refused_unless_inactive)
 		"plugins: { require_signature = true; };",
 		"plugins: { trusted_keys = [ \"x\" ]; };",
 		"security: { encryption: { key = \"k\"; }; };",
-		"listeners = ( { address = \"127.0.0.1:0\";"
-		" tls: { client_ca = \"x\"; }; } );",
 		"audit_sinks = ( { plugin = \"file\"; path = \"/x\"; } );",
 		"monitors = ( { plugin = \"alerts\"; } );",
 		AGENT("scaling: { plugin = \"concurrency\"; };"),
@@ -419,6 +417,46 @@ Test(config_load, an_issuer_of_tokens_is_checked)
 	       " audience = \"b\"; jwks = \"k\"; " ROWS " } ); };");
 	REFUSE(1, "unknown key `issuers`",
 	       "security: { jwt = ( { issuers = \"\"; } ); };");
+}
+
+#define TLS(members) \
+	"listeners = ( { address = \"127.0.0.1:0\"; tls: { " members " }; } );"
+#define PAIR	     "certificate = \"c\"; key = \"k\"; "
+#define CLIENTS(row) "security: { client_certificates = ( { " row " } ); };"
+
+Test(config_load, certificates_of_clients_are_checked)
+{
+	ACCEPT(TLS(PAIR "client_ca = \"ca\"; client_crl = \"crl\";"));
+	cr_assert_str_eq(config->listeners[0].client_ca, at("ca"));
+	cr_assert_str_eq(config->listeners[0].client_crl, at("crl"));
+	cr_assert_eq(config->listeners[0].client_certificate,
+		     CONFIG_CERTIFICATE_REQUIRED);
+	ACCEPT(TLS(PAIR "client_ca = \"ca\";"
+			" client_certificate = \"optional\";"));
+	cr_assert_eq(config->listeners[0].client_certificate,
+		     CONFIG_CERTIFICATE_OPTIONAL);
+	REFUSE(1, "`client_ca` needs `certificate`",
+	       TLS("client_ca = \"ca\";"));
+	REFUSE(1, "`client_crl` needs `client_ca`",
+	       TLS(PAIR "client_crl = \"crl\";"));
+	REFUSE(1, "`client_certificate` needs `client_ca`",
+	       TLS(PAIR "client_certificate = \"optional\";"));
+	REFUSE(1, "did you mean `optional`",
+	       TLS(PAIR "client_ca = \"ca\";"
+			" client_certificate = \"optinal\";"));
+	ACCEPT(CLIENTS("subject = \"CN=a\"; role = \"caller\";"
+		       " agents = [ \"x\" ];"));
+	cr_assert_eq(config->client_certificate_count, 1);
+	cr_assert_str_eq(config->client_certificates[0].subject, "CN=a");
+	cr_assert_str_eq(config->client_certificates[0].agents[0], "x");
+	REFUSE(1, "exactly one of", CLIENTS("role = \"caller\";"));
+	REFUSE(1, "exactly one of",
+	       CLIENTS("dns = \"a\"; uri = \"b\"; role = \"caller\";"));
+	REFUSE(1, "without wildcards",
+	       CLIENTS("dns = \"*.example\"; role = \"caller\";"));
+	REFUSE(1, "`role` is missing", CLIENTS("dns = \"a\";"));
+	REFUSE(1, "there is no role \"boss\"",
+	       CLIENTS("dns = \"a\"; role = \"boss\";"));
 }
 
 Test(config_load, addresses_are_checked)

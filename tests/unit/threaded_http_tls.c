@@ -12,6 +12,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/health.h"
+#include "core/os.h"
+#include "http/tls_priv.h"
 #include "http_fixture.h"
 
 #define H "Host: a\r\n"
@@ -372,6 +375,126 @@ static void new_certificates_serve_new_connections(void)
 	stop();
 }
 
+/* --- sessions, and the end of certificates ------------------------------------------------------- */
+
+static void rotate(void *argument)
+{
+	CHECK(http_tickets_rotate(argument) == ATOM_OK);
+}
+
+/* One handshake with the session of another; was it resumed? */
+static bool resumes(int version, SSL_SESSION *session)
+{
+	struct client c = client_new(version, NULL, false, session);
+	bool resumed = c.connected && SSL_session_reused(c.ssl);
+
+	CHECK(c.connected);
+	/* A session that ends without a word is not used again. */
+	SSL_shutdown(c.ssl);
+	client_free(&c);
+	return resumed;
+}
+
+static SSL_SESSION *session_of(int version)
+{
+	struct client c = client_new(version, NULL, false, NULL);
+	SSL_SESSION *session;
+
+	say(&c, "GET /echo HTTP/1.1\r\n" H "\r\n");
+	CHECK(until(&c, "\r\n\r\n"));
+	session = SSL_get1_session(c.ssl);
+	CHECK(session);
+	SSL_shutdown(c.ssl);
+	client_free(&c);
+	return session;
+}
+
+static void keys_of_tickets_are_good_for_one_change(void)
+{
+	static const int versions[] = { TLS1_3_VERSION, TLS1_2_VERSION };
+	struct atom_error err = ATOM_ERROR_INIT;
+
+	start(NULL, "");
+	for (int i = 0; i < 2; i++) {
+		SSL_SESSION *session = session_of(versions[i]);
+
+		CHECK(resumes(versions[i], session));
+		fixture_on_control(rotate, &err);
+		CHECK(resumes(versions[i], session));
+		fixture_on_control(rotate, &err);
+		CHECK(!resumes(versions[i], session));
+		SSL_SESSION_free(session);
+	}
+	stop();
+}
+
+/* It would bring along a certificate that nobody looks at again. */
+static void no_session_is_resumed_where_clients_show_certificates(void)
+{
+	static const int versions[] = { TLS1_3_VERSION, TLS1_2_VERSION };
+
+	start(NULL, certificate);
+	for (int i = 0; i < 2; i++) {
+		struct client c = client_new(versions[i], NULL, true, NULL);
+		SSL_SESSION *session;
+
+		CHECK(c.connected);
+		say(&c, "GET /echo HTTP/1.1\r\n" H "\r\n");
+		CHECK(until(&c, "\r\n\r\n"));
+		session = SSL_get1_session(c.ssl);
+		SSL_shutdown(c.ssl);
+		client_free(&c);
+		c = client_new(versions[i], NULL, true, session);
+		CHECK(c.connected && !SSL_session_reused(c.ssl));
+		client_free(&c);
+		SSL_SESSION_free(session);
+	}
+	stop();
+}
+
+static int64_t (*real_clock)(void);
+
+static int64_t two_hours_later(void)
+{
+	return real_clock() + 7200000;
+}
+
+static void check_expiry(void *argument)
+{
+	json_t *list, *one;
+	size_t i;
+
+	http_expiry_check(fixture_server);
+	list = health_components();
+	json_array_foreach(
+		list, i,
+		one) if (strcmp(json_string_value(json_object_get(one, "name")),
+				"tls") == 0)(void)
+		snprintf(argument, 256, "%s: %s",
+			 json_string_value(json_object_get(one, "status")),
+			 json_string_value(json_object_get(one, "last_error")));
+	json_decref(list);
+}
+
+static void the_end_of_a_certificate_is_noticed_while_it_serves(void)
+{
+	char text[256] = "";
+
+	/* The clock is read by loops: set before they run. */
+	real_clock = os.realtime_ms;
+	start(NULL, "");
+	fixture_on_control(check_expiry, text);
+	CHECK(strncmp(text, "degraded: ", 10) == 0);
+	CHECK(strstr(text, " expires at "));
+	stop();
+	os.realtime_ms = two_hours_later;
+	start(NULL, "");
+	fixture_on_control(check_expiry, text);
+	CHECK(strstr(text, " has expired at "));
+	stop();
+	os.realtime_ms = real_clock;
+}
+
 static atom_status listened;
 
 static void listen_with_no_file(void *argument)
@@ -411,6 +534,9 @@ int main(void)
 		TAP_TEST(streams_and_bodies_survive_tls),
 		TAP_TEST(leaving_is_noticed_through_tls),
 		TAP_TEST(new_certificates_serve_new_connections),
+		TAP_TEST(keys_of_tickets_are_good_for_one_change),
+		TAP_TEST(no_session_is_resumed_where_clients_show_certificates),
+		TAP_TEST(the_end_of_a_certificate_is_noticed_while_it_serves),
 		TAP_TEST(a_missing_file_is_named),
 	};
 
