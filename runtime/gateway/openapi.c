@@ -236,7 +236,8 @@ static json_t *components(struct atom_error *err)
 			 "application/json", "schema", reference("Error"),
 			 "securitySchemes", "key", "type", "http", "scheme",
 			 "bearer", "description",
-			 "An API key: atm_<id>_<secret>.");
+			 "An API key, atm_<id>_<secret>, or a token (JWT) "
+			 "of an issuer that the configuration names.");
 }
 
 atom_status openapi_build(struct buffer *out, struct atom_error *err)
