@@ -298,6 +298,39 @@ void http_server_unlisten(struct http_server *server, const char *address)
 	}
 }
 
+/* The loops take it with a message. */
+static void hand_tls(struct http_listener *l, SSL_CTX *next)
+{
+	for (unsigned int i = 0; i < l->server->loop_count; i++) {
+		struct http_socket *s = &l->sockets[i];
+		SSL_CTX *untaken;
+
+		SSL_CTX_up_ref(next);
+		untaken = atomic_exchange(&s->tls_next, next);
+		if (untaken)
+			SSL_CTX_free(untaken);
+		else
+			loop_post(s->owner->loop, &s->renew_message);
+	}
+}
+
+/* Connections of a listener that was changed belong to the one before: the
+ * certificates of their clients are held against the files of now. */
+static void renew_retired(struct http_server *server)
+{
+	for (struct http_listener *old = server->listeners; old;
+	     old = old->next) {
+		struct http_listener *l = server->listeners;
+
+		if (!old->retired || !old->tls)
+			continue;
+		while (l && (l->retired || strcmp(l->name, old->name) != 0))
+			l = l->next;
+		if (l && l->tls)
+			hand_tls(old, l->tls);
+	}
+}
+
 atom_status http_server_reload_tls(struct http_server *server,
 				   struct atom_error *err)
 {
@@ -314,21 +347,12 @@ atom_status http_server_reload_tls(struct http_server *server,
 			status = ATOM_EINVAL;
 			continue;
 		}
-		for (unsigned int i = 0; i < server->loop_count; i++) {
-			struct http_socket *s = &l->sockets[i];
-			SSL_CTX *untaken;
-
-			SSL_CTX_up_ref(next);
-			untaken = atomic_exchange(&s->tls_next, next);
-			if (untaken)
-				SSL_CTX_free(untaken);
-			else
-				loop_post(s->owner->loop, &s->renew_message);
-		}
+		hand_tls(l, next);
 		SSL_CTX_free(l->tls);
 		l->tls = next;
 		http_expiry_renewed(l);
 	}
+	renew_retired(server);
 	server->tls_reload_failed = status != ATOM_OK;
 	if (status != ATOM_OK && err)
 		server->tls_reload_error = *err;

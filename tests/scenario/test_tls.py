@@ -404,6 +404,26 @@ def what_is_revoked_is_refused_and_a_new_list_holds_for_open_connections():
 
 
 @test
+def a_list_that_is_new_to_the_listener_holds_for_open_connections():
+    with Place() as place:
+        ops = place.ca.issue("/O=Example/CN=ops", usage="clientAuth")
+        with place.daemon(place.clients(), rows(OPS)) as daemon:
+            port, path = daemon.port, "/admin/v1/status"
+            held = place.connection(daemon, ops)
+            assert place.get(daemon, path, on=held).status == 200
+            place.ca.revoke(ops)
+            tls = place.clients('client_crl = "%s";' % place.ca.crl())
+            daemon.configure(place.config(tls, rows(OPS)))
+            assert reload(daemon).status == 200
+            wait_for(lambda: daemon.addresses.count(
+                "127.0.0.1:%d" % port) == 2)
+            wait_for(lambda: place.get(daemon, path, on=held).status == 401,
+                     10, "the open connection gives no role any more")
+            place.refused(daemon, ops)
+            held.close()
+
+
+@test
 def a_key_counts_before_a_certificate():
     with Place() as place:
         ops = place.ca.issue("/O=Example/CN=ops", usage="clientAuth")
