@@ -111,6 +111,12 @@ struct atom_store_ops {
 	/* A consistent copy into the file `path`. */
 	atom_status (*backup)(void *self, const char *path,
 			      struct atom_error *err);
+	/* The names of the buckets that hold records, in byte order; a
+	 * non-zero `visit` ends it.  May run beside `commit`, as `scan`. */
+	atom_status (*buckets)(void *self,
+			       int32_t (*visit)(void *argument,
+						const char *bucket),
+			       void *argument, struct atom_error *err);
 };
 
 #ifdef __cplusplus

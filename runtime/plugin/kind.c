@@ -108,6 +108,7 @@ static atom_status store_check(const struct atom_ops *head,
 	MUST_HAVE(ops, trim_log);
 	MUST_HAVE(ops, check);
 	MUST_HAVE(ops, backup);
+	MUST_HAVE(ops, buckets);
 	return ATOM_OK;
 }
 
@@ -122,7 +123,7 @@ static const struct kind kinds[] = {
 	  audit_check },
 	{ ATOM_KIND_DEPLOYMENT, "deployment",
 	  SIZE_UP_TO(struct atom_deployment_ops, advance), deployment_check },
-	{ ATOM_KIND_STORE, "store", SIZE_UP_TO(struct atom_store_ops, backup),
+	{ ATOM_KIND_STORE, "store", SIZE_UP_TO(struct atom_store_ops, buckets),
 	  store_check },
 };
 

@@ -135,8 +135,21 @@ static atom_status store_backup(void *self, const char *path,
 	return ATOM_OK;
 }
 
+static atom_status store_buckets(void *self,
+				 int32_t (*visit)(void *argument,
+						  const char *bucket),
+				 void *argument, struct atom_error *err)
+{
+	(void)self;
+	(void)err;
+	if (one_record_key[0] != '\0')
+		(void)visit(argument, "plugin");
+	return ATOM_OK;
+}
+
 const struct atom_store_ops one_record_store = {
 	.struct_size = sizeof(one_record_store),
+	.buckets = store_buckets,
 	.commit = store_commit,
 	.get = store_get,
 	.scan = store_scan,

@@ -195,6 +195,46 @@ Test(store_sqlite, a_scan_goes_by_prefix_in_byte_order)
 	cr_assert_str_eq(scan(span("x"), "", 0), "");
 }
 
+static int32_t add_name(void *argument, const char *bucket)
+{
+	char *names = argument;
+	size_t length = strlen(names);
+
+	(void)snprintf(names + length, 64 - length, "%s ", bucket);
+	return strcmp(bucket, "stop") == 0;
+}
+
+static const char *buckets(void)
+{
+	static char names[64];
+
+	names[0] = '\0';
+	cr_assert_eq(ops->buckets(store, add_name, names, &err), ATOM_OK, "%s",
+		     err.message);
+	return names;
+}
+
+Test(store_sqlite, buckets_are_those_that_hold_records_in_order)
+{
+	static const char *const names[] = { "b", "stop", "a.b", "-", "z" };
+
+	cr_assert_str_eq(buckets(), "");
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		for (int key = 0; key < 3; key++) {
+			const char text[2] = { (char)('a' + key), '\0' };
+			struct atom_store_write write = {
+				.struct_size = sizeof(write),
+				.bucket = names[i],
+				.key = span(text),
+				.value = span("v"),
+				.expected_version = ATOM_STORE_ANY_VERSION,
+			};
+
+			cr_assert_eq(commit_write(&write), ATOM_OK);
+		}
+	cr_assert_str_eq(buckets(), "- a.b b stop ");
+}
+
 /* --- logs ---------------------------------------------------------------- */
 
 struct log_seen {

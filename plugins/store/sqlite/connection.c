@@ -38,6 +38,9 @@ static const char *const sql_of[STATEMENT_COUNT] = {
 	[STATEMENT_SCAN_AFTER] =
 		"SELECT key, value, version FROM record "
 		"WHERE bucket = ?1 AND key > ?2 ORDER BY key",
+	[STATEMENT_NEXT_BUCKET] =
+		"SELECT bucket FROM record WHERE bucket > ?1 "
+		"ORDER BY bucket LIMIT 1",
 	[STATEMENT_LOG_LAST] = "SELECT last FROM log_head WHERE name = ?1",
 	[STATEMENT_LOG_SET_LAST] =
 		"INSERT INTO log_head (name, last) VALUES (?1, ?2) "
@@ -194,7 +197,7 @@ atom_status connection_may_write(struct connection *c, struct store *s,
 		return status;
 	(void)snprintf(sql, sizeof(sql),
 		       "PRAGMA synchronous = FULL;"
-		       "PRAGMA secure_delete = FAST;"
+		       "PRAGMA secure_delete = ON;"
 		       "PRAGMA journal_size_limit = %" PRId64,
 		       s->options.checkpoint_size);
 	status = connection_script(c, sql, err);

@@ -217,3 +217,57 @@ atom_status store_scan(void *self, const char *bucket,
 			 bucket, behind ? after : prefix, prefix, limit, visit,
 			 argument, &count, err);
 }
+
+/* --- buckets ------------------------------------------------------------- */
+
+/* The first bucket behind `bucket`, which it replaces; *found_r: there is
+ * one.  One step in the index, however many records lie between. */
+static atom_status next_bucket(struct connection *c,
+			       char bucket[ATOM_STORE_BUCKET_MAX + 1],
+			       bool *found_r, struct atom_error *err)
+{
+	sqlite3_stmt *st = NULL;
+	atom_status status;
+	int rc;
+
+	*found_r = false;
+	status = connection_statement(c, STATEMENT_NEXT_BUCKET, &st, err);
+	if (status != ATOM_OK)
+		return status;
+	(void)sqlite3_bind_text(st, 1, bucket, -1, SQLITE_STATIC);
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW) {
+		(void)snprintf(bucket, ATOM_STORE_BUCKET_MAX + 1, "%s",
+			       (const char *)sqlite3_column_text(st, 0));
+		*found_r = true;
+	}
+	status = connection_fail(c, rc, "list the buckets", err);
+	connection_reset(st);
+	return status;
+}
+
+atom_status store_buckets(void *self,
+			  int32_t (*visit)(void *argument, const char *bucket),
+			  void *argument, struct atom_error *err)
+{
+	char bucket[ATOM_STORE_BUCKET_MAX + 1] = "";
+	struct atom_error why = ATOM_ERROR_INIT;
+	struct store *s = self;
+	struct reader *reader = reader_take(s, &why);
+	atom_status status = why.status;
+	bool found = true;
+
+	if (reader) {
+		status = ATOM_OK;
+		while (status == ATOM_OK && found) {
+			status = next_bucket(&reader->connection, bucket,
+					     &found, &why);
+			if (status == ATOM_OK && found &&
+			    visit(argument, bucket) != 0)
+				break;
+		}
+		reader_give(s, reader, status, &why);
+	}
+	return status == ATOM_OK ? ATOM_OK
+				 : atom_fail(err, status, "%s", why.message);
+}

@@ -157,6 +157,7 @@ static const struct atom_store_ops ops = {
 	.trim_log = store_trim_log,
 	.check = store_check,
 	.backup = store_backup,
+	.buckets = store_buckets,
 };
 
 ATOM_PLUGIN("sqlite", "0.1.0", "Apache-2.0",

@@ -49,6 +49,7 @@ enum statement {
 	STATEMENT_GET,
 	STATEMENT_SCAN_FROM,
 	STATEMENT_SCAN_AFTER,
+	STATEMENT_NEXT_BUCKET,
 	STATEMENT_LOG_LAST,
 	STATEMENT_LOG_SET_LAST,
 	STATEMENT_LOG_APPEND,
@@ -213,6 +214,9 @@ void readers_resume(struct store *s);
 atom_status store_get(void *self, const char *bucket,
 		      const struct atom_span *key, atom_store_visit visit,
 		      void *argument, struct atom_error *err);
+atom_status store_buckets(void *self,
+			  int32_t (*visit)(void *argument, const char *bucket),
+			  void *argument, struct atom_error *err);
 atom_status store_scan(void *self, const char *bucket,
 		       const struct atom_span *prefix,
 		       const struct atom_span *after, size_t limit,
