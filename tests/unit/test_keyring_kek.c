@@ -216,3 +216,50 @@ Test(kek_file, a_credential_is_a_name_below_systemds_folder)
 	cr_assert_eq(kek_read_credential("../x", out, &err), ATOM_EINVAL);
 	cr_assert_eq(kek_read_credential("absent", out, &err), ATOM_ENOENT);
 }
+
+/* --- commands ------------------------------------------------------------ */
+
+static atom_status run(const char *script, int timeout_ms)
+{
+	const char *const command[] = { "sh", "-c", script, hexadecimal, NULL };
+
+	return kek_run(command, timeout_ms, out, &err);
+}
+
+Test(kek, a_command_writes_it)
+{
+	cr_assert_eq(run("echo $0", 10000), ATOM_OK, "%s", err.message);
+	cr_assert_arr_eq(out, key, sizeof(key));
+	/* In pieces, and from a child of its own. */
+	cr_assert_eq(
+		run("printf %.30s $0; printf ${0#??????????????????????????"
+		    "????} | cat",
+		    10000),
+		ATOM_OK, "%s", err.message);
+	cr_assert_arr_eq(out, key, sizeof(key));
+}
+
+Test(kek, a_command_that_fails_says_too_much_or_nothing_is_refused)
+{
+	cr_assert_eq(run("echo $0; exit 3", 10000), ATOM_EIO);
+	cr_assert(strstr(err.message, "status 3"), "%s", err.message);
+	cr_assert_eq(run("true", 10000), ATOM_EINVAL);
+	cr_assert_eq(run("echo $0 $0 $0 $0", 10000), ATOM_EINVAL);
+	cr_assert_eq(run("exec cat /dev/zero", 10000), ATOM_EINVAL);
+	cr_assert_eq(run("kill -TERM $$", 10000), ATOM_EIO);
+	{
+		const char *const absent[] = { "/nowhere/at/all", NULL };
+
+		cr_assert_eq(kek_run(absent, 1000, out, &err), ATOM_EIO);
+		cr_assert(strstr(err.message, "/nowhere/at/all"));
+	}
+}
+
+Test(kek, a_command_that_does_not_end_is_killed_with_its_children)
+{
+	/* Once it says nothing, once it has said all and stays. */
+	cr_assert_eq(run("sleep 1000 | cat", 100), ATOM_ETIMEOUT);
+	cr_assert_eq(run("echo $0; exec sleep 1000 >/dev/null", 100),
+		     ATOM_ETIMEOUT);
+	cr_assert(strstr(err.message, "killed"), "%s", err.message);
+}
