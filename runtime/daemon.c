@@ -24,6 +24,7 @@
 #include "plugin/host_process.h"
 #include "plugin/registry.h"
 #include "http/client.h"
+#include "security/encryption.h"
 #include "security/principal.h"
 #include "state/state.h"
 
@@ -174,6 +175,8 @@ int daemon_check(const struct daemon_options *options)
 
 	log_set_level(ATOM_LOG_WARN);
 	status = prepare(options, true, &errors, &err);
+	if (status == ATOM_OK)
+		status = encryption_read_keys(daemon_state.config, false, &err);
 	if (status != ATOM_OK)
 		print_errors(&errors, &err);
 	else
@@ -301,6 +304,19 @@ static atom_status watch_signals(struct daemon *d)
 	return ATOM_OK;
 }
 
+/* Before anything is read from the store.  A key that does not fit is the
+ * configuration's fault, not the machine's. */
+static atom_status open_keyring(struct daemon *d, struct atom_error *err)
+{
+	atom_status status = encryption_open(d->config, err);
+
+	if (status != ATOM_OK) {
+		d->no_keyring = true;
+		health_step("security_layer", false, err->message);
+	}
+	return status;
+}
+
 /* Listeners, store, keys: what must be there before loops run. */
 static atom_status open_all(struct daemon *d, struct atom_error *err)
 {
@@ -319,6 +335,8 @@ static atom_status open_all(struct daemon *d, struct atom_error *err)
 		status = daemon_drop_privileges(d->config, err);
 	if (status == ATOM_OK)
 		status = daemon_open_store(d->config, err);
+	if (status == ATOM_OK)
+		status = open_keyring(d, err);
 	if (status == ATOM_OK)
 		status = session_init();
 	health_step("core_orchestrator", status == ATOM_OK,
@@ -387,6 +405,8 @@ int daemon_serve(const struct daemon_options *options)
 
 	d->options = *options;
 	status = prepare(options, false, &errors, &err);
+	if (status == ATOM_OK)
+		status = encryption_read_keys(d->config, true, &err);
 	if (status != ATOM_OK) {
 		print_errors(&errors, &err);
 		exit_status = EXIT_CONFIG;
@@ -395,7 +415,7 @@ int daemon_serve(const struct daemon_options *options)
 	status = start(d, &err);
 	if (status != ATOM_OK) {
 		log_line(ATOM_LOG_ERROR, "start_failed", err.message);
-		exit_status = EXIT_FAILURE;
+		exit_status = d->no_keyring ? EXIT_CONFIG : EXIT_FAILURE;
 		goto out;
 	}
 	loops_run_control();

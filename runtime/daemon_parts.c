@@ -22,6 +22,7 @@
 #include "core/os.h"
 #include "gateway/gateway.h"
 #include "plugin/registry.h"
+#include "security/encryption.h"
 #include "security/principal.h"
 #include "state/state.h"
 
@@ -234,6 +235,7 @@ void daemon_free(void)
 	gateway_fini();
 	http_server_free(&d->server);
 	registry_fini();
+	encryption_close();
 	config_unref(&d->config);
 	metric_fini();
 	health_fini();

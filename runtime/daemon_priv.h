@@ -30,7 +30,8 @@ struct daemon {
 	metric_id reloads[2]; /* ok, failed */
 	bool started;
 	bool healthy;
-	int stopping; /* parts that have not stopped yet */
+	bool no_keyring; /* the start failed because it did not open */
+	int stopping;	 /* parts that have not stopped yet */
 };
 
 extern struct daemon daemon_state;

@@ -6,6 +6,7 @@
 #include "core/notify.h"
 #include "daemon_priv.h"
 #include "plugin/registry.h"
+#include "security/encryption.h"
 #include "security/principal.h"
 
 /*
@@ -86,6 +87,8 @@ static atom_status apply(json_t **result_r, struct atom_error *err)
 
 	status = agents_check(next, &reload.errors);
 	if (status == ATOM_OK)
+		status = encryption_read_keys(next, true, err);
+	if (status == ATOM_OK)
 		status = daemon_check_listeners(d->config, next, err);
 	if (status == ATOM_OK)
 		status = config_compare(d->config, next, &difference);
@@ -105,6 +108,7 @@ static atom_status apply(json_t **result_r, struct atom_error *err)
 		log_line(ATOM_LOG_WARN, "restart_needed",
 			 "a changed key takes effect at the next start only",
 			 LOG_TEXT("key", needs_restart));
+	encryption_apply(next);
 	log_set_level(next->log_level);
 	daemon_update_listeners(next);
 	if (http_server_reload_tls(d->server, err) != ATOM_OK)

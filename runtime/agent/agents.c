@@ -86,9 +86,13 @@ static void recall(struct agent *agent)
 	struct state_record *record = NULL;
 	json_t *row = NULL;
 	char hex[2 * sizeof(agent->text_hash) + 1];
+	atom_status status =
+		state_get_now(BUCKET, state_text(agent->name), &record, &err);
 
-	if (state_get_now(BUCKET, state_text(agent->name), &record, &err) !=
-	    ATOM_OK)
+	if (status == ATOM_EDATALOSS)
+		log_line(ATOM_LOG_ERROR, "revision_not_read", err.message,
+			 LOG_TEXT("agent", agent->name));
+	if (status != ATOM_OK)
 		return;
 	if (json_decode(record->value.bytes, record->value.length, &row,
 			&err) == ATOM_OK) {

@@ -94,7 +94,7 @@ static void on_loaded(void *argument, atom_status status,
 			 LOG_TEXT("agent", s->agent->name));
 		s->busy = false;
 		use->session = NULL;
-		reply(use, ATOM_EIO);
+		reply(use, status == ATOM_EDATALOSS ? status : ATOM_EIO);
 		next_turn(s);
 		return;
 	}

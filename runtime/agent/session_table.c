@@ -326,9 +326,12 @@ static int32_t index_one(void *argument, const struct state_record *record)
 	}
 	if (s != NULL) {
 		s->stored = true;
-		(void)session_decode_head(record->value.bytes,
-					  record->value.length, &s->created_ms,
-					  &s->updated_ms);
+		/* One that does not open has no age, and must not be taken
+		 * for expired or new: whoever asks for it is told. */
+		if (!session_decode_head(record->value.bytes,
+					 record->value.length, &s->created_ms,
+					 &s->updated_ms))
+			s->updated_ms = os.realtime_ms();
 	}
 	mem_free(agent);
 	mem_free(key);

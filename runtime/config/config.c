@@ -281,7 +281,8 @@ atom_status config_finish(struct config_holder *holder,
 				 errors);
 	if (status == ATOM_ENOMEM)
 		return status;
-	if (reference_resolve(holder->root, &scope, errors) == ATOM_ENOMEM)
+	if (config_take_key_files(holder) != ATOM_OK ||
+	    reference_resolve(holder->root, &scope, errors) == ATOM_ENOMEM)
 		return ATOM_ENOMEM;
 	keys_read(&host_keys, holder->root, holder, &r);
 	read_log_level(holder);

@@ -165,6 +165,14 @@ struct config_component {
 	bool required;
 };
 
+/* Where the key-encryption key is: at most one of the first three. */
+struct config_encryption {
+	const char *key_file;	       /* "" = none; never read here */
+	const char *credential;	       /* of systemd; "" = none */
+	const char *const *command;    /* NULL-ended; empty = none */
+	const char *previous_key_file; /* "" = none */
+};
+
 struct config {
 	const char *path;	  /* of the main file; "" for `run --` */
 	const char *directory;	  /* its folder; relative paths start there */
@@ -199,6 +207,7 @@ struct config {
 	const char *const *anonymous_agents; /* NULL-ended; empty = all */
 	const char *bootstrap_admin_key;     /* "" = none */
 	struct config_lockout lockout;
+	struct config_encryption encryption;
 	const struct config_role *roles;
 	size_t role_count;
 	struct config_limits key_limits;   /* of each key */

@@ -53,6 +53,8 @@ void config_read_credentials(struct config_holder *holder,
 void config_check_role(const struct config *config, const char *role,
 		       const struct setting *group, const char *name,
 		       struct keys_reading *r);
+/* Before references are resolved: files of keys are not read as text. */
+atom_status config_take_key_files(struct config_holder *holder);
 void config_read_components(struct config_holder *holder,
 			    struct keys_reading *r);
 /* The `plugin` of a group, checked: its name, and that this version runs it:

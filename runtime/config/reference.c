@@ -285,6 +285,32 @@ out:
 	return status;
 }
 
+bool reference_is_file(const char *raw)
+{
+	const char *close = strchr(raw, '}');
+
+	return strncmp(raw, "${file:", 7) == 0 && close && close[1] == '\0' &&
+	       close > raw + 7;
+}
+
+atom_status reference_take_path(struct setting *setting,
+				const struct reference_scope *scope)
+{
+	struct resolving r = { .scope = scope, .setting = setting };
+	struct inside inside;
+	char *path;
+
+	if (setting->type != SETTING_STRING || !reference_is_file(setting->raw))
+		return ATOM_OK;
+	inside.at = setting->raw + 7;
+	inside.length = strlen(inside.at) - 1;
+	path = reference_path(&r, inside);
+	if (path == NULL)
+		return ATOM_ENOMEM;
+	setting_set_text(setting, path);
+	return ATOM_OK;
+}
+
 /* Goes on after a fault, so that all are told. */
 atom_status reference_resolve(struct setting *tree,
 			      const struct reference_scope *scope,

@@ -15,6 +15,8 @@
  */
 
 #include "config/setting.h"
+#include <stdbool.h>
+
 #include "core/buffer.h"
 
 #define REFERENCE_FILE_MAX ((size_t)64 * 1024)
@@ -30,6 +32,14 @@ struct reference_scope {
 atom_status reference_resolve(struct setting *tree,
 			      const struct reference_scope *scope,
 			      struct buffer *errors);
+/* Is it one whole ${file:PATH}, and nothing beside it? */
+bool reference_is_file(const char *raw);
+/* Such a setting gets the path as its text, absolute or below the folder of
+ * its file: the file is its reader's to open, and is not read here.  Others
+ * are left alone.  Before reference_resolve(), which leaves it alone then.
+ * ATOM_ENOMEM. */
+atom_status reference_take_path(struct setting *setting,
+				const struct reference_scope *scope);
 /* `text` written so that it resolves to itself; caller mem_free()s, NULL
  * without memory. */
 char *reference_escape(const char *text);

@@ -3,6 +3,8 @@
 
 #include "config/complain_priv.h"
 #include "config/config_priv.h"
+#include "config/reference_priv.h"
+#include "config/setting_priv.h"
 #include "config/value.h"
 #include "core/log.h"
 #include "core/text.h"
@@ -185,6 +187,67 @@ static void check_bootstrap(const struct config_holder *holder,
 			"`bootstrap_admin_key` has white space in it: no client could send it");
 }
 
+/* --- encryption ---------------------------------------------------------- */
+
+static const char *const key_files[] = { "key", "previous_key", NULL };
+
+atom_status config_take_key_files(struct config_holder *holder)
+{
+	const struct reference_scope scope = {
+		.directory = holder->config.directory,
+	};
+	struct setting *group =
+		setting_member_mutable(holder->root, "security");
+	atom_status status = ATOM_OK;
+
+	if (group)
+		group = setting_member_mutable(group, "encryption");
+	for (size_t i = 0; group && key_files[i]; i++) {
+		struct setting *at =
+			setting_member_mutable(group, key_files[i]);
+
+		if (status == ATOM_OK && at)
+			status = reference_take_path(at, &scope);
+	}
+	return status;
+}
+
+/* A key that stands in the configuration, in the environment or in an
+ * argument is read by more people than one thinks. */
+static void check_encryption(const struct config_holder *holder,
+			     struct keys_reading *r)
+{
+	const struct config_encryption *e = &holder->config.encryption;
+	const struct setting *group = setting_member(
+		setting_member(holder->root, "security"), "encryption");
+	int sources;
+
+	if (group == NULL || group->type != SETTING_GROUP)
+		return;
+	sources = (*e->key_file != '\0') + (*e->credential != '\0') +
+		  (e->command[0] != NULL);
+	for (size_t i = 0; key_files[i]; i++) {
+		const struct setting *at = setting_member(group, key_files[i]);
+
+		if (at == NULL || at->type != SETTING_STRING ||
+		    *at->raw == '\0' || reference_is_file(at->raw))
+			continue;
+		(void)log_add_secret(at->text);
+		config_complain(
+			r->errors, at,
+			"`%s` must be one reference to a file, \"${file:PATH}\": a key is not written into a configuration, a variable or an argument",
+			key_files[i]);
+	}
+	if (sources > 1)
+		config_complain(
+			r->errors, group,
+			"`encryption` takes its key from one place: `key`, `credential` or `command`");
+	if (*e->previous_key_file != '\0' && sources == 0)
+		config_complain(
+			r->errors, group,
+			"`previous_key` without a new key: say where that is (`key`, `credential` or `command`)");
+}
+
 void config_read_security(struct config_holder *holder, struct keys_reading *r)
 {
 	/* Written out in the file it is a secret all the same. */
@@ -194,4 +257,5 @@ void config_read_security(struct config_holder *holder, struct keys_reading *r)
 	read_roles(holder, r);
 	check_anonymous(holder, r);
 	config_read_credentials(holder, r);
+	check_encryption(holder, r);
 }

@@ -288,9 +288,18 @@ static const struct key limit_rows[] = {
 };
 static const struct key_table limit_keys = TABLE(limit_rows);
 
+#define ENCRYPTION(field) offsetof(struct config_encryption, field)
 static const struct key encryption_rows[] = {
-	ROW("key", KEY_STRING, KEY_NOWHERE, "", "encrypts what is stored",
-	    .flags = KEY_LATER | KEY_SECRET),
+	ROW("key", KEY_STRING, ENCRYPTION(key_file), "",
+	    "the key-encryption key: `\"${file:PATH}\"` with 32 random bytes, 64 hexadecimal digits or 44 characters of base64; empty: a key file is made in the state folder",
+	    .flags = KEY_SECRET),
+	STRING("credential", ENCRYPTION(credential), "",
+	       "or: the systemd credential that holds it"),
+	STRINGS("command", ENCRYPTION(command),
+		"or: a program, without a shell, that writes it to its standard output"),
+	ROW("previous_key", KEY_STRING, ENCRYPTION(previous_key_file), "",
+	    "`\"${file:PATH}\"` of the key before, until the next start or reload has wrapped the data keys anew",
+	    .flags = KEY_SECRET),
 };
 static const struct key_table encryption_keys = TABLE(encryption_rows);
 
@@ -333,7 +342,8 @@ static const struct key security_rows[] = {
 	       &client_certificate_keys,
 	       "roles of clients with a certificate of `client_ca`; the first that fits counts"),
 	GROUP("rate_limits", 0, &rate_limit_keys, "how much a caller may ask"),
-	GROUP("encryption", KEY_NOWHERE, &encryption_keys, "at rest"),
+	GROUP("encryption", CONFIG(encryption), &encryption_keys,
+	      "of everything that is stored"),
 };
 static const struct key_table security_keys = TABLE(security_rows);
 

@@ -323,6 +323,12 @@ static void on_opened(struct session_use *use, atom_status status)
 		api_error_set(&e, "internal_error", NULL,
 			      "no memory for a session");
 		break;
+	case ATOM_EDATALOSS:
+		api_error_set(&e, "state_unavailable", NULL,
+			      "what was remembered of session %s is damaged; "
+			      "delete it, or use another session",
+			      c->id);
+		break;
 	default:
 		api_error_set(&e, "state_unavailable", NULL,
 			      "the session cannot be read from the store");

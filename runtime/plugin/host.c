@@ -58,6 +58,7 @@ atom_status host_register_basic(void)
 		{ ATOM_THREAD, &host_thread_service, true },
 		{ ATOM_TIMER, &host_timer_service, false },
 		{ ATOM_WORK, &host_work_service, false },
+		{ ATOM_SEAL, &host_seal_service, false },
 		{ ATOM_STATE, &host_state_service, false },
 		{ ATOM_EVENT, &host_event_service, false },
 	};

@@ -5,7 +5,7 @@
 /*
  * The host's side of `struct atom_host`: which services there are and which
  * component is asking.  Subsystems register the tables they offer before
- * plugins load; the basic ones (log, metric, clock, timer, work, secret,
+ * plugins load; the basic ones (log, metric, clock, timer, work, secret, seal,
  * state, event, thread) are this folder's own.
  *
  * A plugin that calls a service on the wrong thread gets ATOM_ESTATE; built

@@ -94,6 +94,7 @@ extern const struct atom_clock host_clock_service;
 extern const struct atom_timer host_timer_service;
 extern const struct atom_work host_work_service;
 extern const struct atom_secret host_secret_service;
+extern const struct atom_seal host_seal_service;
 extern const struct atom_state host_state_service;
 extern const struct atom_event host_event_service;
 extern const struct atom_thread host_thread_service;

@@ -7,6 +7,8 @@ static metric_id queue_depth;
 static metric_id behind_bytes;
 static metric_id behind_refused;
 static metric_id up_gauge;
+static metric_id damaged_records;
+static metric_id rewrap_left;
 
 static void declare_commits(void)
 {
@@ -69,6 +71,13 @@ void metrics_declare(void)
 		"Values not taken because too many bytes waited.");
 	up_gauge = metric_single(ATOM_METRIC_GAUGE, "atomd_state_up",
 				 "1 while the state store works.");
+	damaged_records = metric_single(
+		ATOM_METRIC_COUNTER, "atomd_state_damaged_records_total",
+		"Reads of records that do not open: changed, or of a key that "
+		"is gone.");
+	rewrap_left = metric_single(
+		ATOM_METRIC_GAUGE, "atomd_state_rewrap_left",
+		"Records still to be moved to the current data key.");
 }
 
 void metrics_count(enum state_result result)
@@ -99,4 +108,14 @@ void metrics_behind(size_t bytes)
 void metrics_behind_refused(void)
 {
 	metric_inc(behind_refused);
+}
+
+void metrics_damaged(void)
+{
+	metric_inc(damaged_records);
+}
+
+void metrics_rewrap_left(uint64_t left)
+{
+	metric_set(rewrap_left, (double)left);
 }

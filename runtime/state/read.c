@@ -4,14 +4,16 @@
  */
 #include "state/state_priv.h"
 
+#include "core/log.h"
 #include "core/memory.h"
 
-/* One allocation: the record, its key, a NUL, its value, a NUL. */
-static struct state_record *record_new(struct atom_span key,
-				       struct atom_span value, uint64_t version)
+/* One allocation: the record, its key, a NUL, room for its value, a NUL. */
+static struct state_record *record_with_room(struct atom_span key,
+					     size_t value_length,
+					     uint64_t version)
 {
 	struct state_record *record =
-		mem_alloc(sizeof(*record) + key.length + 1 + value.length + 1);
+		mem_alloc(sizeof(*record) + key.length + 1 + value_length + 1);
 	char *bytes = (char *)(record + 1);
 
 	if (!record)
@@ -20,26 +22,64 @@ static struct state_record *record_new(struct atom_span key,
 	bytes[key.length] = '\0';
 	record->key = (struct atom_span){ bytes, key.length };
 	bytes += key.length + 1;
+	record->value = (struct atom_span){ bytes, value_length };
+	record->version = version;
+	record->status = ATOM_OK;
+	return record;
+}
+
+static struct state_record *record_new(struct atom_span key,
+				       struct atom_span value, uint64_t version)
+{
+	struct state_record *record =
+		record_with_room(key, value.length, version);
+	char *bytes = record ? (char *)(uintptr_t)record->value.bytes : NULL;
+
+	if (!record)
+		return NULL;
 	if (value.length > 0)
 		memcpy(bytes, value.bytes, value.length);
 	bytes[value.length] = '\0';
-	record->value = (struct atom_span){ bytes, value.length };
-	record->version = version;
+	return record;
+}
+
+/* From what is stored; one that does not open has no value and the status. */
+static struct state_record *record_open(const char *bucket,
+					const struct atom_store_record *stored,
+					struct atom_error *err)
+{
+	struct state_record *record = record_with_room(
+		stored->key, stored->value.length, stored->version);
+	char *bytes = record ? (char *)(uintptr_t)record->value.bytes : NULL;
+	size_t length = 0;
+
+	if (!record) {
+		(void)atom_fail(err, ATOM_ENOMEM, "no memory for a record");
+		return NULL;
+	}
+	record->status = seal_open(bucket, stored->key, stored->value, bytes,
+				   &length, err);
+	if (record->status != ATOM_OK)
+		length = 0;
+	record->value.length = length;
+	bytes[length] = '\0';
 	return record;
 }
 
 /* --- get ----------------------------------------------------------------- */
 
 struct get {
+	const char *bucket;
 	struct state_record *record;
 	bool no_memory;
+	struct atom_error error;
 };
 
 static int32_t keep_one(void *argument, const struct atom_store_record *record)
 {
 	struct get *get = argument;
 
-	get->record = record_new(record->key, record->value, record->version);
+	get->record = record_open(get->bucket, record, &get->error);
 	get->no_memory = !get->record;
 	return 1;
 }
@@ -76,7 +116,7 @@ static void watch_for_damage(atom_status status)
 atom_status read_record(const char *bucket, struct atom_span key,
 			struct state_record **record_r, struct atom_error *err)
 {
-	struct get get = { .record = NULL };
+	struct get get = { .bucket = bucket, .error = ATOM_ERROR_INIT };
 	atom_status status;
 	bool known;
 
@@ -90,6 +130,9 @@ atom_status read_record(const char *bucket, struct atom_span key,
 		status = atom_fail(err, ATOM_ENOMEM, "no memory for a record");
 	if (status == ATOM_OK && !get.record)
 		status = ATOM_ENOENT;
+	if (status == ATOM_OK && get.record->status != ATOM_OK)
+		status = atom_fail(err, get.record->status, "%s",
+				   get.error.message);
 	if (status != ATOM_OK)
 		mem_free(TAKE(get.record));
 	*record_r = get.record;
@@ -139,6 +182,14 @@ atom_status state_get_now(const char *bucket, struct atom_span key,
 
 /* --- scan ---------------------------------------------------------------- */
 
+/* Of a scan nobody else can say what became of one record. */
+static void log_damaged(const struct state_record *record,
+			const struct atom_error *error)
+{
+	if (record->status != ATOM_OK)
+		log_line(ATOM_LOG_ERROR, "record_damaged", error->message);
+}
+
 static bool scan_make_room(struct scan *scan)
 {
 	size_t capacity = scan->capacity ? scan->capacity * 2 : 16;
@@ -158,6 +209,7 @@ static bool scan_make_room(struct scan *scan)
 static int32_t keep_many(void *argument, const struct atom_store_record *record)
 {
 	size_t bytes = record->key.length + record->value.length;
+	struct atom_error error = ATOM_ERROR_INIT;
 	struct scan *scan = argument;
 	struct state_record *kept = NULL;
 
@@ -166,11 +218,12 @@ static int32_t keep_many(void *argument, const struct atom_store_record *record)
 		return 1;
 	}
 	if (scan_make_room(scan))
-		kept = record_new(record->key, record->value, record->version);
+		kept = record_open(scan->bucket, record, &error);
 	if (!kept) {
 		scan->no_memory = true;
 		return 1;
 	}
+	log_damaged(kept, &error);
 	scan->records[scan->count++] = kept;
 	scan->bytes += bytes;
 	return 0;
@@ -184,6 +237,7 @@ atom_status read_many(struct scan *scan, const char *bucket,
 
 	if (status != ATOM_OK)
 		return status;
+	scan->bucket = bucket;
 	status = state.ops->scan(state.self, bucket, &prefix, &after,
 				 scan->limit, keep_many, scan, err);
 	watch_for_damage(status);
@@ -202,20 +256,27 @@ void scan_fini(struct scan *scan)
 }
 
 struct visit_now {
+	const char *bucket;
 	int32_t (*visit)(void *argument, const struct state_record *record);
 	void *argument;
+	bool no_memory;
 };
 
 static int32_t pass_on(void *argument, const struct atom_store_record *record)
 {
-	const struct visit_now *now = argument;
-	const struct state_record passed = {
-		.key = record->key,
-		.value = record->value,
-		.version = record->version,
-	};
+	struct atom_error error = ATOM_ERROR_INIT;
+	struct visit_now *now = argument;
+	struct state_record *opened = record_open(now->bucket, record, &error);
+	int32_t result;
 
-	return now->visit(now->argument, &passed);
+	if (!opened) {
+		now->no_memory = true;
+		return 1;
+	}
+	log_damaged(opened, &error);
+	result = now->visit(now->argument, opened);
+	mem_free(opened);
+	return result;
 }
 
 atom_status read_check_prefix(const char *bucket, struct atom_span prefix,
@@ -233,7 +294,7 @@ atom_status state_scan_now(const char *bucket, struct atom_span prefix,
 			   void *argument, struct atom_error *err)
 {
 	const struct atom_span from_first = { "", 0 };
-	struct visit_now now = { visit, argument };
+	struct visit_now now = { bucket, visit, argument, false };
 	atom_status status = read_check_prefix(bucket, prefix, err);
 
 	if (status == ATOM_OK)
@@ -245,7 +306,31 @@ atom_status state_scan_now(const char *bucket, struct atom_span prefix,
 		status = state.ops->scan(state.self, bucket, &prefix,
 					 &from_first, 0, pass_on, &now, err);
 		watch_for_damage(status);
+		if (status == ATOM_OK && now.no_memory)
+			status = atom_fail(err, ATOM_ENOMEM,
+					   "no memory for a scan");
 	}
+	read_end();
+	return status;
+}
+
+static int32_t note_bucket(void *argument, const char *bucket)
+{
+	bool *empty = argument;
+
+	*empty = seal_is_plain(bucket);
+	return !*empty;
+}
+
+atom_status state_is_empty(bool *empty_r, struct atom_error *err)
+{
+	atom_status status = read_begin(err);
+
+	*empty_r = true;
+	if (status != ATOM_OK)
+		return status;
+	status = state.ops->buckets(state.self, note_bucket, empty_r, err);
+	watch_for_damage(status);
 	read_end();
 	return status;
 }

@@ -248,33 +248,70 @@ static void wait_ended(struct state_transaction *t, atom_status status,
 	(void)pthread_mutex_unlock(&state.lock);
 }
 
+/* [lock held] Until it has ended. */
+static atom_status wait_for(struct state_transaction *t, struct wait *wait,
+			    atom_status status, struct atom_error *err)
+{
+	while (status == ATOM_OK && !wait->over)
+		(void)pthread_cond_wait(&state.ended, &state.lock);
+	t->owner = NULL;
+	if (!wait->over)
+		metrics_count(STATE_RESULT_REFUSED);
+	else if (wait->status != ATOM_OK)
+		status =
+			atom_fail(err, wait->status, "%s", wait->error.message);
+	return status;
+}
+
+static atom_status admit_to_wait(struct state_transaction *t, struct wait *wait,
+				 struct atom_error *err)
+{
+	*wait = (struct wait){ .over = false };
+	t->end = wait_ended;
+	t->owner = wait;
+	return admit(t, err);
+}
+
 atom_status state_commit_now(struct state_transaction *transaction,
 			     struct atom_error *err)
 {
-	struct wait wait = { .over = false };
+	struct wait wait;
 	atom_status status;
 
-	transaction->end = wait_ended;
-	transaction->owner = &wait;
 	(void)pthread_mutex_lock(&state.lock);
-	status = admit(transaction, err);
-	while (status == ATOM_OK && !wait.over)
-		(void)pthread_cond_wait(&state.ended, &state.lock);
+	status = admit_to_wait(transaction, &wait, err);
+	status = wait_for(transaction, &wait, status, err);
 	(void)pthread_mutex_unlock(&state.lock);
-	transaction->owner = NULL;
-	if (!wait.over)
-		metrics_count(STATE_RESULT_REFUSED);
-	else if (wait.status != ATOM_OK)
-		status = atom_fail(err, wait.status, "%s", wait.error.message);
 	return status;
+}
+
+void state_commit_each(struct state_transaction **transactions, size_t count,
+		       atom_status *statuses, struct atom_error *err)
+{
+	struct wait *waits = mem_array(count, sizeof(*waits));
+
+	if (!waits) {
+		for (size_t i = 0; i < count; i++)
+			statuses[i] = ATOM_ENOMEM;
+		(void)atom_fail(err, ATOM_ENOMEM, "no memory for a commit");
+		return;
+	}
+	(void)pthread_mutex_lock(&state.lock);
+	for (size_t i = 0; i < count; i++)
+		statuses[i] = admit_to_wait(transactions[i], &waits[i], err);
+	for (size_t i = 0; i < count; i++)
+		statuses[i] =
+			wait_for(transactions[i], &waits[i], statuses[i], err);
+	(void)pthread_mutex_unlock(&state.lock);
+	mem_free(waits);
 }
 
 /* --- life-cycle ---------------------------------------------------------- */
 
 static bool complete(const struct atom_store_ops *ops)
 {
-	return ATOM_HAS(ops, check) && ops->commit && ops->get && ops->scan &&
-	       ops->check;
+	return ATOM_HAS(ops, buckets) && ops->commit && ops->get && ops->scan &&
+	       ops->check && ops->buckets;
 }
 
 static void set_store(const struct atom_store_ops *ops, void *self)
@@ -297,7 +334,7 @@ atom_status state_attach(const struct atom_store_ops *ops, void *self,
 	if (!complete(ops))
 		return atom_fail(err, ATOM_EINVAL,
 				 "the state store lacks one of commit, get, "
-				 "scan, check");
+				 "scan, check, buckets");
 	status = open_lanes(err);
 	if (status != ATOM_OK)
 		return status;
@@ -347,6 +384,7 @@ atom_status state_detach(struct atom_error *err)
 	(void)pthread_mutex_unlock(&state.lock);
 	writer_join();
 	answer_all();
+	rewrap_fini();
 	bytes = state.behind_bytes;
 	lost = behind_drop();
 	if (lost > 0) {
@@ -360,6 +398,7 @@ atom_status state_detach(struct atom_error *err)
 	}
 	metrics_up(false);
 	set_store(NULL, NULL);
+	state_use_keyring(NULL);
 	return status;
 }
 

@@ -37,7 +37,8 @@
  *
  * Metrics: atomd_state_up, atomd_state_commits_total{result},
  * atomd_state_commit_seconds, atomd_state_queue_depth,
- * atomd_state_write_behind_bytes, atomd_state_write_behind_refused_total.
+ * atomd_state_write_behind_bytes, atomd_state_write_behind_refused_total,
+ * atomd_state_damaged_records_total, atomd_state_rewrap_left.
  */
 
 #include <stdbool.h>
@@ -54,6 +55,7 @@
 #define STATE_BEHIND_BYTES_MAX (64 * 1024 * 1024) /* written behind */
 #define STATE_READS_MAX	       1024		  /* reads under way */
 /* Beyond these with ATOM_ELIMIT. */
+#define STATE_VALUE_MAX	     (ATOM_STORE_VALUE_MAX - 64) /* room to seal */
 #define STATE_WRITES_MAX     1000		/* writes of one transaction */
 #define STATE_SCAN_MAX	     10000		/* records of one state_scan */
 #define STATE_SCAN_BYTES_MAX (32 * 1024 * 1024) /* of their keys and values */
@@ -69,6 +71,20 @@ static inline struct atom_span state_text(const char *text)
 }
 
 /* --- life-cycle ---------------------------------------------------------- */
+
+struct keyring;
+
+/* The one bucket whose values are stored as they are: what must be known
+ * before a keyring is open. */
+#define STATE_PLAIN_BUCKET "keyring"
+
+/* [control, between state_attach() and the first other call] From now on every
+ * value, whatever its bucket, is sealed by this keyring (keyring/keyring.h)
+ * when it is stored; buckets, keys and versions stay readable.  The keyring
+ * outlives state_detach().  Values that an older atomd has stored plain are
+ * read until keyring_state_sealed(), and refused from then on.  Without a
+ * keyring all is plain. */
+void state_use_keyring(struct keyring *keyring);
 
 /* [control, before loops_start] Use this store; both live until
  * state_detach().  Starts the writer.  A store whose `check` fails is attached
@@ -93,8 +109,8 @@ struct state_transaction *state_transaction_new(void); /* NULL: no memory */
 void state_transaction_free(struct state_transaction **transaction);
 /* Add a write; bucket, key and value are copied.  `expected_version`:
  * STATE_NEW, STATE_ANY, or the version it must have.  ATOM_EINVAL (bucket or
- * key), ATOM_ELIMIT (value or number of writes), ATOM_ENOMEM: nothing was
- * added. */
+ * key), ATOM_ELIMIT (STATE_VALUE_MAX, or the number of writes), ATOM_ENOMEM:
+ * nothing was added. */
 atom_status state_transaction_put(struct state_transaction *transaction,
 				  const char *bucket, struct atom_span key,
 				  struct atom_span value,
@@ -147,11 +163,15 @@ struct state_record {
 	struct atom_span key;
 	struct atom_span value; /* bytes end in a NUL that is not counted */
 	uint64_t version;	/* STATE_ANY: written behind, not stored yet */
+	/* Of scans: ATOM_EDATALOSS when the record is there but does not open
+	 * (its value is empty then); it was logged and counted. */
+	atom_status status;
 };
 
 /* The end of a read, once, on the loop that asked; what it points to lives
  * during the call.  `record` is NULL unless ATOM_OK; ATOM_ENOENT: there is
- * none.  `error` is NULL with ATOM_OK and ATOM_ENOENT. */
+ * none; ATOM_EDATALOSS: the store is damaged, or the record does not open and
+ * `error` names it.  `error` is NULL with ATOM_OK and ATOM_ENOENT. */
 typedef void (*state_got)(void *argument, atom_status status,
 			  const struct state_record *record,
 			  const struct atom_error *error);
@@ -186,6 +206,37 @@ atom_status state_scan_now(const char *bucket, struct atom_span prefix,
 			   int32_t (*visit)(void *argument,
 					    const struct state_record *record),
 			   void *argument, struct atom_error *err);
+
+/* --- moving all records to the current data key -------------------------- */
+
+enum state_rewrap_phase {
+	STATE_REWRAP_IDLE, /* never begun, or done */
+	STATE_REWRAP_COUNTING,
+	STATE_REWRAP_MOVING,
+	STATE_REWRAP_CHECKING /* that none is left */
+};
+
+struct state_rewrap {
+	enum state_rewrap_phase phase;
+	uint64_t left;	  /* known to be old, or plain */
+	uint64_t moved;	  /* since it began */
+	uint64_t checked; /* records looked at in this phase */
+	uint64_t damaged; /* that do not open: they stay as they are */
+	/* Why it waits, or "". */
+	char message[ATOM_ERROR_MESSAGE_MAX];
+};
+
+/* [control] Seal every record anew that is plain or under an older data key
+ * than the current one, in the background and at a bounded pace: a record may
+ * get a new version at any time meanwhile.  Goes over all records until none
+ * is left, and tells the keyring, which then retires what nothing needs.
+ * Called while one is under way: that one begins again. */
+atom_status state_rewrap(struct atom_error *err);
+/* [control at start] Has nothing been stored yet, STATE_PLAIN_BUCKET left
+ * aside? */
+atom_status state_is_empty(bool *empty_r, struct atom_error *err);
+/* [any] */
+void state_rewrap_status(struct state_rewrap *status_r);
 
 /* --- health -------------------------------------------------------------- */
 

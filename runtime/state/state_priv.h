@@ -108,6 +108,10 @@ extern struct state state;
 atom_status state_usable(struct atom_error *err);
 /* The last failure, for who is refused while degraded. [lock held] */
 atom_status state_refuse(struct atom_error *err);
+/* [pool] Commit each of them by itself and wait for all; `statuses` says what
+ * became of each. */
+void state_commit_each(struct state_transaction **transactions, size_t count,
+		       atom_status *statuses, struct atom_error *err);
 
 /* --- transaction.c ------------------------------------------------------- */
 
@@ -131,6 +135,9 @@ void writer_enqueue(struct state_transaction *transaction);
 void writer_wake(void);
 /* [pool] Wait until what was written behind before is stored. */
 atom_status writer_flush(struct atom_error *err);
+/* [pool] Wait until all that the writer has begun is over: what it seals from
+ * then on it seals under the key that is current now. */
+void writer_barrier(void);
 /* The store is unwell: note it, ask again later. Logs the change. [lock not
  * held] */
 void writer_degrade(atom_status status, const struct atom_error *error);
@@ -140,6 +147,7 @@ void writer_suspect(void);
 /* --- read.c -------------------------------------------------------------- */
 
 struct scan {
+	const char *bucket;
 	struct state_record **records;
 	size_t count;
 	size_t capacity;
@@ -164,6 +172,29 @@ void scan_fini(struct scan *scan);
 /* A prefix may be empty. */
 atom_status read_check_prefix(const char *bucket, struct atom_span prefix,
 			      struct atom_error *err);
+
+/* --- seal.c -------------------------------------------------------------- */
+
+struct keyring *seal_keyring(void); /* NULL: all is plain */
+bool seal_is_plain(const char *bucket);
+/* [writer] The batch as the store gets it: sealed copies, or the transactions
+ * themselves without a keyring.  Fails as a whole. */
+atom_status seal_batch(struct state_transaction **batch, size_t count,
+		       struct atom_store_transaction **stored,
+		       struct atom_error *err);
+/* What became of them goes into the transactions; frees the copies. */
+void seal_batch_end(struct state_transaction **batch, size_t count,
+		    struct atom_store_transaction **stored);
+/* [any] The plain value into `out`, which has room for value.length.
+ * ATOM_EDATALOSS: it does not open; counted, and in the health. */
+atom_status seal_open(const char *bucket, struct atom_span key,
+		      struct atom_span value, char *out, size_t *length_r,
+		      struct atom_error *err);
+
+/* --- rewrap.c ------------------------------------------------------------ */
+
+/* [control, loops are gone] */
+void rewrap_fini(void);
 
 /* --- behind.c ------------------------------------------------------------ */
 
@@ -197,5 +228,7 @@ void metrics_up(bool up);
 void metrics_queue(size_t depth);
 void metrics_behind(size_t bytes);
 void metrics_behind_refused(void);
+void metrics_damaged(void);
+void metrics_rewrap_left(uint64_t left);
 
 #endif

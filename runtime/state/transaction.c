@@ -102,11 +102,11 @@ static atom_status add(struct state_transaction *t, bool remove,
 
 	if (status != ATOM_OK)
 		return status;
-	if (value.length > ATOM_STORE_VALUE_MAX)
+	if (value.length > STATE_VALUE_MAX)
 		return atom_fail(err, ATOM_ELIMIT,
 				 "a value of %zu bytes for bucket %s: at most "
 				 "%d are possible",
-				 value.length, bucket, ATOM_STORE_VALUE_MAX);
+				 value.length, bucket, STATE_VALUE_MAX);
 	status = make_room(t, err);
 	if (status != ATOM_OK)
 		return status;

@@ -216,9 +216,11 @@ static void write_batch(void)
 	atom_status status;
 
 	(void)pthread_mutex_unlock(&state.lock);
-	for (size_t i = 0; i < count; i++)
-		stored[i] = &batch[i]->store;
-	status = state.ops->commit(state.self, stored, count, &error);
+	status = seal_batch(batch, count, stored, &error);
+	if (status == ATOM_OK) {
+		status = state.ops->commit(state.self, stored, count, &error);
+		seal_batch_end(batch, count, stored);
+	}
 	error.status = status;
 
 	/* Whoever is told of a failure finds it in the health too. */
@@ -330,6 +332,17 @@ atom_status writer_start(struct atom_error *err)
 void writer_join(void)
 {
 	(void)pthread_join(state.thread, NULL);
+}
+
+void writer_barrier(void)
+{
+	uint64_t until;
+
+	(void)pthread_mutex_lock(&state.lock);
+	until = state.enqueued;
+	while (state.ended_count < until)
+		(void)pthread_cond_wait(&state.ended, &state.lock);
+	(void)pthread_mutex_unlock(&state.lock);
 }
 
 atom_status writer_flush(struct atom_error *err)

@@ -297,7 +297,6 @@ Test(config_load, keys_of_a_later_version_are_refused_unless_inactive)
 	static const char *const active[] = {
 		"plugins: { require_signature = true; };",
 		"plugins: { trusted_keys = [ \"x\" ]; };",
-		"security: { encryption: { key = \"k\"; }; };",
 		"audit_sinks = ( { plugin = \"file\"; path = \"/x\"; } );",
 		"monitors = ( { plugin = \"alerts\"; } );",
 		AGENT("scaling: { plugin = \"concurrency\"; };"),
@@ -545,6 +544,58 @@ Test(config_load, roles_are_checked)
 	REFUSE(2, "atomd.conf:1 already",
 	       "security: { roles = ( { name = \"a\"; },\n"
 	       "{ name = \"a\"; } ); };");
+}
+
+Test(config_load, a_key_of_encryption_is_a_file_and_is_not_read_here)
+{
+	const struct config_encryption *e;
+
+	ACCEPT("security: { };");
+	e = &config->encryption;
+	cr_assert_str_eq(e->key_file, "");
+	cr_assert_str_eq(e->previous_key_file, "");
+	cr_assert_str_eq(e->credential, "");
+	cr_assert_null(e->command[0]);
+	/* Nobody has made the files. */
+	ACCEPT("security: { encryption: { key = \"${file:a.key}\";"
+	       " previous_key = \"${file:/else/where}\"; }; };");
+	e = &config->encryption;
+	cr_assert_str_eq(e->key_file, at("a.key"));
+	cr_assert_str_eq(e->previous_key_file, "/else/where");
+	ACCEPT("security: { encryption: { command = [ \"a\", \"b c\" ]; }; };");
+	cr_assert_str_eq(config->encryption.command[1], "b c");
+	cr_assert_null(config->encryption.command[2]);
+}
+
+Test(config_load, a_key_of_encryption_that_stands_somewhere_is_refused)
+{
+	static const char *const keys[] = {
+		"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcd",
+		"${env:HOME}",
+		"${file:a.key}${file:b.key}",
+		"x${file:a.key}",
+	};
+	char text[256];
+
+	put("a.key", "secret a");
+	put("b.key", "secret b");
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+		(void)snprintf(text, sizeof(text),
+			       "security: { encryption: { key = \"%s\"; }; };",
+			       keys[i]);
+		REFUSE(1, "must be one reference to a file", text);
+		(void)snprintf(text, sizeof(text),
+			       "security: { encryption: { previous_key = "
+			       "\"%s\"; }; };",
+			       keys[i]);
+		REFUSE(1, "must be one reference to a file", text);
+	}
+	REFUSE(1, "from one place",
+	       "security: { encryption: { key = \"${file:a.key}\";"
+	       " credential = \"b\"; }; };");
+	REFUSE(1, "without a new key",
+	       "security: { encryption: { previous_key = \"${file:a.key}\";"
+	       " }; };");
 }
 
 Test(config_load, what_is_no_regular_file_is_refused)
