@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "audit/chain.h"
+
+#include <string.h>
+
+#include "audit/digest.h"
+#include "core/text.h"
+
+static const char genesis[] = "atomd-audit/1 ";
+
+bool chain_is_log_id(const char *text)
+{
+	return strlen(text) == CHAIN_LOG_ID &&
+	       strspn(text, "0123456789abcdef") == CHAIN_LOG_ID;
+}
+
+void chain_log_id(const uint8_t random[CHAIN_LOG_ID / 2],
+		  char log_id_r[CHAIN_LOG_ID + 1])
+{
+	text_to_hex(random, CHAIN_LOG_ID / 2, log_id_r);
+}
+
+bool chain_genesis(const char *log_id, uint8_t hash_r[CHAIN_HASH])
+{
+	return chain_is_log_id(log_id) &&
+	       digest_of(genesis, sizeof(genesis) - 1, log_id, CHAIN_LOG_ID,
+			 hash_r);
+}
+
+bool chain_step(uint8_t hash[CHAIN_HASH], const void *json, size_t length)
+{
+	return digest_of(hash, CHAIN_HASH, json, length, hash);
+}
