@@ -60,6 +60,10 @@ struct atom_audit_position {
 	uint64_t checkpoint; /* of the last checkpoint kept, 0 = none */
 	uint8_t hash[32];    /* of record `sequence` */
 	uint8_t range[ATOM_AUDIT_RANGE_MAX][32]; /* of that checkpoint */
+	/* That checkpoint's signed note, as it was given: the host goes on
+	 * from a range only that it has signed itself.  Lives until the next
+	 * call into the sink. */
+	struct atom_span note;
 };
 
 /* Non-zero ends the reading. */
