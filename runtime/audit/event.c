@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "audit/event.h"
+
+#include <atomd/host.h>
+
+/* Names in rising order of their bytes: records have them so. */
+#define DETAILS(name, ...) \
+	static const char *const name##_details[] = { __VA_ARGS__, NULL }
+
+DETAILS(daemon, "abi", "agents", "environment", "version");
+DETAILS(reason, "cause", "reason");
+DETAILS(config, "changed", "error", "needs_restart", "now", "object", "outcome",
+	"phase", "result", "status");
+DETAILS(plugin, "error", "name", "sha256", "version");
+DETAILS(instance, "agent", "error", "instance", "revision");
+DETAILS(sink, "count", "error", "from", "sink", "to");
+DETAILS(denied, "agent", "code", "count", "method", "reason", "role", "route",
+	"status");
+DETAILS(call, "agent", "attempts", "code", "duration_ms", "input_bytes",
+	"input_tokens", "output_bytes", "output_tokens", "revision", "role",
+	"session", "status", "stream");
+DETAILS(session, "agent", "result", "session");
+DETAILS(key, "agents", "code", "expires", "id", "name", "object", "phase",
+	"result", "role", "status");
+DETAILS(agent, "auto", "code", "instances", "object", "phase", "result",
+	"status");
+DETAILS(prune, "before", "code", "phase", "removed", "result", "sequence",
+	"status");
+
+/* Classes of OCSF 1.8 and activities of theirs. */
+#define API_ACTIVITY   "API Activity", "6003"
+#define AUTHENTICATION "Authentication", "3002"
+#define ACCOUNT_CHANGE "Account Change", "3001"
+#define APP_LIFECYCLE  "Application Lifecycle", "6002"
+#define EVENT_LOG      "Event Log Activity", "1008"
+#define CONFIG_CHANGE  "Entity Management", "3004"
+
+#define TEXT(name, activity, class_name, class_uid)                      \
+	"\"event_type\":\"" name "\",\"ocsf\":{\"activity\":\"" activity \
+	"\",\"class_name\":\"" class_name "\",\"class_uid\":" class_uid "}"
+#define ROW(event, name, category, severity, activity, class, details)   \
+	[AUDIT_##event] = { name, AUDIT_##category, ATOM_LOG_##severity, \
+			    TEXT_(name, activity, class), details##_details }
+#define TEXT_(...) TEXT(__VA_ARGS__)
+
+/* clang-format off */
+static const struct audit_event_row rows[AUDIT_EVENT_COUNT] = {
+	ROW(DAEMON_START, "daemon.start", SECURITY_EVENTS, INFO,
+	    "Start", APP_LIFECYCLE, daemon),
+	ROW(DAEMON_STOP, "daemon.stop", SECURITY_EVENTS, INFO,
+	    "Stop", APP_LIFECYCLE, reason),
+	ROW(CONFIG_APPLIED, "config.applied", CONFIGURATION_CHANGES, INFO,
+	    "Update", CONFIG_CHANGE, config),
+	ROW(CONFIG_REFUSED, "config.refused", CONFIGURATION_CHANGES, WARN,
+	    "Update", CONFIG_CHANGE, config),
+	ROW(PLUGIN_LOADED, "plugin.loaded", CONFIGURATION_CHANGES, INFO,
+	    "Enable", APP_LIFECYCLE, plugin),
+	ROW(PLUGIN_REFUSED, "plugin.refused", SECURITY_EVENTS, WARN,
+	    "Disable", APP_LIFECYCLE, plugin),
+	ROW(INSTANCE_LOST, "instance.lost", ERROR_EVENTS, WARN,
+	    "Stop", APP_LIFECYCLE, instance),
+	ROW(GAP, "audit.gap", SECURITY_EVENTS, ERROR,
+	    "Other", EVENT_LOG, sink),
+	ROW(SINK_FAILED, "audit.sink_failed", ERROR_EVENTS, ERROR,
+	    "Disable", EVENT_LOG, sink),
+	ROW(SINK_RECOVERED, "audit.sink_recovered", ERROR_EVENTS, INFO,
+	    "Enable", EVENT_LOG, sink),
+	ROW(SINK_GAP, "audit.sink_gap", SECURITY_EVENTS, WARN,
+	    "Other", EVENT_LOG, sink),
+
+	ROW(LOGIN_FAILED, "login.failed", SECURITY_EVENTS, WARN,
+	    "Logon", AUTHENTICATION, denied),
+	ROW(ACCESS_DENIED, "access.denied", SECURITY_EVENTS, WARN,
+	    "Other", API_ACTIVITY, denied),
+
+	ROW(CALL, "call", PERFORMANCE_EVENTS, INFO,
+	    "Other", API_ACTIVITY, call),
+	ROW(CALL_FAILED, "call.failed", ERROR_EVENTS, WARN,
+	    "Other", API_ACTIVITY, call),
+	ROW(SESSION_DELETE, "session.delete", SECURITY_EVENTS, INFO,
+	    "Delete", API_ACTIVITY, session),
+
+	ROW(KEY_CREATE, "key.create", SECURITY_EVENTS, INFO,
+	    "Create", ACCOUNT_CHANGE, key),
+	ROW(KEY_REVOKE, "key.revoke", SECURITY_EVENTS, INFO,
+	    "Disable", ACCOUNT_CHANGE, key),
+	ROW(AGENT_SCALE, "agent.scale", AGENT_LIFECYCLE, INFO,
+	    "Update", APP_LIFECYCLE, agent),
+	ROW(AGENT_RESTART, "agent.restart", AGENT_LIFECYCLE, INFO,
+	    "Restart", APP_LIFECYCLE, agent),
+	ROW(CONFIG_RELOAD, "config.reload", CONFIGURATION_CHANGES, INFO,
+	    "Update", API_ACTIVITY, config),
+	ROW(LOG_PRUNE, "audit.prune", SECURITY_EVENTS, WARN,
+	    "Delete", EVENT_LOG, prune),
+};
+/* clang-format on */
+
+const struct audit_event_row *audit_event_row(enum audit_event event)
+{
+	return (unsigned int)event < AUDIT_EVENT_COUNT ? &rows[event] : NULL;
+}
+
+const char *audit_category_name(enum audit_category category)
+{
+	static const char *const names[] = {
+		"agent_lifecycle", "configuration_changes",
+		"security_events", "performance_events",
+		"error_events",
+	};
+
+	return names[category];
+}
+
+const char *audit_severity_name(int severity)
+{
+	return severity == ATOM_LOG_ERROR  ? "error"
+	       : severity == ATOM_LOG_WARN ? "warn"
+					   : "info";
+}
