@@ -10,8 +10,8 @@
 #include "core/table.h"
 #include "core/text.h"
 
-/* What may stand at `plugin`, by place.  Only backends are run by this
- * version; a component that would be loaded and never asked is refused. */
+/* What may stand at `plugin`, by place.  Only backends and audit sinks are run
+ * by this version; a component that would be loaded and never asked is refused. */
 static const char any_component[] = "";
 static const char only_rolling[] = "rolling";
 
@@ -198,12 +198,11 @@ void config_read_agents(struct config_holder *holder, struct keys_reading *r)
 	check_minimum(holder, r);
 }
 
-static const struct config_component *read_list(struct config_holder *holder,
-						const struct setting *list,
-						const struct key_table *table,
-						const char *only,
-						size_t *count_r,
-						struct keys_reading *r)
+static struct config_component *read_list(struct config_holder *holder,
+					  const struct setting *list,
+					  const struct key_table *table,
+					  const char *only, size_t *count_r,
+					  struct keys_reading *r)
 {
 	struct config_component *components;
 
@@ -225,14 +224,52 @@ static const struct config_component *read_list(struct config_holder *holder,
 	return components;
 }
 
+/* Exactly one sink gates: the one that says so, else the first `file`, else
+ * the first. */
+static void choose_required(struct config_component *sinks, size_t count,
+			    struct keys_reading *r)
+{
+	struct config_component *chosen = NULL;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct setting *at = sinks[i].options;
+
+		if (!sinks[i].required)
+			continue;
+		if (chosen != NULL)
+			config_complain(
+				r->errors, at,
+				"a second sink is `required`; the sink at %s:%d is already",
+				chosen->options->file, chosen->options->line);
+		else
+			chosen = &sinks[i];
+	}
+	for (size_t i = 0; chosen == NULL && i < count; i++)
+		if (sinks[i].plugin != NULL &&
+		    strcmp(sinks[i].plugin, "file") == 0)
+			chosen = &sinks[i];
+	if (chosen == NULL && count > 0)
+		chosen = &sinks[0];
+	if (chosen != NULL)
+		chosen->required = true;
+	if (count > CONFIG_AUDIT_SINKS_MAX)
+		config_complain(
+			r->errors, sinks[CONFIG_AUDIT_SINKS_MAX].options,
+			"more than %d audit sinks", CONFIG_AUDIT_SINKS_MAX);
+}
+
 void config_read_components(struct config_holder *holder,
 			    struct keys_reading *r)
 {
 	struct config *config = &holder->config;
+	struct config_component *sinks;
 
 	config->monitors =
 		read_list(holder, holder->monitor_list, &component_keys, NULL,
 			  &config->monitor_count, r);
-	config->audit_sinks = read_list(holder, holder->sink_list, &sink_keys,
-					NULL, &config->audit_sink_count, r);
+	sinks = read_list(holder, holder->sink_list, &sink_keys, any_component,
+			  &config->audit_sink_count, r);
+	if (sinks != NULL)
+		choose_required(sinks, config->audit_sink_count, r);
+	config->audit_sinks = sinks;
 }

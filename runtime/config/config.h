@@ -173,6 +173,15 @@ struct config_encryption {
 	const char *previous_key_file; /* "" = none */
 };
 
+/* security.audit_calls: how calls of agents are recorded. */
+enum config_audit_calls {
+	CONFIG_AUDIT_BATCHED, /* within a second */
+	CONFIG_AUDIT_STRICT,  /* before the answer's last byte */
+	CONFIG_AUDIT_NONE
+};
+
+#define CONFIG_AUDIT_SINKS_MAX 16
+
 struct config {
 	const char *path;	  /* of the main file; "" for `run --` */
 	const char *directory;	  /* its folder; relative paths start there */
@@ -200,8 +209,9 @@ struct config {
 	size_t agent_count;
 	const struct config_component *monitors;
 	size_t monitor_count;
-	const struct config_component *audit_sinks;
+	const struct config_component *audit_sinks; /* one is `required` */
 	size_t audit_sink_count;
+	int audit_calls; /* enum config_audit_calls */
 
 	const char *anonymous_role;	     /* "" = none */
 	const char *const *anonymous_agents; /* NULL-ended; empty = all */

@@ -65,7 +65,7 @@ static const struct key sink_rows[] = {
 	NEEDED("plugin", COMPONENT(plugin),
 	       "the component; its options stand beside this key"),
 	BOOL("required", COMPONENT(required), "false",
-	     "refuse calls while this sink cannot keep their records"),
+	     "control actions wait until this sink keeps their records; one sink is; default: the first `file`, else the first"),
 };
 const struct key_table sink_keys = TABLE_OPEN(sink_rows);
 
@@ -324,6 +324,8 @@ static const struct key lockout_rows[] = {
 		 "the longest; quiet for so long an address starts anew"),
 };
 static const struct key_table lockout_keys = TABLE(lockout_rows);
+static const char *const audit_call_words[] = { "batched", "strict", "none",
+						NULL };
 
 static const struct key security_rows[] = {
 	STRING("anonymous_role", CONFIG(anonymous_role), "",
@@ -335,6 +337,8 @@ static const struct key security_rows[] = {
 	    .flags = KEY_SECRET),
 	GROUPS("roles", HOLDER(role_list), &role_keys,
 	       "roles beside admin, operator, read_only and caller"),
+	CHOICE("audit_calls", CONFIG(audit_calls), "batched", audit_call_words,
+	       "records of calls, with audit_sinks: durable within a second, before the answer's last byte, or not made"),
 	GROUP("lockout", CONFIG(lockout), &lockout_keys,
 	      "addresses that guess; a valid key is never refused"),
 	GROUPS("jwt", HOLDER(jwt_list), &jwt_keys, "tokens of other issuers"),

@@ -244,7 +244,6 @@ def more_instances_than_max_agents_are_refused():
 def a_key_of_a_later_version_is_refused_unless_inactive():
     active = [
         "plugins: { require_signature = true; };",
-        'audit_sinks = ( { plugin = "file"; path = "/tmp/a"; } );',
         'monitors = ( { plugin = "alerts"; } );',
         'agents = ( { name = "a"; backend: { plugin = "echo"; };'
         ' bad_events: { slower_than_ms = 5; }; } );',

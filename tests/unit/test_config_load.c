@@ -297,7 +297,6 @@ Test(config_load, keys_of_a_later_version_are_refused_unless_inactive)
 	static const char *const active[] = {
 		"plugins: { require_signature = true; };",
 		"plugins: { trusted_keys = [ \"x\" ]; };",
-		"audit_sinks = ( { plugin = \"file\"; path = \"/x\"; } );",
 		"monitors = ( { plugin = \"alerts\"; } );",
 		AGENT("scaling: { plugin = \"concurrency\"; };"),
 		AGENT("deployment: { plugin = \"canary\"; };"),
@@ -321,8 +320,6 @@ Test(config_load, keys_of_a_later_version_are_refused_unless_inactive)
 		REFUSE(1, "not in this version", active[i]);
 	for (size_t i = 0; i < sizeof(inactive) / sizeof(*inactive); i++)
 		ACCEPT(inactive[i]);
-	REFUSE(1, "not in this version",
-	       "audit_sinks = ( { plugin = \"mine\"; required = true; } );");
 	REFUSE(1, "not in this version",
 	       "monitors = ( { plugin = \"mine\"; } );");
 	REFUSE(1, "not in this version",
@@ -456,6 +453,46 @@ Test(config_load, certificates_of_clients_are_checked)
 	REFUSE(1, "`role` is missing", CLIENTS("dns = \"a\";"));
 	REFUSE(1, "there is no role \"boss\"",
 	       CLIENTS("dns = \"a\"; role = \"boss\";"));
+}
+
+static size_t required_of(const char *text)
+{
+	size_t required = SIZE_MAX;
+
+	ACCEPT(text);
+	for (size_t i = 0; i < config->audit_sink_count; i++)
+		if (config->audit_sinks[i].required) {
+			cr_assert_eq(required, SIZE_MAX, "two in %s", text);
+			required = i;
+		}
+	return required;
+}
+
+Test(config_load, exactly_one_audit_sink_is_required)
+{
+	cr_assert_eq(required_of("audit_sinks = ( { plugin = \"syslog\"; },"
+				 " { plugin = \"http\"; } );"),
+		     0);
+	cr_assert_eq(required_of("audit_sinks = ( { plugin = \"syslog\"; },"
+				 " { plugin = \"file\"; },"
+				 " { plugin = \"file\"; x = 1; } );"),
+		     1);
+	cr_assert_eq(required_of("audit_sinks = ( { plugin = \"file\"; },"
+				 " { plugin = \"http\"; required = true; } );"),
+		     1);
+	cr_assert_eq(required_of("audit_sinks = ( );"), SIZE_MAX);
+	REFUSE(3, "a second sink is `required`; the sink at ",
+	       "audit_sinks = (\n{ plugin = \"file\"; required = true; },\n"
+	       "{ plugin = \"http\"; required = true; } );");
+}
+
+Test(config_load, how_calls_are_recorded_is_one_of_three_words)
+{
+	ACCEPT("workers = 1;");
+	cr_assert_eq(config->audit_calls, CONFIG_AUDIT_BATCHED);
+	ACCEPT("security: { audit_calls = \"strict\"; };");
+	cr_assert_eq(config->audit_calls, CONFIG_AUDIT_STRICT);
+	REFUSE(1, "audit_calls", "security: { audit_calls = \"never\"; };");
 }
 
 Test(config_load, addresses_are_checked)
