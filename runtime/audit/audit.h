@@ -108,6 +108,13 @@ struct audit_query {
 	uint64_t limit;	  /* the last so many */
 };
 
+/* A piece of work for the sequencer's thread, between batches. */
+struct audit_job {
+	struct message message;
+	/* Does a piece of it; true: it has ended and told its waiter. */
+	bool (*step)(struct audit_job *job);
+};
+
 struct audit_search {
 	struct audit_waiter waiter; /* `done` by the caller */
 	struct audit_query query;
@@ -117,10 +124,8 @@ struct audit_search {
 	uint64_t last; /* sequence of the log when it was searched */
 	struct atom_error error;
 	/* The search's own. */
-	struct message job;
-	struct buffer parts[2];
-	uint64_t upper;
-	uint64_t lower;
+	struct audit_job job;
+	uint64_t upper; /* what is above it has been looked at */
 };
 
 /* [any] Searches the required sink, on its thread, a piece at a time between
@@ -139,7 +144,10 @@ struct audit_prune {
 	uint64_t sequence; /* what it came to: up to this one */
 	uint64_t removed;
 	struct atom_error error;
-	struct message job;
+	/* Its own: the records between which the time lies. */
+	struct audit_job job;
+	uint64_t low;
+	uint64_t high;
 };
 
 /* [any] As audit_search(). */

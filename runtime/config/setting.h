@@ -58,6 +58,9 @@ const char *setting_type_name(enum setting_type type);
  * tell whether an agent's text has changed.  Order of members counts not. */
 atom_status setting_canonical(const struct setting *setting,
 			      struct buffer *out);
+/* The same with references resolved: holds secrets. */
+atom_status setting_canonical_resolved(const struct setting *setting,
+				       struct buffer *out);
 /* libconfig text of the tree (references unresolved, so no secret shows).
  * Members named in `secret_names` (NULL-ended, may be NULL) print as "***"
  * unless they are references that hold no text of their own. */

@@ -40,8 +40,5 @@ bool setting_name_is_legal(const char *name);
  * `secret_names` (NULL-ended or NULL) and it is more than a reference. */
 const char *setting_shown_text(const struct setting *setting,
 			       const char *const *secret_names);
-/* setting_canonical() with references resolved instead. */
-atom_status setting_canonical_resolved(const struct setting *setting,
-				       struct buffer *out);
 
 #endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Posting: what any thread does with a record.
+ *
+ * The ring is bounded by bytes.  Calls may fill three quarters of it, the rest
+ * is kept for control and security: when the disk is full or hangs the calls'
+ * records go first, counted, then control is refused, and nothing else grows.
+ */
+
+#include "audit/audit_priv.h"
+#include "core/memory.h"
+#include "core/os.h"
+
+#define RING_BYTES	 ((size_t)64 * 1024 * 1024)
+#define RING_BYTES_CALLS (RING_BYTES / 4 * 3)
+/* Batched records wait this long, or until there are so many bytes. */
+#define BATCHED_NS    ((int64_t)900 * 1000000)
+#define BATCHED_BYTES ((size_t)128 * 1024)
+
+static size_t size_of(const struct audit_entry *entry)
+{
+	return (size_t)entry->head_length + entry->tail_length + sizeof(*entry);
+}
+
+static void count_gap(void)
+{
+	atomic_fetch_add(&audit.gaps, 1);
+	atomic_fetch_add(&audit.gaps_seen, 1);
+	metric_inc(audit.gap_count);
+}
+
+static void wake_soon(bool urgent)
+{
+	(void)pthread_mutex_lock(&audit.lock);
+	if (urgent) {
+		audit.urgent = true;
+		(void)pthread_cond_signal(&audit.wake);
+	} else if (!audit.batched) {
+		audit.batched = true;
+		audit.batched_ns = os.monotonic_ns() + BATCHED_NS;
+		(void)pthread_cond_signal(&audit.wake);
+	}
+	(void)pthread_mutex_unlock(&audit.lock);
+}
+
+static bool is_out_of_order(int state)
+{
+	return state == AUDIT_FAILING ||
+	       sink_is_hanging(audit.required, SINK_HANG_NS);
+}
+
+atom_status audit_post(const struct audit_record *record,
+		       enum audit_urgency urgency, struct audit_waiter *waiter)
+{
+	const int state = atomic_load(&audit.state);
+	const bool batched = urgency == AUDIT_BATCHED && waiter == NULL;
+	struct audit_entry *entry;
+	size_t size, before;
+	bool fails, was_empty;
+
+	if (state == AUDIT_OFF)
+		return ATOM_ENOENT;
+	if (state == AUDIT_BROKEN || state == AUDIT_ENDED)
+		return ATOM_EUNAVAILABLE;
+	/* The clock is read for those alone who would wait. */
+	fails = (urgency == AUDIT_GATED || waiter != NULL) &&
+		is_out_of_order(state);
+	if (fails && urgency == AUDIT_GATED)
+		return ATOM_EUNAVAILABLE;
+	entry = audit_entry_new(record);
+	if (entry == NULL) {
+		if (urgency != AUDIT_GATED)
+			count_gap();
+		return ATOM_ENOMEM;
+	}
+	size = size_of(entry);
+	before = atomic_fetch_add(&audit.waiting_bytes, size);
+	if (before + size >
+	    (urgency == AUDIT_BATCHED ? RING_BYTES_CALLS : RING_BYTES)) {
+		atomic_fetch_sub(&audit.waiting_bytes, size);
+		mem_free(entry);
+		if (urgency != AUDIT_GATED)
+			count_gap();
+		return ATOM_EUNAVAILABLE;
+	}
+	atomic_fetch_add(&audit.waiting, 1);
+	if (!fails && waiter != NULL) {
+		entry->waiter = waiter;
+	}
+	was_empty = mailbox_put(&audit.entries, &entry->message);
+	if (!batched ||
+	    before / BATCHED_BYTES != (before + size) / BATCHED_BYTES)
+		wake_soon(true);
+	else if (was_empty)
+		wake_soon(false);
+	return fails && waiter != NULL ? ATOM_EUNAVAILABLE : ATOM_OK;
+}
+
+bool audit_enabled(void)
+{
+	return atomic_load_explicit(&audit.state, memory_order_relaxed) !=
+	       AUDIT_OFF;
+}
+
+enum config_audit_calls audit_calls(void)
+{
+	return (enum config_audit_calls)atomic_load_explicit(
+		&audit.calls, memory_order_relaxed);
+}
