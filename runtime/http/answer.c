@@ -184,6 +184,11 @@ void http_answer(struct http_request *request, int status,
 		request->begun = request->ended = true;
 		return;
 	}
+	/* Refused later than at its head: the body is thrown away. */
+	if (c->state == CONNECTION_BODY && !c->running) {
+		c->state = CONNECTION_CALL;
+		http_wait(c, PHASE_CALL);
+	}
 	head = head_make(request, status, content_type, (int64_t)length);
 	request->ended = true;
 	http_output_send(c, c->owner->scratch, head, body,

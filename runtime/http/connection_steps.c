@@ -117,8 +117,8 @@ static void step_head_done(struct http_connection *c)
 	if (r->begun) {
 		c->state = CONNECTION_CALL;
 		http_wait(c, PHASE_CALL);
-	} else if (r->head->expect_continue && !body_is_complete(r) &&
-		   r->in_end == r->head->size) {
+	} else if (r->head->expect_continue && !r->gone &&
+		   !body_is_complete(r) && r->in_end == r->head->size) {
 		static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
 		http_output_send(c, go_on, sizeof(go_on) - 1, NULL, 0);

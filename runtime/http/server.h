@@ -59,10 +59,11 @@ extern const struct http_limits http_limits_default;
 /* The handler: one for the whole server. [loop] */
 struct http_handler {
 	/* May answer already (http_answer), e.g. 401 or 413: then the body is
-	 * thrown away and on_request does not come.  Who neither answers nor
-	 * registers http_on_gone() here must keep nothing: if the client
-	 * leaves before on_request, the request goes without a word.  May be
-	 * NULL. */
+	 * thrown away and on_request does not come.  Who registers
+	 * http_on_gone() here may answer later as well: nobody is asked for
+	 * the body, but when it comes first, on_request does, and is to be
+	 * ignored.  Who does neither must keep nothing: if the client leaves
+	 * before on_request, the request goes without a word.  May be NULL. */
 	void (*on_head)(struct http_request *request, void *argument);
 	void (*on_request)(struct http_request *request, void *argument);
 	void *argument;
