@@ -10,6 +10,7 @@
 #include "agent/agents.h"
 #include "agent/pool.h"
 #include "agent/session.h"
+#include "audit/audit.h"
 #include "core/health.h"
 #include "core/log.h"
 #include "core/loop.h"
@@ -159,6 +160,8 @@ static atom_status prepare(const struct daemon_options *options, bool check,
 	if (status == ATOM_OK)
 		status = agents_check(d->config, errors);
 	if (status == ATOM_OK)
+		status = audit_check(d->config, errors);
+	if (status == ATOM_OK)
 		status = daemon_check_store(d->config, errors, err);
 	if (status == ATOM_OK)
 		status = security_check(d->config, err);
@@ -260,6 +263,8 @@ static void on_tick(struct timer *timer)
 
 	pool_set_daemon_memory(daemon_resident_bytes());
 	agents_measure();
+	audit_tick();
+	gateway_tick();
 	if (d->started && !d->healthy && agents_ready())
 		check_health(d);
 	if (d->watchdog_ms > 0 &&
@@ -346,6 +351,26 @@ static atom_status open_all(struct daemon *d, struct atom_error *err)
 	return status;
 }
 
+/* Without its audit log the daemon serves, but refuses control actions and is
+ * not ready. */
+static void start_audit(struct daemon *d, atom_status status,
+			const struct atom_error *err)
+{
+	struct atom_error why = ATOM_ERROR_INIT;
+	atom_status audited = ATOM_OK;
+
+	if (status == ATOM_OK)
+		audited = audit_start(d->config, &why);
+	health_step("security_layer", status == ATOM_OK && audited == ATOM_OK,
+		    status != ATOM_OK	 ? err->message
+		    : audited != ATOM_OK ? why.message
+		    : audit_enabled()	 ? "keys, roles and peers are known, "
+					   "the audit log is taken up"
+					 : "keys, roles and peers are known");
+	if (status == ATOM_OK)
+		daemon_audit_start(d->config);
+}
+
 static atom_status start(struct daemon *d, struct atom_error *err)
 {
 	static const char *const labels[] = { "result", NULL };
@@ -377,9 +402,7 @@ static atom_status start(struct daemon *d, struct atom_error *err)
 		status = security_load(err);
 	if (status == ATOM_OK)
 		status = security_apply(d->config, err);
-	health_step("security_layer", status == ATOM_OK,
-		    status == ATOM_OK ? "keys, roles and peers are known"
-				      : err->message);
+	start_audit(d, status, err);
 	if (status == ATOM_OK)
 		status = watch_signals(d);
 	if (status == ATOM_OK)

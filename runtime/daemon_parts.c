@@ -220,6 +220,7 @@ void daemon_free(void)
 	struct daemon *d = &daemon_state;
 	struct atom_error err = ATOM_ERROR_INIT;
 
+	daemon_audit_end();
 	/* What could not be stored it has said itself. */
 	if (d->store != NULL) {
 		security_flush();

@@ -3,8 +3,9 @@
 #define DAEMON_PRIV_H
 
 /*
- * What daemon.c (life), daemon_reload.c, daemon_listeners.c and daemon_parts.c
- * (store, privileges) share.  [control]
+ * What daemon.c (life), daemon_reload.c, daemon_listeners.c, daemon_audit.c
+ * (what is recorded of it) and daemon_parts.c (store, privileges) share.
+ * [control]
  */
 
 #include <uv.h>
@@ -71,6 +72,13 @@ int64_t daemon_resident_bytes(void);
 void daemon_build_info(void);
 /* On a terminal: the lines a newcomer tries first. */
 void daemon_greet(void);
+/* The daemon's own events, recorded. */
+void daemon_audit_start(const struct config *config);
+/* `needs_restart` (may be NULL): a key of the applied configuration. */
+void daemon_audit_reload(bool applied, const char *needs_restart,
+			 const struct buffer *errors);
+/* While the loops are still there, and after they have ended. */
+void daemon_audit_end(void);
 /* Frees whatever was made, in reverse order. */
 void daemon_free(void);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/agents.h"
+#include "audit/audit.h"
 #include "core/health.h"
 #include "core/log.h"
 #include "core/memory.h"
@@ -30,8 +31,9 @@ static struct {
 	struct config *next;
 	struct buffer errors;
 	struct reload_order hangup;
-	bool hangup_ordered; /* SIGHUP's order waits or runs */
-	bool hangup_again;   /* another SIGHUP came while it ran */
+	bool hangup_ordered;	   /* SIGHUP's order waits or runs */
+	bool hangup_again;	   /* another SIGHUP came while it ran */
+	const char *needs_restart; /* a static word, or NULL */
 } reload = { .errors = BUFFER_INIT(ERRORS_MAX) };
 
 static void begin_next(void);
@@ -64,6 +66,7 @@ static void finish(atom_status status, json_t *result,
 			 "the running configuration stays, whole",
 			 LOG_TEXT("errors", errors.bytes));
 	metric_inc(d->reloads[status != ATOM_OK]);
+	daemon_audit_reload(status == ATOM_OK, reload.needs_restart, &errors);
 	health_report("configuration",
 		      status == ATOM_OK ? HEALTH_OK : HEALTH_DEGRADED, false,
 		      status == ATOM_OK ? NULL : errors.bytes);
@@ -82,10 +85,11 @@ static atom_status apply(json_t **result_r, struct atom_error *err)
 	struct daemon *d = &daemon_state;
 	struct config *next = reload.next;
 	struct config_difference difference;
-	const char *needs_restart; /* a static word */
 	atom_status status;
 
 	status = agents_check(next, &reload.errors);
+	if (status == ATOM_OK)
+		status = audit_check(next, &reload.errors);
 	if (status == ATOM_OK)
 		status = encryption_read_keys(next, true, err);
 	if (status == ATOM_OK)
@@ -94,7 +98,7 @@ static atom_status apply(json_t **result_r, struct atom_error *err)
 		status = config_compare(d->config, next, &difference);
 	if (status != ATOM_OK)
 		return status;
-	needs_restart = difference.needs_restart;
+	reload.needs_restart = difference.needs_restart;
 	config_difference_fini(&difference);
 	status = daemon_add_listeners(next, err);
 	if (status != ATOM_OK)
@@ -104,10 +108,11 @@ static atom_status apply(json_t **result_r, struct atom_error *err)
 		daemon_drop_listeners(next, next->listener_count);
 		return status;
 	}
-	if (needs_restart != NULL)
+	audit_apply(next, &reload.needs_restart);
+	if (reload.needs_restart != NULL)
 		log_line(ATOM_LOG_WARN, "restart_needed",
 			 "a changed key takes effect at the next start only",
-			 LOG_TEXT("key", needs_restart));
+			 LOG_TEXT("key", reload.needs_restart));
 	encryption_apply(next);
 	log_set_level(next->log_level);
 	daemon_update_listeners(next);
@@ -116,9 +121,9 @@ static atom_status apply(json_t **result_r, struct atom_error *err)
 	/* What fails from here is an agent's own affair: it is logged, and
 	 * the others go on. */
 	(void)agents_apply(next, reload.running->now, result_r, err);
-	if (needs_restart != NULL)
+	if (reload.needs_restart != NULL)
 		json_object_set_new(*result_r, "needs_restart",
-				    json_string(needs_restart));
+				    json_string(reload.needs_restart));
 	config_unref(&d->config);
 	d->config = TAKE(reload.next);
 	return ATOM_OK;
@@ -151,6 +156,7 @@ static void begin(struct reload_order *order)
 	atom_status status;
 
 	reload.running = order;
+	reload.needs_restart = NULL;
 	notify_reloading();
 	status = daemon_read_config(&d->options, &reload.next, &reload.errors);
 	if (status == ATOM_OK)

@@ -4,6 +4,8 @@
 
 #include "agent/handle.h"
 #include "agent/pool.h"
+#include "agent/directory.h"
+#include "audit/audit.h"
 #include "core/id.h"
 #include "core/log.h"
 #include "core/memory.h"
@@ -204,6 +206,21 @@ void instance_ready(struct instance *instance, int32_t concurrency)
 	}
 }
 
+/* Without the backend's words, which may quote what was said to it. */
+static void record_loss(const struct instance *instance,
+			const struct atom_error *err)
+{
+	const struct revision *revision = instance->pool->revision;
+	struct audit_record record = AUDIT_RECORD(AUDIT_INSTANCE_LOST);
+
+	audit_text(&record, "agent", revision->agent->name);
+	audit_text(&record, "code",
+		   err != NULL && err->code[0] != '\0' ? err->code : NULL);
+	audit_text(&record, "instance", instance->name);
+	audit_text(&record, "revision", revision_label(revision));
+	(void)audit_post(&record, AUDIT_SOON, NULL);
+}
+
 void instance_failed(struct instance *instance, const struct atom_error *err)
 {
 	struct pool *pool = instance->pool;
@@ -218,6 +235,7 @@ void instance_failed(struct instance *instance, const struct atom_error *err)
 		 LOG_TEXT("instance", instance->name));
 	if (was_stopping)
 		return;
+	record_loss(instance, err);
 	component_note_error(configured_component(pool->revision->backend),
 			     err != NULL ? err->message : "instance lost");
 	instance_publish(pool);

@@ -9,19 +9,21 @@
 
 DETAILS(daemon, "abi", "agents", "environment", "version");
 DETAILS(reason, "cause", "reason");
-DETAILS(config, "changed", "error", "needs_restart", "now", "object", "outcome",
-	"phase", "result", "status");
-DETAILS(plugin, "error", "name", "sha256", "version");
-DETAILS(instance, "agent", "error", "instance", "revision");
+DETAILS(config, "changed", "code", "error", "needs_restart", "now", "object",
+	"outcome", "phase", "result", "status");
+DETAILS(plugin, "error", "kind", "name", "path", "version");
+DETAILS(instance, "agent", "code", "instance", "revision");
 DETAILS(sink, "count", "error", "from", "sink", "to");
 DETAILS(denied, "agent", "code", "count", "method", "reason", "role", "route",
 	"status");
-DETAILS(call, "agent", "attempts", "code", "duration_ms", "input_bytes",
-	"input_tokens", "output_bytes", "output_tokens", "revision", "role",
-	"session", "status", "stream");
+DETAILS(call, "agent", "code", "duration_ms", "input_bytes", "input_tokens",
+	"output_bytes", "output_tokens", "revision", "session", "status",
+	"stream");
 DETAILS(session, "agent", "result", "session");
-DETAILS(key, "agents", "code", "expires", "id", "name", "object", "phase",
-	"result", "role", "status");
+DETAILS(accept, "code", "expires", "id", "object", "phase", "reason", "result",
+	"status");
+DETAILS(key, "agents", "code", "expires", "grace", "id", "name", "object",
+	"phase", "result", "role", "status");
 DETAILS(agent, "auto", "code", "instances", "object", "phase", "result",
 	"status");
 DETAILS(prune, "before", "code", "phase", "removed", "result", "sequence",
@@ -82,6 +84,8 @@ static const struct audit_event_row rows[AUDIT_EVENT_COUNT] = {
 
 	ROW(KEY_CREATE, "key.create", SECURITY_EVENTS, INFO,
 	    "Create", ACCOUNT_CHANGE, key),
+	ROW(KEY_ROTATE, "key.rotate", SECURITY_EVENTS, INFO,
+	    "Password Change", ACCOUNT_CHANGE, key),
 	ROW(KEY_REVOKE, "key.revoke", SECURITY_EVENTS, INFO,
 	    "Disable", ACCOUNT_CHANGE, key),
 	ROW(AGENT_SCALE, "agent.scale", AGENT_LIFECYCLE, INFO,
@@ -90,6 +94,8 @@ static const struct audit_event_row rows[AUDIT_EVENT_COUNT] = {
 	    "Restart", APP_LIFECYCLE, agent),
 	ROW(CONFIG_RELOAD, "config.reload", CONFIGURATION_CHANGES, INFO,
 	    "Update", API_ACTIVITY, config),
+	ROW(COMPLIANCE_ACCEPT, "compliance.accept", SECURITY_EVENTS, WARN,
+	    "Update", API_ACTIVITY, accept),
 	ROW(LOG_PRUNE, "audit.prune", SECURITY_EVENTS, WARN,
 	    "Delete", EVENT_LOG, prune),
 };
@@ -97,7 +103,8 @@ static const struct audit_event_row rows[AUDIT_EVENT_COUNT] = {
 
 const struct audit_event_row *audit_event_row(enum audit_event event)
 {
-	return (unsigned int)event < AUDIT_EVENT_COUNT ? &rows[event] : NULL;
+	return event > AUDIT_NONE && event < AUDIT_EVENT_COUNT ? &rows[event]
+							       : NULL;
 }
 
 const char *audit_category_name(enum audit_category category)

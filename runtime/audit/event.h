@@ -14,6 +14,7 @@
 #include <stddef.h>
 
 enum audit_event {
+	AUDIT_NONE, /* nothing is recorded */
 	/* --- the daemon itself: recorded, never gated --- */
 	AUDIT_DAEMON_START,
 	AUDIT_DAEMON_STOP,
@@ -35,10 +36,12 @@ enum audit_event {
 	AUDIT_SESSION_DELETE,
 	/* --- control actions --- */
 	AUDIT_KEY_CREATE,
+	AUDIT_KEY_ROTATE,
 	AUDIT_KEY_REVOKE,
 	AUDIT_AGENT_SCALE,
 	AUDIT_AGENT_RESTART,
 	AUDIT_CONFIG_RELOAD,
+	AUDIT_COMPLIANCE_ACCEPT,
 	AUDIT_LOG_PRUNE,
 	AUDIT_EVENT_COUNT
 };
@@ -60,7 +63,7 @@ struct audit_event_row {
 	const char *const *details; /* allowed, sorted, NULL-ended */
 };
 
-/* NULL for what is no event. */
+/* NULL for AUDIT_NONE and for what is no event. */
 const struct audit_event_row *audit_event_row(enum audit_event event);
 /* "agent_lifecycle" ... */
 const char *audit_category_name(enum audit_category category);

@@ -148,6 +148,10 @@ atom_status key_file_make(const char *directory, struct note_signer *signer_r,
 	size_t length;
 	atom_status status;
 
+	/* A store that keeps nothing here has not made it. */
+	if (os.mkdir(directory, 0700) != 0 && errno != EEXIST)
+		return atom_fail(err, ATOM_EIO, "%s: %s", directory,
+				 strerror(errno));
 	if (os.random(random, sizeof(random)) != 0)
 		return atom_fail(err, ATOM_EIO,
 				 "no random bytes to be had for a key");

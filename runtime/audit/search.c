@@ -58,7 +58,7 @@ static int32_t keep(void *argument, const struct atom_audit_record *record)
 /* `category` and `event_type` of a record that was read, from its line. */
 static void name_record(struct atom_audit_record *record)
 {
-	for (int i = 0; i < AUDIT_EVENT_COUNT; i++) {
+	for (int i = AUDIT_NONE + 1; i < AUDIT_EVENT_COUNT; i++) {
 		const struct audit_event_row *row =
 			audit_event_row((enum audit_event)i);
 

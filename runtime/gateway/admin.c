@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "agent/agents.h"
+#include "audit/audit.h"
 #include "core/health.h"
 #include "core/memory.h"
 #include "gateway/control.h"
@@ -19,11 +20,11 @@ static void on_status(struct control_call *call)
 
 	control_answer(
 		call, 200,
-		json_pack("{s:s,s:o,s:o,s:{s:s,s:I,s:b}}", "system_status",
-			  health_system_status(), "initialization_results",
-			  health_initialization(), "components",
-			  health_components(), "configuration", "environment",
-			  config->environment, "max_agents",
+		json_pack("{s:s,s:o,s:o,s:o,s:{s:s,s:I,s:b}}", "system_status",
+			  health_system_status(), "audit", audit_describe(),
+			  "initialization_results", health_initialization(),
+			  "components", health_components(), "configuration",
+			  "environment", config->environment, "max_agents",
 			  (json_int_t)config->max_agents, "monitoring_enabled",
 			  (int)config->monitoring_enabled));
 }

@@ -88,6 +88,7 @@ bool admission_decide(struct http_request *request, struct admission *a,
 	char names[PERMISSION_TEXT_MAX];
 
 	a->principal.name[0] = '\0';
+	a->route = NULL;
 	if (!find_route(request, a, e))
 		return false;
 	route = a->route;

@@ -16,6 +16,9 @@
 
 struct revision;
 
+/* Of a client's address as text, with its NUL; longer ones are cut. */
+#define ADDRESS_TEXT_MAX 64
+
 struct admission {
 	const struct route *route;
 	struct route_params params;

@@ -8,7 +8,7 @@
 
 /* POST /v1/chat/completions: reading the request. */
 
-#define AGENT_NAME_MAX 256 /* as a stranger may write it */
+#define MODEL_MAX 256 /* as a stranger may write it */
 
 static const struct json_span *find(const struct chat_body *body,
 				    const char *name)
@@ -208,7 +208,7 @@ void handle_chat(struct http_request *request,
 		 const struct admission *admission)
 {
 	struct exchange *x = exchange_new(request, &chat_surface);
-	char name[AGENT_NAME_MAX];
+	char name[MODEL_MAX];
 	struct chat_request r;
 	struct chat_body body;
 	struct api_error e;
@@ -224,5 +224,5 @@ void handle_chat(struct http_request *request,
 	    exchange_admit(x, &admission->principal, &e))
 		exchange_begin(x);
 	else
-		exchange_refuse(x, &e);
+		exchange_refuse(x, admission, &e);
 }

@@ -6,6 +6,7 @@
 
 #include "core/json.h"
 #include "core/memory.h"
+#include "gateway/control_audit.h"
 #include "gateway/reply.h"
 
 #define ANSWER_MAX ((size_t)256 * 1024 * 1024)
@@ -15,6 +16,7 @@
 static void control_free(struct control_call *call)
 {
 	desk_leave(call->desk);
+	control_audit_free(&call->audit);
 	mem_free(call->body);
 	buffer_fini(&call->answer);
 	mem_free(call);
@@ -35,7 +37,7 @@ static void on_control(struct loop *loop, struct message *message)
 		CONTAINER_OF(message, struct control_call, message);
 
 	(void)loop;
-	call->run(call);
+	control_audit_begin(call);
 }
 
 static bool take_body(struct control_call *call, struct api_error *e)
@@ -104,8 +106,13 @@ void control_call(struct http_request *request,
 	call->desk = desk_of(call->loop);
 	call->request = request;
 	call->run = run;
+	call->route = admission->route;
 	call->principal = admission->principal;
 	call->principal.agents = NULL;
+	(void)snprintf(call->address, sizeof(call->address), "%s",
+		       http_client_address(request));
+	(void)snprintf(call->request_id, sizeof(call->request_id), "%s",
+		       http_request_id(request));
 	buffer_init(&call->answer, ANSWER_MAX);
 	desk_enter(call->desk);
 	for (size_t i = 0; i < ROUTE_PARAMS_MAX; i++)
@@ -159,6 +166,8 @@ static void on_answered(struct loop *loop, struct message *message)
 	struct http_request *request = call->request;
 
 	(void)loop;
+	if (request != NULL && call->unrecorded)
+		(void)http_add_field(request, "x-atomd-audit", "pending");
 	if (request != NULL && call->error.status != 0) {
 		/* What is longer than an error's message is in `answer`. */
 		api_error_answer_long(
@@ -172,10 +181,16 @@ static void on_answered(struct loop *loop, struct message *message)
 	control_free(call);
 }
 
-static void post_back(struct control_call *call)
+void control_post_back(struct control_call *call)
 {
 	call->message.deliver = on_answered;
 	loop_post(call->loop, &call->message);
+}
+
+/* Its outcome is recorded first. */
+static void post_back(struct control_call *call)
+{
+	control_audit_end(call);
 }
 
 void control_answer(struct control_call *call, int status, json_t *value)

@@ -7,19 +7,24 @@
  * all they need, and their answers posted back to the loop of the request.
  * The client may leave meanwhile; then the answer is thrown away.
  *
- *	[loop] control_call -> [control] run ... control_answer*() once
+ *	[loop] control_call -> [control] the intent is recorded, run ...
+ *	       control_answer*() once, the outcome is recorded
  *	       -> [loop] the request is answered and released
+ *
+ * What is recorded stands in the route's row; see control_audit.h.
  */
 
 #include <stdbool.h>
 
 #include <jansson.h>
 
+#include "core/id.h"
 #include "core/loop.h"
 #include "gateway/admission.h"
 #include "gateway/desk.h"
 
 #define CONTROL_QUERIES_MAX 2
+struct control_audit;
 
 struct control_call {
 	struct message message;
@@ -29,7 +34,10 @@ struct control_call {
 	void (*run)(struct control_call *call);
 
 	/* --- for run --- */
-	struct principal principal; /* `key` must not be used */
+	const struct route *route;
+	struct principal principal;	/* `key` must not be used */
+	char address[ADDRESS_TEXT_MAX]; /* of the client */
+	char request_id[ID_MAX];
 	char params[ROUTE_PARAMS_MAX][ROUTE_PARAM_MAX + 1];
 	/* Values of the parameters that control_call() was told of. */
 	const char *query_names;
@@ -42,6 +50,8 @@ struct control_call {
 	const char *content_type;
 	struct buffer answer;
 	struct api_error error;
+	struct control_audit *audit; /* NULL: nothing is recorded */
+	bool unrecorded;	     /* its outcome is not durable yet */
 };
 
 /* [loop] `query` (may be NULL) names the query parameters that run needs: a
@@ -56,6 +66,13 @@ const char *control_query(const struct control_call *call, const char *name);
 /* [control] The body as a JSON object, {} when there is none.  False: the
  * call has been answered with what is wrong. */
 bool control_body(struct control_call *call, json_t **object_r);
+
+/* [control] The outcome's record has these details, too: what came of it.
+ * `name` is a literal. */
+void control_note_text(struct control_call *call, const char *name,
+		       const char *text);
+void control_note_number(struct control_call *call, const char *name,
+			 int64_t number);
 
 /* [control] Exactly one of these, at once or later; the call is gone then. */
 void control_answer(struct control_call *call, int status, json_t *value);

@@ -10,6 +10,7 @@
 #include "core/os.h"
 #include "gateway/desk.h"
 #include "gateway/exchange_priv.h"
+#include "gateway/refusal.h"
 
 /* Bodies up to this length are copied (a few ten nanoseconds a KiB), longer
  * ones taken over. */
@@ -155,6 +156,8 @@ struct exchange *exchange_new(struct http_request *request,
 	}
 	(void)snprintf(x->request_id, sizeof(x->request_id), "%s",
 		       http_request_id(request));
+	(void)snprintf(x->address, sizeof(x->address), "%s",
+		       http_client_address(request));
 	trace = http_field(request, "traceparent");
 	if (trace != NULL && traceparent_valid(trace))
 		memcpy(x->traceparent, trace, sizeof(x->traceparent));
@@ -166,6 +169,8 @@ struct exchange *exchange_new(struct http_request *request,
 bool exchange_route(struct exchange *x, const struct admission *admission,
 		    const char *agent, size_t length, struct api_error *e)
 {
+	(void)snprintf(x->user, sizeof(x->user), "%s",
+		       admission->principal.name);
 	x->revision = directory_route(agent, length);
 	if (x->revision == NULL) {
 		api_error_set(e, "agent_not_found", NULL,
@@ -240,6 +245,8 @@ static void end_early(struct exchange *x, const struct api_error *e)
 	request = TAKE(x->request);
 	if (x->revision != NULL) {
 		exchange_count(x, request != NULL ? e->status : STATUS_GONE);
+		exchange_record(x, request != NULL ? e->status : STATUS_GONE,
+				request != NULL ? e->code : NULL);
 		if (request != NULL)
 			exchange_name_agent(x, request);
 		revision_unref(TAKE(x->revision));
@@ -251,13 +258,31 @@ static void end_early(struct exchange *x, const struct api_error *e)
 		http_request_release(request);
 }
 
-void exchange_refuse(struct exchange *x, const struct api_error *e)
+/* Who may not call an agent is not part of what it did. */
+static void refuse_access(struct exchange *x, const struct admission *admission,
+			  const struct api_error *e)
+{
+	struct http_request *request = TAKE(x->request);
+	char agent[64] = ""; /* a name is at most 63 bytes */
+
+	if (x->revision != NULL) {
+		(void)snprintf(agent, sizeof(agent), "%s",
+			       revision_agent(x->revision));
+		revision_unref(TAKE(x->revision));
+	}
+	x->stage = EXCHANGE_ENDED;
+	exchange_free(x);
+	refusal_answer(request, admission, agent, e);
+}
+
+void exchange_refuse(struct exchange *x, const struct admission *admission,
+		     const struct api_error *e)
 {
 	assert(x->stage == EXCHANGE_READING);
-	/* Who may not call an agent is not part of what it did. */
-	if (x->revision != NULL && (e->status == 401 || e->status == 403))
-		revision_unref(TAKE(x->revision));
-	end_early(x, e);
+	if (e->status == 401 || e->status == 403)
+		refuse_access(x, admission, e);
+	else
+		end_early(x, e);
 }
 
 static void start_call(struct exchange *x)

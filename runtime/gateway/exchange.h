@@ -34,6 +34,7 @@
 #include "gateway/traceparent.h"
 
 struct exchange;
+struct exchange_held;
 
 /* The form that a call's answer takes. */
 struct surface {
@@ -107,6 +108,8 @@ struct exchange {
 	struct utf8_tail tail;
 	struct token_chunks chunks; /* of a provider's stream */
 	size_t told;		    /* of the completion's text */
+	size_t output_bytes;	    /* emitted */
+	struct exchange_held *held; /* its answer waits for its record */
 	struct api_error *failure;  /* ours; decides when set */
 	bool begun;		    /* its head has been sent */
 	bool introduced;	    /* so has the surface's first event */
@@ -116,6 +119,8 @@ struct exchange {
 	int64_t began_ns;  /* before a session's turn; 0 = with the call */
 	int64_t created_s; /* Unix time */
 	char request_id[ID_MAX];
+	char user[PRINCIPAL_NAME_MAX];
+	char address[ADDRESS_TEXT_MAX]; /* of the client */
 	char traceparent[TRACEPARENT_LENGTH + 1];
 };
 
@@ -133,7 +138,8 @@ bool exchange_join(struct exchange *x, const struct principal *principal,
 bool exchange_admit(struct exchange *x, const struct principal *principal,
 		    struct api_error *e);
 /* Answers with the error and ends it; before exchange_begin() only. */
-void exchange_refuse(struct exchange *x, const struct api_error *e);
+void exchange_refuse(struct exchange *x, const struct admission *admission,
+		     const struct api_error *e);
 /* Goes ahead.  The exchange may be gone when this returns. */
 void exchange_begin(struct exchange *x);
 

@@ -183,6 +183,7 @@ static atom_status on_emit(struct call *call, int32_t kind, const char *bytes,
 		x->raw = true;
 	if (x->stream && (kind == ATOM_EMIT_RAW || kind == ATOM_EMIT_DELTA))
 		token_chunks_add(&x->chunks, length);
+	x->output_bytes += length;
 	if (must_collect(x, kind)) {
 		status = completion_add(&x->completion, kind, !x->stream, bytes,
 					length);
@@ -272,6 +273,19 @@ static void answer_well(struct exchange *x, const struct buffer *body)
 	http_stream_end(x->request, true);
 }
 
+void exchange_deliver(struct exchange *x, const struct api_error *e,
+		      const struct buffer *body)
+{
+	struct http_request *request;
+
+	if (e->status == 0)
+		answer_well(x, body);
+	else
+		answer_error(x, e, desk_scratch(desk_of(x->loop)));
+	request = TAKE(x->request);
+	http_request_release(request);
+}
+
 /* Nobody is there to be answered. */
 static void end_unheard(struct exchange *x)
 {
@@ -279,6 +293,7 @@ static void end_unheard(struct exchange *x)
 
 	exchange_close_session(x, false);
 	exchange_count(x, STATUS_GONE);
+	exchange_record(x, STATUS_GONE, NULL);
 	log_end(x, STATUS_GONE, NULL);
 	if (request == NULL)
 		return;
@@ -294,7 +309,6 @@ static void on_end(struct call *call, atom_status status,
 	struct buffer *out = desk_scratch(desk_of(x->loop));
 	const struct buffer *body = out;
 	struct api_error e = API_ERROR_INIT;
-	struct http_request *request;
 
 	timer_stop(&x->quiet);
 	x->stage = EXCHANGE_ENDED;
@@ -324,12 +338,10 @@ static void on_end(struct call *call, atom_status status,
 	exchange_close_session(x, e.status == 0);
 	exchange_count(x, e.status == 0 ? 200 : e.status);
 	log_end(x, e.status == 0 ? 200 : e.status, e.status == 0 ? NULL : &e);
-	if (e.status == 0)
-		answer_well(x, body);
-	else
-		answer_error(x, &e, out);
-	request = TAKE(x->request);
-	http_request_release(request);
+	if (exchange_hold(x, &e, body))
+		return;
+	exchange_record(x, e.status == 0 ? 200 : e.status, e.code);
+	exchange_deliver(x, &e, body);
 }
 
 static void on_release(struct call *call)
@@ -337,7 +349,8 @@ static void on_release(struct call *call)
 	struct exchange *x = CONTAINER_OF(call, struct exchange, call);
 
 	exchange_settle(x, true);
-	exchange_free(x);
+	if (!exchange_is_held(x))
+		exchange_free(x);
 }
 
 static const struct call_events events = {

@@ -21,6 +21,18 @@ void exchange_count(struct exchange *x, int status);
  * when the call was refused before it reached its backend.  Once; then it
  * does nothing. */
 void exchange_settle(struct exchange *x, bool failed);
+/* The call's audit record; `code` may be NULL. */
+void exchange_record(const struct exchange *x, int status, const char *code);
+/* With security.audit_calls = "strict": takes the answer and gives it to
+ * exchange_deliver() once its record is durable.  False: go on. */
+bool exchange_hold(struct exchange *x, const struct api_error *e,
+		   const struct buffer *body);
+/* Is its answer held?  Then the exchange frees itself. */
+bool exchange_is_held(struct exchange *x);
+/* Answers with the body, or with the error when it has a status, and lets the
+ * request go. */
+void exchange_deliver(struct exchange *x, const struct api_error *e,
+		      const struct buffer *body);
 /* x-atomd-agent, x-atomd-revision and x-ratelimit-*. */
 void exchange_name_agent(const struct exchange *x,
 			 struct http_request *request);

@@ -6,7 +6,7 @@
 #include "gateway/description.h"
 #include "gateway/desk.h"
 #include "gateway/gateway_priv.h"
-#include "gateway/reply.h"
+#include "gateway/refusal.h"
 #include "gateway/route.h"
 
 /* A body that takes longer is judged again at its end: what was revoked
@@ -30,7 +30,7 @@ static void on_head(struct http_request *request, void *argument)
 		return;
 	}
 	desk->admitted = NULL;
-	reply_error(request, &e);
+	refusal_answer(request, &desk->admission, NULL, &e);
 }
 
 static bool is_stale(const struct desk *desk,
@@ -48,12 +48,14 @@ static void on_request(struct http_request *request, void *argument)
 	struct api_error e;
 
 	(void)argument;
+	if (refusal_is_pending(request))
+		return;
 	/* Another head came in between, or the key's list of agents has to be
 	 * looked at, which is known within one iteration only. */
 	if (is_stale(desk, request) || desk->admission.principal.limited) {
 		desk->admitted = NULL;
 		if (!admission_decide(request, &desk->admission, &e)) {
-			reply_error(request, &e);
+			refusal_answer(request, &desk->admission, NULL, &e);
 			return;
 		}
 	}
@@ -90,6 +92,11 @@ atom_status gateway_init(const struct gateway_hooks *hooks,
 	if (status == ATOM_OK)
 		status = description_init(err);
 	return status;
+}
+
+void gateway_tick(void)
+{
+	refusals_tick();
 }
 
 uint64_t gateway_active(void)

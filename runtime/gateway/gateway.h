@@ -49,6 +49,8 @@ atom_status gateway_init(const struct gateway_hooks *hooks,
 			 struct atom_error *err);
 /* For http_server_new(). */
 const struct http_handler *gateway_handler(void);
+/* [control] Once a second. */
+void gateway_tick(void);
 /* Is some call or answer still under way? [any] */
 uint64_t gateway_active(void);
 void gateway_fini(void);

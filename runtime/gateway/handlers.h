@@ -63,6 +63,10 @@ void handle_compliance_accept(struct http_request *request,
 			      const struct admission *admission);
 void handle_logs(struct http_request *request,
 		 const struct admission *admission);
+void handle_audit(struct http_request *request,
+		  const struct admission *admission);
+void handle_audit_prune(struct http_request *request,
+			const struct admission *admission);
 void handle_keys(struct http_request *request,
 		 const struct admission *admission);
 void handle_key_create(struct http_request *request,

@@ -86,7 +86,7 @@ void handle_invoke(struct http_request *request,
 	    exchange_admit(x, &admission->principal, &e))
 		exchange_begin(x);
 	else
-		exchange_refuse(x, &e);
+		exchange_refuse(x, admission, &e);
 }
 
 /* --- messages ------------------------------------------------------------------- */

@@ -8,7 +8,7 @@
 #include "core/text.h"
 #include "gateway/control.h"
 #include "gateway/handlers.h"
-#include "gateway/reply.h"
+#include "gateway/refusal.h"
 
 /* API keys over the API.  The `on_` functions run on control. */
 
@@ -159,10 +159,14 @@ static void on_created(void *argument, atom_status status, json_t *row,
 {
 	struct control_call *call = argument;
 
-	if (status == ATOM_OK)
+	if (status == ATOM_OK) {
+		control_note_text(
+			call, "id",
+			json_string_value(json_object_get(row, "id")));
 		control_answer(call, 201, json_incref(row));
-	else
+	} else {
 		control_answer_status(call, status, "not_found", err);
+	}
 }
 
 static void on_create(struct control_call *call)
@@ -200,7 +204,7 @@ static bool may_be_shown_secrets(struct http_request *request,
 		return true;
 	api_error_set(&e, "permission_denied", NULL,
 		      "a key that is limited to some agents makes no keys");
-	reply_error(request, &e);
+	refusal_answer(request, admission, NULL, &e);
 	return false;
 }
 

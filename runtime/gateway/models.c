@@ -4,6 +4,7 @@
 #include "agent/directory.h"
 #include "gateway/desk.h"
 #include "gateway/handlers.h"
+#include "gateway/refusal.h"
 #include "gateway/reply.h"
 
 /* GET /v1/models: the agents that this caller may invoke, as OpenAI shows
@@ -74,5 +75,5 @@ void handle_model(struct http_request *request,
 	if (found)
 		reply_buffer(request, 200, "application/json", out);
 	else
-		reply_error(request, &e);
+		refusal_answer(request, admission, NULL, &e);
 }

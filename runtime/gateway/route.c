@@ -90,6 +90,10 @@ static const char *fault_of(const struct route *rows, size_t at)
 	if (later == (route->handle != NULL))
 		return "it must either have a handler or be of a later "
 		       "version";
+	if (!later && strcmp(route->method, "GET") != 0 &&
+	    (route->flags & ROUTE_STREAMS) == 0 &&
+	    audit_event_row(route->audit) == NULL)
+		return "it changes something and names no audit event";
 	return is_twice(rows, at) ? "it is in the table twice" : NULL;
 }
 

@@ -14,6 +14,7 @@
 
 #include <atomd/plugin.h>
 
+#include "audit/event.h"
 #include "http/server.h"
 
 struct admission;
@@ -24,7 +25,9 @@ enum {
 	/* Described, not there yet: 404. */
 	ROUTE_LATER = 2,
 	/* Answers with events when the body says `"stream": true`. */
-	ROUTE_STREAMS = 4
+	ROUTE_STREAMS = 4,
+	/* Makes things safer: acts first, and is recorded then. */
+	ROUTE_SAFER = 8
 };
 
 struct route {
@@ -35,6 +38,10 @@ struct route {
 	unsigned int flags;
 	void (*handle)(struct http_request *request,
 		       const struct admission *admission);
+	/* Whatever changes something has an event.  `members` of the body
+	 * ("role,agents") go into its record, no others. */
+	enum audit_event audit;
+	const char *members;
 
 	/* --- for its description --- */
 	const char *tag;
@@ -73,8 +80,9 @@ bool route_fits(const char *pattern, const char *path,
 		struct route_params *params_r);
 
 /* Of a table: every row has a permission or is public, one that is not
- * `later` has a handler, and none comes twice.  ATOM_EINTERNAL names the
- * first that is not so: with such a table the daemon does not start. */
+ * `later` has a handler, one that changes something (no GET, no call) an
+ * audit event, and none comes twice.  ATOM_EINTERNAL names the first that is
+ * not so: with such a table the daemon does not start. */
 atom_status route_check(const struct route *rows, size_t count,
 			struct atom_error *err);
 

@@ -166,6 +166,18 @@ const struct schema schemas[] = {
 	{ "KeyCreated", "{\"type\":\"object\",\"properties\":{\"id\":" STRING
 			",\"key\":" STRING ",\"role\":" STRING
 			",\"limits\":" KEY_LIMITS ",\"expires\":" MAYBE "}}" },
+	{ "AuditSearch",
+	  "{\"type\":\"object\",\"properties\":{\"records\":{\"type\":"
+	  "\"array\",\"items\":" OBJECT "},\"last\":" INTEGER
+	  ",\"log_id\":" STRING ",\"verifier\":" STRING "}}" },
+	{ "AuditPruneRequest",
+	  "{\"type\":\"object\",\"required\":[\"before\"],\"properties\":{"
+	  "\"before\":{\"type\":[\"string\",\"integer\"],\"description\":"
+	  "\"an age such as 90d, a time, or the number of the first record "
+	  "that is kept\"}}}" },
+	{ "AuditPruned",
+	  "{\"type\":\"object\",\"properties\":{\"removed\":" INTEGER
+	  ",\"sequence\":" INTEGER "}}" },
 };
 
 const size_t schema_count = ARRAY_SIZE(schemas);

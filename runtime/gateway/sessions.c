@@ -4,10 +4,14 @@
 
 #include "agent/directory.h"
 #include "agent/session.h"
+#include "audit/audit.h"
+#include "core/id.h"
 #include "core/memory.h"
 #include "gateway/desk.h"
 #include "gateway/handlers.h"
+#include "gateway/refusal.h"
 #include "gateway/reply.h"
+#include "security/secret.h"
 
 /* A conversation's memory, read or forgotten by whom it belongs to.  Another
  * principal's is not there: the key of a session holds its owner. */
@@ -16,6 +20,11 @@ struct visit {
 	struct http_request *request; /* NULL once the client has gone */
 	struct desk *desk;
 	char id[SESSION_ID_MAX + 1];
+	/* For its record. */
+	char agent[64];
+	char principal[PRINCIPAL_NAME_MAX];
+	char address[ADDRESS_TEXT_MAX];
+	char request_id[ID_MAX];
 };
 
 static void on_gone(struct http_request *request)
@@ -62,11 +71,27 @@ static void on_read(void *argument, atom_status status, struct buffer *json)
 	end(visit);
 }
 
+static void record_deletion(const struct visit *visit, atom_status status)
+{
+	struct audit_record record = AUDIT_RECORD(AUDIT_SESSION_DELETE);
+	char session[SECRET_TRACE_MAX];
+
+	record.user = visit->principal;
+	record.address = visit->address;
+	record.request_id = visit->request_id;
+	secret_trace(visit->principal, visit->id, session);
+	audit_text(&record, "agent", visit->agent);
+	audit_text(&record, "result", status == ATOM_OK ? "done" : "failed");
+	audit_text(&record, "session", session);
+	(void)audit_post(&record, AUDIT_SOON, NULL);
+}
+
 static void on_deleted(void *argument, atom_status status)
 {
 	struct visit *visit = argument;
 	char text[SESSION_ID_MAX + 64];
 
+	record_deletion(visit, status);
 	if (visit->request != NULL && status == ATOM_OK) {
 		(void)snprintf(text, sizeof(text),
 			       "{\"id\":\"%s\",\"object\":"
@@ -118,6 +143,14 @@ static struct visit *visit_new(struct http_request *request,
 		mem_free(visit);
 		return NULL;
 	}
+	(void)snprintf(visit->agent, sizeof(visit->agent), "%s",
+		       revision_agent(revision));
+	(void)snprintf(visit->principal, sizeof(visit->principal), "%s",
+		       admission->principal.name);
+	(void)snprintf(visit->address, sizeof(visit->address), "%s",
+		       http_client_address(request));
+	(void)snprintf(visit->request_id, sizeof(visit->request_id), "%s",
+		       http_request_id(request));
 	visit->desk = desk_of(http_loop(request));
 	visit->request = request;
 	desk_enter(visit->desk);
@@ -140,7 +173,7 @@ void handle_session_read(struct http_request *request,
 			     admission->principal.name, visit->id, on_read,
 			     visit);
 	else
-		reply_error(request, &e);
+		refusal_answer(request, admission, NULL, &e);
 	if (revision != NULL)
 		revision_unref(revision);
 }
@@ -159,7 +192,7 @@ void handle_session_delete(struct http_request *request,
 			       admission->principal.name, visit->id, on_deleted,
 			       visit);
 	else
-		reply_error(request, &e);
+		refusal_answer(request, admission, NULL, &e);
 	if (revision != NULL)
 		revision_unref(revision);
 }

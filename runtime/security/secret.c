@@ -4,11 +4,13 @@
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/loop.h"
 #include "core/memory.h"
 #include "core/os.h"
+#include "core/text.h"
 
 static const char alphabet[] =
 	"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -175,6 +177,22 @@ atom_status secret_hash(const char *text, size_t length,
 	    n != SECRET_HASH_LENGTH)
 		return ATOM_EINTERNAL;
 	return ATOM_OK;
+}
+
+void secret_trace(const char *owner, const char *name,
+		  char trace_r[SECRET_TRACE_MAX])
+{
+	uint8_t hash[SECRET_HASH_LENGTH];
+	char text[512], hex[sizeof(hash) * 2 + 1];
+	int length = snprintf(text, sizeof(text), "%s/%s", owner, name);
+
+	trace_r[0] = '\0';
+	if (length < 0 || (size_t)length >= sizeof(text) ||
+	    secret_hash(text, (size_t)length, hash) != ATOM_OK)
+		return;
+	text_to_hex(hash, sizeof(hash), hex);
+	memcpy(trace_r, hex, SECRET_TRACE_MAX - 1);
+	trace_r[SECRET_TRACE_MAX - 1] = '\0';
 }
 
 void secret_fini(void)

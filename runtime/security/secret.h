@@ -45,6 +45,12 @@ atom_status secret_set_pepper(const uint8_t pepper[SECRET_PEPPER_BYTES],
 /* HMAC-SHA256 of the text under the pepper. [loop] [control] */
 atom_status secret_hash(const char *text, size_t length,
 			uint8_t hash_r[SECRET_HASH_LENGTH]);
+/* The hash of "owner/name" as 32 hexadecimal digits: tells in records one
+ * session from another, and nothing more.  "" when it cannot be made.
+ * [loop] [control] */
+#define SECRET_TRACE_MAX 33
+void secret_trace(const char *owner, const char *name,
+		  char trace_r[SECRET_TRACE_MAX]);
 void secret_fini(void);
 
 #endif
