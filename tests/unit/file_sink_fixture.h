@@ -71,6 +71,11 @@ void audit_fill(size_t count);
 /* The signed note of what the log has now. */
 size_t audit_note(char out[NOTE_TEXT_MAX]);
 
+/* What the host seals with, for a verifier. */
+atom_status audit_unseal(void *argument, const struct atom_span *identity,
+			 const struct atom_span *sealed, char *out,
+			 size_t *length_r, struct atom_error *err);
+
 /* A file of the log as text; the caller free()s. */
 char *audit_file(const char *name, size_t *length_r);
 void audit_put_file(const char *name, const char *bytes, size_t length);
