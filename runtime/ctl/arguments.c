@@ -35,6 +35,13 @@ const struct option_row option_rows[OPTION_COUNT] = {
 				"calls at once; 0: no limit" },
 	[OPTION_GRACE] = { "grace", 0, "TIME",
 			   "how long the old secret stays good: 24h, or 0" },
+	[OPTION_USER] = { "user", 0, "USER", "of this principal: key:ID" },
+	[OPTION_TYPE] = { "type", 0, "TYPE", "of this type: key.create" },
+	[OPTION_CATEGORY] = { "category", 0, "WORD", "of this category" },
+	[OPTION_REQUEST] = { "request", 0, "ID", "of this request" },
+	[OPTION_SINCE] = { "since", 0, "WHEN", "not before: 2h, or a time" },
+	[OPTION_UNTIL] = { "until", 0, "WHEN", "before: 2h, or a time" },
+	[OPTION_AFTER] = { "after", 0, "N", "with a number above N" },
 };
 
 static int option_of(const char *name, size_t length)

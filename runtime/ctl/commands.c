@@ -10,6 +10,12 @@
 #include <stdbool.h>
 #include <string.h>
 
+#define OPTIONS_AUDIT                                               \
+	(OPTION_BIT(OPTION_USER) | OPTION_BIT(OPTION_TYPE) |        \
+	 OPTION_BIT(OPTION_CATEGORY) | OPTION_BIT(OPTION_REQUEST) | \
+	 OPTION_BIT(OPTION_SINCE) | OPTION_BIT(OPTION_UNTIL) |      \
+	 OPTION_BIT(OPTION_LIMIT))
+
 static const struct command commands[] = {
 	{ .word = "status",
 	  .synopsis = "",
@@ -59,6 +65,25 @@ static const struct command commands[] = {
 	  .options = OPTION_BIT(OPTION_FOLLOW) | OPTION_BIT(OPTION_LIMIT),
 	  .words_max = 1,
 	  .run = cmd_logs },
+	{ .word = "audit",
+	  .subword = "tail",
+	  .synopsis = "",
+	  .summary = "print the last audit records",
+	  .help = "The last 20, or --limit, of those that the options fit; "
+		  "with --follow\nthose that come, too. A --type that ends in "
+		  "a dot is a prefix: key.\nWith --json the records are one "
+		  "list, also with --follow.\n",
+	  .options = OPTIONS_AUDIT | OPTION_BIT(OPTION_FOLLOW),
+	  .run = cmd_audit_tail },
+	{ .word = "audit",
+	  .subword = "search",
+	  .synopsis = "",
+	  .summary = "search the audit log",
+	  .help = "The last 100, or --limit, of the records that the options "
+		  "fit. A --type\nthat ends in a dot is a prefix: key. Times "
+		  "are ages (2h) or RFC 3339.\n",
+	  .options = OPTIONS_AUDIT | OPTION_BIT(OPTION_AFTER),
+	  .run = cmd_audit_search },
 	{ .word = "top",
 	  .synopsis = "",
 	  .summary = "watch the agents at work",
@@ -153,16 +178,14 @@ static const struct {
 	const char *word;
 	const char *subword; /* NULL: the word whatever follows */
 } later[] = {
-	{ "rollout", NULL },	{ "deploy", NULL },
-	{ "undo", NULL },	{ "revisions", NULL },
-	{ "freeze", NULL },	{ "alerts", NULL },
-	{ "audit", NULL },	{ "simulate", NULL },
-	{ "jobs", NULL },	{ "queue", NULL },
-	{ "dlq", NULL },	{ "backup", NULL },
-	{ "restore", NULL },	{ "plugin", "check" },
-	{ "plugin", "new" },	{ "plugin", "sign" },
-	{ "plugin", "verify" }, { "scaling", "events" },
-	{ "scaling", NULL },	{ "agents", "--sizing" },
+	{ "rollout", NULL },	  { "deploy", NULL },	   { "undo", NULL },
+	{ "revisions", NULL },	  { "freeze", NULL },	   { "alerts", NULL },
+	{ "audit", "verify" },	  { "audit", "prove" },	   { "audit", "prune" },
+	{ "simulate", NULL },	  { "jobs", NULL },	   { "queue", NULL },
+	{ "dlq", NULL },	  { "backup", NULL },	   { "restore", NULL },
+	{ "plugin", "check" },	  { "plugin", "new" },	   { "plugin", "sign" },
+	{ "plugin", "verify" },	  { "scaling", "events" }, { "scaling", NULL },
+	{ "agents", "--sizing" },
 };
 
 #define LATER_COUNT (sizeof(later) / sizeof(*later))

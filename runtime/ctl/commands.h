@@ -53,6 +53,8 @@ int cmd_agents_export(struct ctl *ctl);
 int cmd_invoke(struct ctl *ctl);
 int cmd_chat(struct ctl *ctl);
 int cmd_logs(struct ctl *ctl);
+int cmd_audit_tail(struct ctl *ctl);
+int cmd_audit_search(struct ctl *ctl);
 int cmd_top(struct ctl *ctl);
 int cmd_scale(struct ctl *ctl);
 int cmd_restart(struct ctl *ctl);

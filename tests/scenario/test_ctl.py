@@ -15,7 +15,7 @@ from atomd_test import (Folder, Skip, atomctl_path, run, seconds, source,
 from fake_daemon import FakeDaemon, KEY
 
 LATER = ["rollout status x", "deploy echo -f x", "undo echo",
-         "revisions echo", "freeze", "alerts", "audit tail",
+         "revisions echo", "freeze", "alerts",
          "simulate scaling", "jobs list", "queue stats", "dlq list",
          "backup", "restore", "plugin check x", "plugin new x",
          "plugin sign x", "plugin verify x", "scaling events",
@@ -28,7 +28,7 @@ LATER = ["rollout status x", "deploy echo -f x", "undo echo",
 def help_and_version_need_no_daemon():
     text = succeeds(run_atomctl("--help"))
     for word in ("status", "agents export NAME", "invoke AGENT [TEXT]",
-                 "chat", "logs", "top", "scale", "restart", "plugins",
+                 "chat", "logs", "audit tail", "audit search", "top", "scale", "restart", "plugins",
                  "plugin info", "reload", "keys create", "keys list",
                  "keys revoke"):
         assert word in text, word
