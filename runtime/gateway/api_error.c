@@ -37,7 +37,7 @@ static const struct code {
 	{ "backend_auth", 502, false, false },
 	{ "no_instances", 503, false, true },
 	{ "shutting_down", 503, false, true },
-	{ "audit_unavailable", 503, false, false },
+	{ "audit_unavailable", 503, true, false },
 	{ "state_unavailable", 503, false, false },
 	{ "not_ready", 503, false, false },
 	{ "timeout", 504, true, true },
