@@ -191,8 +191,10 @@ static ssize_t append_read(int fd, struct buffer *out, size_t length)
 	do
 		got = os.read(fd, out->bytes + out->length, length);
 	while (got < 0 && errno == EINTR);
-	if (got > 0)
+	if (got > 0) {
 		out->length += (size_t)got;
+		out->bytes[out->length] = '\0';
+	}
 	return got;
 }
 

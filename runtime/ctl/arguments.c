@@ -42,6 +42,13 @@ const struct option_row option_rows[OPTION_COUNT] = {
 	[OPTION_SINCE] = { "since", 0, "WHEN", "not before: 2h, or a time" },
 	[OPTION_UNTIL] = { "until", 0, "WHEN", "before: 2h, or a time" },
 	[OPTION_AFTER] = { "after", 0, "N", "with a number above N" },
+	[OPTION_PUBLIC_KEY] = { "public-key", 0, "KEY",
+				"verifier key, or a file that holds it" },
+	[OPTION_CHECKPOINTS] = { "checkpoints", 0, "FILE",
+				 "signed heads that were kept elsewhere" },
+	[OPTION_CHECK] = { "check", 0, "FILE", "check the proof in FILE" },
+	[OPTION_BEFORE] = { "before", 0, "WHEN",
+			    "400d, an RFC 3339 time, or a record's number" },
 };
 
 static int option_of(const char *name, size_t length)

@@ -168,6 +168,41 @@ static const struct command commands[] = {
 	  .words_min = 1,
 	  .words_max = 1,
 	  .run = cmd_keys_revoke },
+	{ .word = "audit",
+	  .subword = "verify",
+	  .synopsis = "[DIR]",
+	  .summary = "is the audit log in a folder what was written?",
+	  .help = "Needs no daemon, and may run beside one. Exits 0 when the "
+		  "log is sound, 1\nwhen it is tampered or incomplete; then "
+		  "the first bad record is named. The\nkey in the folder is "
+		  "believed unless --public-key gives one. Only signed\n"
+		  "heads that were kept elsewhere (--checkpoints) show that "
+		  "somebody who has\nthe signing key has cut the log or "
+		  "written it anew.\n",
+	  .options = OPTION_BIT(OPTION_PUBLIC_KEY) |
+		     OPTION_BIT(OPTION_CHECKPOINTS),
+	  .words_max = 1,
+	  .run = cmd_audit_verify },
+	{ .word = "audit",
+	  .subword = "prove",
+	  .synopsis = "SEQUENCE [DIR]",
+	  .summary = "print a proof that a record is in the log",
+	  .help = "The proof is one JSON document: the record, its path "
+		  "through the tree and\nthe signed head. --check FILE, "
+		  "without SEQUENCE, says whether one holds.\nNeither needs "
+		  "a daemon.\n",
+	  .options = OPTION_BIT(OPTION_CHECK) | OPTION_BIT(OPTION_PUBLIC_KEY),
+	  .words_max = 2,
+	  .run = cmd_audit_prove },
+	{ .word = "audit",
+	  .subword = "prune",
+	  .synopsis = "--before WHEN",
+	  .summary = "forget old audit records",
+	  .help = "The daemon removes whole segments that have nothing but "
+		  "older records, and\nleaves what the later ones are "
+		  "verified by.\n",
+	  .options = OPTION_BIT(OPTION_BEFORE),
+	  .run = cmd_audit_prune },
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(*commands))
@@ -180,7 +215,6 @@ static const struct {
 } later[] = {
 	{ "rollout", NULL },	  { "deploy", NULL },	   { "undo", NULL },
 	{ "revisions", NULL },	  { "freeze", NULL },	   { "alerts", NULL },
-	{ "audit", "verify" },	  { "audit", "prove" },	   { "audit", "prune" },
 	{ "simulate", NULL },	  { "jobs", NULL },	   { "queue", NULL },
 	{ "dlq", NULL },	  { "backup", NULL },	   { "restore", NULL },
 	{ "plugin", "check" },	  { "plugin", "new" },	   { "plugin", "sign" },

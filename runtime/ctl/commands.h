@@ -66,5 +66,8 @@ int cmd_keys_create(struct ctl *ctl);
 int cmd_keys_list(struct ctl *ctl);
 int cmd_keys_rotate(struct ctl *ctl);
 int cmd_keys_revoke(struct ctl *ctl);
+int cmd_audit_verify(struct ctl *ctl);
+int cmd_audit_prove(struct ctl *ctl);
+int cmd_audit_prune(struct ctl *ctl);
 
 #endif

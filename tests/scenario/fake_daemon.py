@@ -230,6 +230,8 @@ def routes():
         ("POST", "/admin/v1/keys"): answer_create_key,
         ("POST", "/admin/v1/keys/"): answer_rotate_key,
         ("DELETE", "/admin/v1/keys/"): lambda call: call.json({}),
+        ("POST", "/admin/v1/audit/prune"): lambda call: call.json(
+            {"removed": 70, "sequence": 70}),
         ("POST", "/v1/agents/"): answer_invoke,
     }
 

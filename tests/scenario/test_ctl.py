@@ -30,7 +30,7 @@ def help_and_version_need_no_daemon():
     for word in ("status", "agents export NAME", "invoke AGENT [TEXT]",
                  "chat", "logs", "audit tail", "audit search", "top", "scale", "restart", "plugins",
                  "plugin info", "reload", "keys create", "keys list",
-                 "keys revoke"):
+                 "keys revoke", "audit verify", "audit prove", "audit prune"):
         assert word in text, word
         words = [w for w in word.split() if w.islower()]
         assert "Usage: atomctl " + " ".join(words) in succeeds(
@@ -45,7 +45,8 @@ def words_of_later_versions_are_refused_and_not_in_help():
     for line in LATER:
         words = line.split()
         known = (line if words[1:] and words[0] in
-                 ("plugin", "keys", "scaling", "agents")
+                 ("plugin", "keys", "scaling", "agents",
+                                             "audit")
                  else words[0])
         known = " ".join(known.split()[:2])
         said = fails(run_atomctl(*words), 2)
@@ -374,6 +375,20 @@ def keys_of_many_pages_are_one_list():
         fake.routes["GET", "/admin/v1/keys"] = lambda call: call.json(
             {"keys": [], "next": "k1"})
         assert document(fake.atomctl("keys", "list", "--json")) == []
+
+
+# --- audit ------------------------------------------------------------------
+
+@test
+def audit_prune_asks_the_daemon():
+    with FakeDaemon() as fake:
+        for word, sent in (("400d", "400d"), ("71", 71),
+                           ("2026-01-02T03:04:05Z", "2026-01-02T03:04:05Z")):
+            done = fake.atomctl("audit", "prune", "--before", word)
+            assert "70 records removed" in succeeds(done)
+            assert fake.calls[-1].sent == {"before": sent}
+        assert document(fake.atomctl("audit", "prune", "--before", "1d",
+                                     "--json"))["removed"] == 70
 
 
 # --- completion -------------------------------------------------------------
