@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum option_id {
 	OPTION_URL,
@@ -49,7 +50,7 @@ enum option_id {
 	OPTION_COUNT,
 };
 
-#define OPTION_BIT(id) (1u << (id))
+#define OPTION_BIT(id) (UINT64_C(1) << (id))
 
 /* Known with every command. */
 #define OPTIONS_GLOBAL                                           \
@@ -73,7 +74,7 @@ struct arguments {
 	size_t word_count;
 	size_t plain_words;		  /* so many stand before `--` */
 	const char *values[OPTION_COUNT]; /* NULL: not given; "" for flags */
-	unsigned given;			  /* OPTION_BITs */
+	uint64_t given;			  /* OPTION_BITs */
 	const char *unknown;		  /* first unknown option, dashes too */
 };
 

@@ -6,6 +6,7 @@
 #define CTL_COMMANDS_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 struct ctl;
@@ -16,7 +17,7 @@ struct command {
 	const char *synopsis; /* behind the words */
 	const char *summary;  /* one line, in the list */
 	const char *help;     /* paragraphs, may be NULL */
-	unsigned options;     /* OPTION_BITs besides the global ones */
+	uint64_t options;     /* OPTION_BITs besides the global ones */
 	size_t words_min;     /* words behind the command */
 	size_t words_max;
 	int (*run)(struct ctl *ctl);
