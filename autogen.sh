@@ -14,7 +14,7 @@ build_packages="gcc make autoconf automake pkg-config libc6-dev libuv1-dev
 	libconfig-dev libcurl4-openssl-dev libssl-dev libjansson-dev
 	libsqlite3-dev python3 ca-certificates"
 test_packages="libcriterion-dev curl openssl binutils g++ nginx-light nodejs
-	npm abigail-tools systemd"
+	npm abigail-tools systemd rsyslog rsyslog-gnutls"
 
 say()
 {
@@ -72,6 +72,8 @@ present()
 	nginx-light) command -v nginx >/dev/null 2>&1 ||
 		[ -x /usr/sbin/nginx ] ;;
 	systemd) command -v systemd-analyze >/dev/null 2>&1 ;;
+	rsyslog) command -v rsyslogd >/dev/null 2>&1 ||
+		[ -x /usr/sbin/rsyslogd ] ;;
 	abigail-tools) command -v abidiff >/dev/null 2>&1 ;;
 	*) return 1 ;;
 	esac

@@ -8,11 +8,13 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "scenario"))
 
 from atomd_test import (Daemon, Folder, Skip, agent, config,  # noqa: E402
                         deltas, run, seconds, test, wait_for)
 from mock_upstream import Mock  # noqa: E402
+from certificates import authority, certificate, free_port  # noqa: E402
 
 CONFIGURATION = """
 daemon off;
@@ -51,40 +53,6 @@ def nginx_path():
     raise Skip("nginx is missing")
 
 
-def openssl(*args):
-    program = shutil.which("openssl")
-    if not program:
-        raise Skip("openssl is missing")
-    subprocess.run([program, *args], check=True, capture_output=True)
-
-
-def authority(folder, name):
-    """A certificate authority; returns the path of its certificate."""
-    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt",
-            "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
-            "/CN=test authority " + name, "-keyout",
-            folder.at(name + ".key"), "-out", folder.at(name + ".pem"))
-    return folder.at(name + ".pem")
-
-
-def certificate(folder, authority_name, names="DNS:localhost"):
-    openssl("req", "-newkey", "ec", "-pkeyopt",
-            "ec_paramgen_curve:prime256v1", "-nodes", "-subj",
-            "/CN=localhost", "-keyout", folder.at("server.key"), "-out",
-            folder.at("server.csr"))
-    extensions = folder.write("server.ext", "subjectAltName=" + names)
-    openssl("x509", "-req", "-days", "2", "-in", folder.at("server.csr"),
-            "-CA", folder.at(authority_name + ".pem"), "-CAkey",
-            folder.at(authority_name + ".key"), "-CAcreateserial",
-            "-extfile", extensions, "-out", folder.at("server.pem"))
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Nginx:
     """nginx in front of a mock, on a port of its own."""
 
@@ -93,7 +61,7 @@ class Nginx:
         self.folder = Folder()
         self.ca = authority(self.folder, "ca")
         self.wrong_ca = authority(self.folder, "other")
-        certificate(self.folder, "ca", names)
+        certificate(self.folder, "ca", "server", names)
         self.upstream_port = upstream_port
 
     def __enter__(self):
