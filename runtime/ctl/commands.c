@@ -344,7 +344,7 @@ void commands_explain_option(const struct command *command, const char *option,
 		return;
 	const char *start = option + strspn(option, "-");
 	snprintf(bare, sizeof(bare), "%.*s", (int)strcspn(start, "="), start);
-	unsigned known = command->options | OPTIONS_GLOBAL;
+	uint64_t known = command->options | OPTIONS_GLOBAL;
 	struct nearest nearest = { 0 };
 	for (int id = 0; id < OPTION_COUNT; id++)
 		if (known & OPTION_BIT(id))
@@ -378,7 +378,7 @@ void commands_print_usage(const struct command *command, FILE *out)
 	}
 }
 
-static void print_options(unsigned options, FILE *out)
+static void print_options(uint64_t options, FILE *out)
 {
 	for (int id = 0; id < OPTION_COUNT; id++) {
 		const struct option_row *row = &option_rows[id];

@@ -13,7 +13,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "scenario"))
@@ -21,7 +20,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "scenario"))
 from atomd_test import Skip, seconds  # noqa: E402
 from places import plugin_folder  # noqa: E402
 
-EIO, ETIMEOUT, EBUSY, ENOTSUP, EINVAL = 3, 4, 5, 10, 1
+EINVAL, EIO, ETIMEOUT, EBUSY, ENOTSUP, EDATALOSS = 1, 3, 4, 5, 10, 17
 
 
 def program():
@@ -129,26 +128,5 @@ class Sink:
                 if '"%s"' % event in line]
 
 
-class Background(threading.Thread):
-    """Runs a function beside the test; join() raises what it raised."""
-
-    def __init__(self, function, *args):
-        super().__init__(daemon=True)
-        self.function, self.args, self.error = function, args, None
-        self.start()
-
-    def run(self):
-        try:
-            self.function(*self.args)
-        except BaseException as error:
-            self.error = error
-
-    def finish(self):
-        self.join(seconds(30))
-        assert not self.is_alive(), "still running"
-        if self.error:
-            raise self.error
-
-
-__all__ = ["Background", "EBUSY", "EINVAL", "EIO", "ENOTSUP", "ETIMEOUT",
+__all__ = ["EBUSY", "EDATALOSS", "EINVAL", "EIO", "ENOTSUP", "ETIMEOUT",
            "Sink", "Skip"]
