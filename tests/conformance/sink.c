@@ -39,8 +39,8 @@
 #include "plugin/host.h"
 #include "plugin/registry.h"
 
-#define WORDS_MAX 6
-#define LINE_MAX_ (4u * 1024 * 1024)
+#define WORDS_MAX	6
+#define LINE_LENGTH_MAX (32 * 1024 * 1024)
 
 static struct configured *configured;
 static const struct atom_audit_ops *ops;
@@ -264,14 +264,14 @@ int main(int argc, char **argv)
 	if (argc == 3 && strcmp(argv[1], "--probe") == 0)
 		return plugin_probe_main((int)strtol(argv[2], NULL, 10));
 	(void)signal(SIGPIPE, SIG_DFL);
-	line = mem_alloc(LINE_MAX_);
+	line = mem_alloc(LINE_LENGTH_MAX);
 	if (line == NULL || metric_init(0) != ATOM_OK ||
 	    host_register_basic() != ATOM_OK ||
 	    registry_init(NULL, false, &error) != ATOM_OK) {
 		(void)fprintf(stderr, "%s\n", error.message);
 		return 1;
 	}
-	while (fgets(line, LINE_MAX_, stdin) != NULL) {
+	while (fgets(line, LINE_LENGTH_MAX, stdin) != NULL) {
 		char *words[WORDS_MAX] = { NULL }, *rest = line;
 		size_t count = 0;
 

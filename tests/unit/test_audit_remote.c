@@ -19,7 +19,7 @@ static void expect_json(const char *text, size_t length, const char *expected)
 	cr_assert(copy);
 	memcpy(copy, text, length);
 	span = (struct atom_span){ copy, length };
-	used = json_string(out, &span);
+	used = json_ascii(out, &span);
 	cr_assert_leq(used, JSON_STRING_MAX(length));
 	cr_assert_eq(used, strlen(expected), "%.*s", (int)used, out);
 	cr_assert_arr_eq(out, expected, used, "%.*s", (int)used, out);

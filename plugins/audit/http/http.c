@@ -378,12 +378,12 @@ static atom_status checkpoint(void *self,
 		return atom_fail(err, ATOM_ENOMEM, "out of memory");
 	hex32(hash, head->hash);
 	used = (size_t)snprintf(line, room, "{\"checkpoint\":");
-	used += json_string(line + used, &head->note);
+	used += json_ascii(line + used, &head->note);
 	used += (size_t)snprintf(line + used, room - used,
 				 ",\"hash\":\"%s\",\"sequence\":%" PRIu64
 				 ",\"type\":\"checkpoint\",\"verifier\":",
 				 hash, head->sequence);
-	used += json_string(line + used, &verifier);
+	used += json_ascii(line + used, &verifier);
 	line[used++] = '}';
 	entry.line = (struct atom_span){ line, used };
 	status = take(sink, &entry, deadline, err);

@@ -110,7 +110,7 @@ static char *put_point(char *out, uint32_t point)
 	return put_unit(out, 0xdc00 + (point & 0x3ff));
 }
 
-size_t json_string(char *out, const struct atom_span *text)
+size_t json_ascii(char *out, const struct atom_span *text)
 {
 	char *end = out;
 

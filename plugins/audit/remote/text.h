@@ -23,13 +23,13 @@ void hex32(char hex[HEX32_SIZE], const uint8_t bytes[32]);
  * one that it can. */
 void time_text(char text[TIME_SIZE], int64_t time_ms);
 
-/* Bytes that json_string() needs at most for `length` bytes. */
+/* Bytes that json_ascii() needs at most for `length` bytes. */
 #define JSON_STRING_MAX(length) ((length)*6 + 2)
 
 /* `text` as a JSON string in plain ASCII: what is beyond ASCII is escaped as
  * \uXXXX, bytes that are no UTF-8 as \ufffd.  No NUL at the end; returns the
  * length, which is at most JSON_STRING_MAX(text->length). */
-size_t json_string(char *out, const struct atom_span *text);
+size_t json_ascii(char *out, const struct atom_span *text);
 
 /* Length in bytes of the UTF-8 character at `at`, of which `length` bytes
  * are there; *point_r is set.  0: there is none (overlong forms, surrogates

@@ -324,7 +324,7 @@ static atom_status checkpoint(void *self,
 	if (text == NULL)
 		return atom_fail(err, ATOM_ENOMEM, "out of memory");
 	message.text.bytes = text;
-	message.text.length = json_string(text, &head->note);
+	message.text.length = json_ascii(text, &head->note);
 	status = enqueue(sink, &message, deadline, err);
 	free(text);
 	if (status != ATOM_OK)
