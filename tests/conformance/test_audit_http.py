@@ -283,7 +283,8 @@ def a_torn_tail_is_passed_over_at_every_length():
                 # The host gives the rest again.
                 sink.write(kept + 1, 1)
                 sink.sync()
-                assert receiver.sequences() == list(range(1, kept + 2))
+                wait_for(lambda: receiver.sequences() ==
+                         list(range(1, kept + 2)), 20, "the rest")
                 assert not sink.log_lines("audit_spill_damaged")
 
 
