@@ -26,15 +26,14 @@
 
 bool log_step(struct audit_log *log, struct atom_audit_record *record)
 {
-	struct tree_range range = log->range;
 	uint8_t hash[CHAIN_HASH], leaf[TREE_HASH];
 
 	memcpy(hash, log->hash, sizeof(hash));
+	/* The tree last: it stays as it is when it cannot take the leaf. */
 	if (!chain_step(hash, record->json.bytes, record->json.length) ||
 	    !tree_leaf(record->json.bytes, record->json.length, leaf) ||
-	    !tree_append(&range, leaf))
+	    !tree_append(&log->range, leaf))
 		return false;
-	log->range = range;
 	memcpy(log->hash, hash, sizeof(hash));
 	memcpy(record->hash, hash, sizeof(hash));
 	log->sequence++;

@@ -359,5 +359,14 @@ class LimitsEchoAtomd(EchoAtomd):
     limits = {**Atomd.limits, "tokens_per_minute": 1000000000}
 
 
+class AuditedAtomd(EchoAtomd):
+    """The same with an audit log: what recording each call costs."""
+
+    name, title = "atomd-audit", "echo, audit"
+    kinds = SHORT
+    CONFIG = EchoAtomd.CONFIG + (
+        'audit_sinks = ( { plugin = "file"; path = "@DIR@/audit"; } );\n')
+
+
 PROXIES = (Nginx, HAProxy, Atomd, EchoAtomd, OpenEchoAtomd, KeyEchoAtomd,
-           LimitsEchoAtomd)
+           LimitsEchoAtomd, AuditedAtomd)
