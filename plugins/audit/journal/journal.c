@@ -31,7 +31,7 @@ static const struct atom_option journal_options[] = {
 			   "journald's socket"),
 	ATOM_OPTION_STRING(struct journal_options, identifier, "atomd", 0,
 			   "SYSLOG_IDENTIFIER of every entry"),
-	ATOM_OPTION_DURATION(struct journal_options, timeout, "5s", 10, 300000,
+	ATOM_OPTION_DURATION(struct journal_options, timeout, "4s", 10, 300000,
 			     0, "longest wait for journald at a time"),
 	ATOM_OPTION_DURATION(struct journal_options, retry_max, "5s", 10,
 			     3600000, 0,

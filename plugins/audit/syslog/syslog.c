@@ -55,7 +55,7 @@ static const struct atom_option syslog_options[] = {
 	ATOM_OPTION_SIZE(struct syslog_options, buffer_size, "1M", 65536,
 			 1073741824, 0,
 			 "messages that may be on their way at once"),
-	ATOM_OPTION_DURATION(struct syslog_options, timeout, "5s", 10, 300000,
+	ATOM_OPTION_DURATION(struct syslog_options, timeout, "4s", 10, 300000,
 			     0, "longest wait for the receiver at a time"),
 	ATOM_OPTION_DURATION(struct syslog_options, retry_max, "30s", 100,
 			     3600000, 0,
