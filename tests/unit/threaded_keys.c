@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Keys that change while loops look them up, over a store that fails.
+ */
+#include "core/os.h"
+#include "security/keys_priv.h"
+#include "state_fixture.h"
+
+#define ROTATIONS 200
+#define LOOK_UPS  50 /* of one turn of a reader */
+
+/* --- control, asked and waited for --------------------------------------------- */
+
+static struct {
+	const char *id; /* NULL: make one */
+	int64_t grace_ms;
+	bool revoke;
+	unsigned int owed;  /* answers */
+	atom_status status; /* of the last one */
+	char made_id[SECRET_ID_LENGTH + 1];
+	char text[KEY_TEXT_MAX];
+} order;
+
+static void on_row(void *argument, atom_status status, json_t *row,
+		   const struct atom_error *error)
+{
+	(void)argument;
+	(void)error;
+	(void)pthread_mutex_lock(&lock);
+	order.status = status;
+	if (status == ATOM_OK) {
+		(void)snprintf(order.made_id, sizeof(order.made_id), "%s",
+			       json_string_value(json_object_get(row, "id")));
+		(void)snprintf(order.text, sizeof(order.text), "%s",
+			       json_string_value(json_object_get(row, "key")));
+	}
+	order.owed--;
+	ring();
+	(void)pthread_mutex_unlock(&lock);
+}
+
+static void on_revoked(void *argument, atom_status status,
+		       const struct atom_error *error)
+{
+	on_row(argument, status == ATOM_OK ? ATOM_ECANCELED : status, NULL,
+	       error);
+}
+
+static void begin_order(void *argument)
+{
+	const struct key_request request = {
+		.role = "caller",
+		.created_by = "test",
+		.allowed = UINT32_MAX,
+	};
+	const struct key_rotation rotation = {
+		.grace_ms = order.grace_ms,
+		.allowed = UINT32_MAX,
+	};
+
+	(void)argument;
+	if (order.revoke)
+		keys_revoke(order.id, on_revoked, NULL);
+	else if (order.id != NULL)
+		keys_rotate(order.id, &rotation, on_row, NULL);
+	else
+		keys_create(&request, on_row, NULL);
+}
+
+static void start_order(const char *id, int64_t grace_ms, bool revoke)
+{
+	order.id = id;
+	order.grace_ms = grace_ms;
+	order.revoke = revoke;
+	(void)pthread_mutex_lock(&lock);
+	order.owed++;
+	(void)pthread_mutex_unlock(&lock);
+	on(loop_control(), begin_order, NULL);
+}
+
+/* Until nothing is owed. */
+static atom_status wait_order(void)
+{
+	(void)pthread_mutex_lock(&lock);
+	WAIT_UNTIL(order.owed == 0);
+	(void)pthread_mutex_unlock(&lock);
+	return order.status;
+}
+
+static atom_status rotate(const char *id, int64_t grace_ms)
+{
+	start_order(id, grace_ms, false);
+	return wait_order();
+}
+
+static void load(void *argument)
+{
+	(void)argument;
+	CHECK(keys_load(&err) == ATOM_OK);
+}
+
+static void unload(void *argument)
+{
+	(void)argument;
+	keys_fini();
+	secret_fini();
+}
+
+static void reload(void *argument)
+{
+	unload(argument);
+	load(argument);
+}
+
+/* A key, and its text in `text`. */
+static void begin(char id[SECRET_ID_LENGTH + 1], char text[KEY_TEXT_MAX])
+{
+	on(loop_control(), load, NULL);
+	start_order(NULL, 0, false);
+	CHECK(wait_order() == ATOM_OK);
+	memcpy(id, order.made_id, sizeof(order.made_id));
+	memcpy(text, order.text, sizeof(order.text));
+}
+
+/* --- what a loop sees ------------------------------------------------------------ */
+
+struct look {
+	const char *text;
+	bool good;
+};
+
+static void do_look(void *argument)
+{
+	struct look *look = argument;
+	uint8_t hash[SECRET_HASH_LENGTH];
+	char id[SECRET_ID_LENGTH + 1];
+	struct key *key;
+
+	CHECK(secret_parse(look->text, id));
+	CHECK(secret_hash(look->text, strlen(look->text), hash) == ATOM_OK);
+	key = key_find(id);
+	look->good = key_matches(key, hash, os.realtime_ms()) &&
+		     key_in_force(key, os.realtime_ms());
+}
+
+/* On every loop the same. */
+static bool opens(const char *text)
+{
+	struct look look = { text, false }, other = { text, false };
+
+	on(loops_get(0), do_look, &look);
+	on(loops_get(1), do_look, &other);
+	CHECK(look.good == other.good);
+	return look.good;
+}
+
+/* One reader a loop, that comes again until it is told to stop. */
+struct reader {
+	struct message message;
+	const char *id;
+	unsigned int turns;
+};
+
+static _Atomic bool stop;
+static _Atomic unsigned int readers;
+
+static void read_on(struct loop *loop, struct message *message)
+{
+	struct reader *r = CONTAINER_OF(message, struct reader, message);
+	uint8_t hash[SECRET_HASH_LENGTH] = { 0 };
+
+	for (int i = 0; i < LOOK_UPS; i++) {
+		struct key *key = key_find(r->id);
+
+		CHECK(key != NULL && strcmp(key->id, r->id) == 0);
+		CHECK(!key_matches(key, hash, os.realtime_ms()));
+		CHECK(key_in_force(key, os.realtime_ms()));
+	}
+	r->turns++;
+	if (!atomic_load(&stop)) {
+		loop_post(loop, message);
+		return;
+	}
+	(void)pthread_mutex_lock(&lock);
+	readers--;
+	ring();
+	(void)pthread_mutex_unlock(&lock);
+}
+
+/* --- cases ----------------------------------------------------------------------- */
+
+static void loops_read_on_while_keys_are_rotated_and_made(void)
+{
+	char id[SECRET_ID_LENGTH + 1], text[KEY_TEXT_MAX], before[KEY_TEXT_MAX];
+	struct reader r[2] = {
+		{ .message.deliver = read_on, .id = id },
+		{ .message.deliver = read_on, .id = id },
+	};
+
+	begin(id, text);
+	readers = 2;
+	loop_post(loops_get(0), &r[0].message);
+	loop_post(loops_get(1), &r[1].message);
+	for (int i = 0; i < ROTATIONS; i++) {
+		memcpy(before, text, sizeof(before));
+		CHECK(rotate(id, 0) == ATOM_OK);
+		memcpy(text, order.text, sizeof(text));
+		CHECK(opens(text) && !opens(before));
+		/* Another one: sooner or later of the same shard. */
+		start_order(NULL, 0, false);
+		CHECK(wait_order() == ATOM_OK);
+		CHECK(opens(order.text));
+	}
+	atomic_store(&stop, true);
+	(void)pthread_mutex_lock(&lock);
+	WAIT_UNTIL(readers == 0);
+	(void)pthread_mutex_unlock(&lock);
+	CHECK(r[0].turns > 0 && r[1].turns > 0);
+	on(loop_control(), unload, NULL);
+}
+
+static void a_rotation_that_the_store_refuses_changes_nothing(void)
+{
+	char id[SECRET_ID_LENGTH + 1], text[KEY_TEXT_MAX];
+
+	begin(id, text);
+	set(&store.fail, true);
+	CHECK(rotate(id, 0) != ATOM_OK);
+	CHECK(opens(text));
+	set(&store.fail, false);
+	wait_health(false);
+	CHECK(rotate(id, 60000) == ATOM_OK);
+	CHECK(opens(text) && opens(order.text));
+	on(loop_control(), unload, NULL);
+}
+
+static void use_and_flush(void *argument)
+{
+	struct key *key = key_find(argument);
+
+	CHECK(key->changing);
+	atomic_store(&key->last_used_ms, os.realtime_ms());
+	keys_flush();
+}
+
+/* Else the record with the old secret, written behind the new one, would be
+ * what a restart finds. */
+static void the_time_of_use_does_not_bring_an_old_secret_back(void)
+{
+	char id[SECRET_ID_LENGTH + 1], text[KEY_TEXT_MAX];
+
+	begin(id, text);
+	set(&store.hold, true);
+	start_order(id, 0, false);
+	wait_held(1);
+	on(loop_control(), use_and_flush, id);
+	/* The one under way is the only one. */
+	CHECK(opens(text));
+	set(&store.hold, false);
+	CHECK(wait_order() == ATOM_OK);
+	CHECK(opens(order.text) && !opens(text));
+	on(loop_control(), reload, NULL);
+	CHECK(opens(order.text) && !opens(text));
+	on(loop_control(), unload, NULL);
+}
+
+static void what_is_revoked_during_its_rotation_stays_revoked(void)
+{
+	char id[SECRET_ID_LENGTH + 1], text[KEY_TEXT_MAX];
+
+	begin(id, text);
+	set(&store.hold, true);
+	start_order(id, 60000, false);
+	wait_held(1);
+	start_order(id, 0, true);
+	CHECK(!opens(text));
+	set(&store.hold, false);
+	/* In order: the rotation has failed, the revocation has not. */
+	CHECK(wait_order() == ATOM_ECANCELED);
+	on(loop_control(), reload, NULL);
+	CHECK(!opens(text));
+	on(loop_control(), unload, NULL);
+}
+
+static void a_revocation_acts_at_once_and_is_stored_when_the_store_can(void)
+{
+	char id[SECRET_ID_LENGTH + 1], text[KEY_TEXT_MAX];
+
+	begin(id, text);
+	set(&store.fail, true);
+	start_order(id, 0, true);
+	CHECK(!opens(text));
+	CHECK(wait_order() != ATOM_OK && order.status != ATOM_ECANCELED);
+	set(&store.fail, false);
+	wait_health(false);
+	on(loop_control(), reload, NULL);
+	CHECK(!opens(text));
+	on(loop_control(), unload, NULL);
+}
+
+static void both_secrets_are_read_back(void)
+{
+	char id[SECRET_ID_LENGTH + 1], text[KEY_TEXT_MAX];
+
+	begin(id, text);
+	CHECK(rotate(id, 3600000) == ATOM_OK);
+	on(loop_control(), reload, NULL);
+	CHECK(opens(text) && opens(order.text));
+	CHECK(rotate(id, 3600000) == ATOM_ECONFLICT);
+	on(loop_control(), unload, NULL);
+}
+
+static const struct one_case cases[] = {
+	CASE(loops_read_on_while_keys_are_rotated_and_made),
+	CASE(a_rotation_that_the_store_refuses_changes_nothing),
+	CASE(the_time_of_use_does_not_bring_an_old_secret_back),
+	CASE(what_is_revoked_during_its_rotation_stays_revoked),
+	CASE(a_revocation_acts_at_once_and_is_stored_when_the_store_can),
+	CASE(both_secrets_are_read_back),
+};
+
+int main(void)
+{
+	return run_cases(cases, sizeof(cases) / sizeof(cases[0]));
+}
