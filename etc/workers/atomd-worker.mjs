@@ -8,9 +8,9 @@
 // or async generator that yields it in pieces.  The answer is text or anything
 // JSON can hold.
 //
-// `call` has id, agent, messages, sessionId, state (assign it to keep it),
-// attempt, meta, deadline (ms since the epoch), signal (an AbortSignal that
-// fires when nobody waits any more), event(type, data) and
+// `call` has id, agent, messages, stream, sessionId, state (assign it to keep
+// it), attempt, meta, deadline (ms since the epoch), cancelled, signal (an
+// AbortSignal that fires when nobody waits any more), event(type, data) and
 // usage(inputTokens, outputTokens).
 //
 // console.log() is safe: the protocol has a descriptor of its own.
@@ -115,6 +115,14 @@ class Call {
     this.deadline = message.deadline_ms
       ? Date.now() + message.deadline_ms : undefined;
     this.signal = this.#controller.signal;
+  }
+
+  get stream() {
+    return this.#stream;
+  }
+
+  get cancelled() {
+    return this.signal.aborted;
   }
 
   event(type, data = {}) {

@@ -17,8 +17,9 @@ searched first.  NAME is one of
 A second parameter receives the call: its messages, session, state, deadline,
 and event(), usage(), cancelled (class Call below).  What is yielded is sent
 as it comes; what is returned is the answer: text, or anything JSON can hold.
-Typed (pydantic) input and output are recognised by their model_validate and
-model_dump; a text input fills the one text field of its schema.
+Typed input and output are pydantic models, recognised by their model_validate
+and model_dump, or dataclasses; a text input fills the one text field of its
+schema.
 
 print() is safe: the protocol has a descriptor of its own.  Only the standard
 library is needed.
@@ -27,6 +28,7 @@ library is needed.
 import argparse
 import asyncio
 import concurrent.futures
+import dataclasses
 import importlib
 import importlib.util
 import inspect
@@ -37,6 +39,7 @@ import sys
 import threading
 import time
 import traceback
+import typing
 
 LINE_MAX = 8 * 1024 * 1024
 CHUNK_MAX = 64 * 1024
@@ -52,13 +55,19 @@ class InvalidInput(Exception):
 
 # --- JSON -----------------------------------------------------------------
 
+def is_model(value):
+    """A pydantic model or a dataclass, with its fields."""
+    return hasattr(value, "model_dump") or (
+        dataclasses.is_dataclass(value) and not inspect.isclass(value))
+
+
 def plain(value):
     """What JSON can hold of a value it does not know."""
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: getattr(value, name)
-                for name in value.__dataclass_fields__}
+    if is_model(value):
+        return {field.name: getattr(value, field.name)
+                for field in dataclasses.fields(value)}
     if isinstance(value, (set, frozenset, tuple)):
         return list(value)
     return str(value)
@@ -188,22 +197,50 @@ def error_of(call_id, error):
 
 # --- typed input and output -----------------------------------------------
 
+def required_fields(schema):
+    """[(name, type)] of what a schema cannot be without: a pydantic model, or
+    whatever its constructor takes."""
+    fields = getattr(schema, "model_fields", None)
+    if isinstance(fields, dict):
+        return [(name, getattr(field, "annotation", str))
+                for name, field in fields.items()
+                if not hasattr(field, "is_required") or field.is_required()]
+    try:
+        parameters = inspect.signature(schema).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    return [(p.name, str if p.annotation in (p.empty, "str")
+             else p.annotation) for p in parameters
+            if p.default is p.empty and p.kind in (
+                p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+
+
 def text_field(schema):
     """The one required text field of a schema, or None."""
-    fields = getattr(schema, "model_fields", None)
-    if not isinstance(fields, dict):
-        return None
-    required = [(name, field) for name, field in fields.items()
-                if not hasattr(field, "is_required") or field.is_required()]
-    if len(required) == 1 and \
-            getattr(required[0][1], "annotation", str) is str:
+    required = required_fields(schema) if schema is not None else []
+    if len(required) == 1 and required[0][1] is str:
         return required[0][0]
     return None
 
 
+def is_schema(thing):
+    return inspect.isclass(thing) and (
+        hasattr(thing, "model_validate") or dataclasses.is_dataclass(thing))
+
+
+def annotated_schema(function):
+    """What the first parameter says it wants, where that is a schema."""
+    try:
+        first = next(iter(inspect.signature(function).parameters))
+        wanted = typing.get_type_hints(function).get(first)
+    except (TypeError, ValueError, NameError, StopIteration):
+        return None
+    return wanted if is_schema(wanted) else None
+
+
 def typed_input(schema, value):
     """The input as the schema wants it."""
-    if schema is None or not hasattr(schema, "model_validate"):
+    if not inspect.isclass(schema):
         return value
     if isinstance(value, str):
         name = text_field(schema)
@@ -217,19 +254,21 @@ def typed_input(schema, value):
                     "the input must be JSON for %s" % schema.__name__) \
                     from None
     try:
-        return schema.model_validate(value)
+        if hasattr(schema, "model_validate"):
+            return schema.model_validate(value)
+        return schema(**value)
     except Exception as error:
         raise InvalidInput(str(error)) from error
 
 
 def typed_output(schema, value):
     """A model with one text field is that text; another is its fields."""
-    if not hasattr(value, "model_dump"):
+    if not is_model(value):
         return value
     name = text_field(schema or type(value))
     if name is not None and isinstance(getattr(value, name, None), str):
         return getattr(value, name)
-    return value.model_dump(mode="json")
+    return plain(value)
 
 
 # --- agents ---------------------------------------------------------------
@@ -250,8 +289,8 @@ class FunctionAgent:
         self.wants_call = len(places) > 1 and (
             places[1].default is inspect.Parameter.empty
             or places[1].name == "call")
-        if places and hasattr(places[0].annotation, "model_validate"):
-            self.schema = places[0].annotation
+        if places:
+            self.schema = annotated_schema(function)
 
     def schemas(self):
         return self.schema, None
@@ -273,7 +312,8 @@ class ObjectAgent:
         self.agent = agent
 
     def schemas(self):
-        return (getattr(self.agent, "input_schema", None),
+        return (getattr(self.agent, "input_schema", None)
+                or annotated_schema(self.method(False)),
                 getattr(self.agent, "output_schema", None))
 
     def method(self, stream):

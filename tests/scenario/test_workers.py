@@ -366,6 +366,32 @@ def an_agent_of_atomic_agents_shape_is_served_with_its_types():
 
 
 @test
+def types_of_the_standard_library_are_types_too():
+    with python("TypedAgent") as worker:
+        assert worker.output("hi") == "hi"
+        assert worker.output({"text": "ab", "times": 2}) == "abab"
+        chunks, _, end = worker.stream("hello there")
+        assert "".join(chunks) == "hello there", chunks
+        assert len(chunks) > 5 and end["output"] == "hello there"
+        end = worker.call({"times": 1})
+        assert end["code"] == "invalid_input", end
+        assert "text" in end["message"], end
+    for name in ("AnnotatedAgent", "typed"):
+        with python(name) as worker:
+            assert worker.output("hello") == {"text": "hello", "letters": 5}
+            assert worker.call([1])["code"] == "invalid_input", name
+
+
+@test
+def a_javascript_function_knows_its_call():
+    with javascript("knows") as worker:
+        assert worker.output("x")["stream"] is False
+        assert worker.stream("x")[2]["output"] == {
+            "stream": True, "cancelled": False, "attempt": 1,
+            "messages": 1}
+
+
+@test
 def the_runners_serve_behind_the_daemon():
     memory = "memory: { max_messages = 10; };"
     agents = [process_agent(name, [sys.executable, RUNNER,
