@@ -372,7 +372,7 @@ static int remove_one(const char *path, const struct stat *found, int type,
 
 static void read_arguments(int argc, char **argv)
 {
-	for (int i = 1; i < argc; i++) {
+	for (int i = 1; i < argc; i += 2) {
 		const char *value = i + 1 < argc ? argv[i + 1] : NULL;
 
 		if (value != NULL && strcmp(argv[i], "--rounds") == 0)
@@ -384,7 +384,6 @@ static void read_arguments(int argc, char **argv)
 		else
 			die(argv[i], "expected --rounds N, --seconds S or "
 				     "--folder DIR");
-		i++;
 	}
 	if (rounds < 1 || rounds > ROUNDS_MAX || !(seconds > 0))
 		die("--rounds, --seconds", "out of range");
