@@ -85,7 +85,8 @@ void audit_apply(struct config *config, const char **needs_restart_r);
 /* [control] Once a second: looks after sinks that hang. */
 void audit_tick(void);
 /* [control] After the loops have ended: what was posted is written, the last
- * head signed, the threads ended.  What hangs for 10 s is left behind. */
+ * head signed, the threads ended.  What makes no progress for 10 s is left
+ * behind. */
 void audit_stop(void);
 
 /* {"log_id","verifier","sequence","state","sinks":[...]}, or null. */

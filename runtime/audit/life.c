@@ -240,15 +240,23 @@ void audit_apply(struct config *config, const char **needs_restart_r)
 
 /* --- stop ------------------------------------------------------------------------ */
 
-static void stop_required(int64_t until)
+/* As long as it gets on: a full ring takes its time on a slow disk. */
+static void stop_required(void)
 {
+	int64_t until = os.monotonic_ns() + STOP_NS;
+	uint64_t reached = atomic_load(&audit.sequence);
 	bool ended;
 
 	(void)pthread_mutex_lock(&audit.lock);
 	audit.stopping = true;
 	(void)pthread_cond_signal(&audit.wake);
-	while (!audit.ended && os.monotonic_ns() < until)
+	while (!audit.ended && os.monotonic_ns() < until) {
 		audit_wait(&audit.changed, until);
+		if (atomic_load(&audit.sequence) == reached)
+			continue;
+		reached = atomic_load(&audit.sequence);
+		until = os.monotonic_ns() + STOP_NS;
+	}
 	ended = audit.ended;
 	(void)pthread_mutex_unlock(&audit.lock);
 	if (!ended) {
@@ -264,13 +272,14 @@ static void stop_required(int64_t until)
 void audit_stop(void)
 {
 	struct audit_record record = AUDIT_RECORD(AUDIT_DAEMON_STOP);
-	const int64_t until = os.monotonic_ns() + STOP_NS;
+	int64_t until;
 
 	if (!audit_enabled())
 		return;
 	(void)audit_post(&record, AUDIT_SOON, NULL);
 	if (audit.required != NULL)
-		stop_required(until);
+		stop_required();
+	until = os.monotonic_ns() + STOP_NS;
 	/* The last head is in the window. */
 	for (struct audit_sink *s = audit.others; s != NULL; s = s->next)
 		ask_to_end(s);

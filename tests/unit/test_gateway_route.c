@@ -334,3 +334,51 @@ Test(gateway_description, the_page_shows_every_route_and_nothing_from_afar)
 	cr_assert_null(strstr(page.bytes, "<script"));
 	buffer_fini(&page);
 }
+
+static bool allows(const struct audit_event_row *row, const char *name,
+		   size_t length)
+{
+	for (const char *const *detail = row->details; *detail != NULL;
+	     detail++)
+		if (strlen(*detail) == length &&
+		    strncmp(*detail, name, length) == 0)
+			return true;
+	return false;
+}
+
+Test(gateway_route, what_changes_something_is_audited_with_all_its_details)
+{
+	static const char *const always[] = { "code", "phase", "result",
+					      "status" };
+
+	for (size_t i = 0; i < route_count; i++) {
+		const struct route *route = &routes[i];
+		const struct audit_event_row *row =
+			audit_event_row(route->audit);
+		const char *at = route->members != NULL ? route->members : "";
+
+		if (row == NULL) {
+			cr_assert(strcmp(route->method, "GET") == 0 ||
+					  (route->flags &
+					   (ROUTE_LATER | ROUTE_STREAMS)) != 0,
+				  "%s %s", route->method, route->pattern);
+			continue;
+		}
+		/* It is recorded when it is done, and has no intent. */
+		if (route->audit == AUDIT_SESSION_DELETE)
+			continue;
+		for (size_t n = 0; n < sizeof(always) / sizeof(*always); n++)
+			cr_assert(allows(row, always[n], strlen(always[n])),
+				  "%s lacks %s", row->name, always[n]);
+		cr_assert(strchr(route->pattern, '{') == NULL ||
+				  allows(row, "object", 6),
+			  "%s lacks object", row->name);
+		while (*at != '\0') {
+			size_t length = strcspn(at, ",");
+
+			cr_assert(allows(row, at, length), "%s lacks %.*s",
+				  row->name, (int)length, at);
+			at += length + (at[length] == ',');
+		}
+	}
+}
