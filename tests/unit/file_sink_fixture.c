@@ -192,32 +192,33 @@ static struct atom_host host = {
 
 /* --- plugin and sink ------------------------------------------------------ */
 
-void audit_take(const struct atom_plugin *plugin)
+void *audit_load_file(const char *path)
 {
-	const struct atom_component *component = plugin->components;
+	const struct atom_component *component;
+	const struct atom_plugin *plugin;
+	void *so = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 
+	MUST(so != NULL);
+	plugin = dlsym(so, ATOM_PLUGIN_SYMBOL);
+	MUST(plugin != NULL);
+	component = plugin->components;
 	/* The struct above is the plugin's. */
 	MUST(component->options_size == sizeof(struct file_options));
 	MUST(component->option_count == 8);
 	MUST(component->options[6].offset ==
 	     offsetof(struct file_options, encrypt));
 	audit_ops = (const struct atom_audit_ops *)component->ops;
+	return so;
 }
 
 void audit_load(void)
 {
 	const char *plugins = getenv("ATOMD_BUILD_PLUGINS");
-	const struct atom_plugin *plugin;
 	char path[4096];
-	void *so;
 
 	(void)snprintf(path, sizeof(path), "%s/audit-file.so",
 		       plugins ? plugins : "plugins/built");
-	so = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-	MUST(so != NULL);
-	plugin = dlsym(so, ATOM_PLUGIN_SYMBOL);
-	MUST(plugin != NULL);
-	audit_take(plugin);
+	(void)audit_load_file(path);
 }
 
 void audit_begin(void)

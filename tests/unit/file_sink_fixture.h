@@ -46,9 +46,9 @@ extern double audit_stage;    /* the last number of that metric */
 
 #define AUDIT_SEED 7 /* each byte of the private key */
 
-/* Loads the .so, or takes the plugin that is linked in. */
+/* Loads the plugin as it is installed, or another build of it; its handle. */
 void audit_load(void);
-void audit_take(const struct atom_plugin *plugin);
+void *audit_load_file(const char *path);
 /* A folder and a log that has nothing yet; no sink. */
 void audit_begin(void);
 void audit_end(void);

@@ -38,6 +38,7 @@ struct disk {
 	int (*space)(int folder, uint64_t *free_r);
 };
 
-extern struct disk audit_disk;
+/* Not exported from the plugin; a build for tests has another linker map. */
+extern struct disk audit_disk __attribute__((visibility("default")));
 
 #endif

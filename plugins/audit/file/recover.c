@@ -380,39 +380,54 @@ static atom_status recover_segment(struct sink *sink, uint64_t number,
 	return status;
 }
 
-/* The signed head that was kept must not promise more than there is. */
-static atom_status check_kept_head(const struct sink *sink,
-				   struct atom_error *err)
+/* How many records the signed head of the folder covers; 0 without one. */
+static atom_status head_covers(const struct sink *sink, uint64_t *sequence_r,
+			       struct atom_error *err)
 {
 	struct text note = { 0 };
 	atom_status status = folder_read(sink, HEAD_NAME, &note, err);
+	const char *end = note.bytes + note.length;
 	struct atom_span size = { 0 };
-	uint64_t sequence;
-	char *line, *end;
+	char *line, *stop;
 
-	if (status == ATOM_ENOENT)
-		return ATOM_OK;
-	if (status != ATOM_OK)
-		goto out;
-	line = memchr(note.bytes, '\n', note.length);
-	end = line ? memchr(line + 1, '\n',
-			    note.length - (size_t)(line + 1 - note.bytes))
-		   : NULL;
-	if (end != NULL)
-		size = (struct atom_span){ line + 1, (size_t)(end - line - 1) };
-	if (!text_to_number(&size, &sequence))
+	*sequence_r = 0;
+	if (status != ATOM_OK) {
+		text_fini(&note);
+		return status == ATOM_ENOENT ? ATOM_OK : status;
+	}
+	line = note.length ? memchr(note.bytes, '\n', note.length) : NULL;
+	stop = line ? memchr(line + 1, '\n', (size_t)(end - line - 1)) : NULL;
+	if (stop != NULL)
+		size = (struct atom_span){ line + 1,
+					   (size_t)(stop - line - 1) };
+	if (!text_to_number(&size, sequence_r))
 		status = atom_fail(err, ATOM_EDATALOSS,
 				   "%s/" HEAD_NAME " is no signed head",
 				   sink->path);
-	else if (sequence > sink->synced.sequence)
-		status = atom_fail(err, ATOM_EDATALOSS,
-				   "%s/" HEAD_NAME " covers %" PRIu64
-				   " records, but only %" PRIu64
-				   " are here: the log was cut",
-				   sink->path, sequence, sink->synced.sequence);
-out:
 	text_fini(&note);
 	return status;
+}
+
+/* It must not promise more than there is.  A kill may have come before it was
+ * replaced: that is done now, so that it is at most one behind. */
+static atom_status check_kept_head(const struct sink *sink,
+				   struct atom_error *err)
+{
+	uint64_t sequence;
+	atom_status status = head_covers(sink, &sequence, err);
+
+	if (status != ATOM_OK)
+		return status;
+	if (sequence > sink->synced.sequence)
+		return atom_fail(err, ATOM_EDATALOSS,
+				 "%s/" HEAD_NAME " covers %" PRIu64
+				 " records, but only %" PRIu64
+				 " are here: the log was cut",
+				 sink->path, sequence, sink->synced.sequence);
+	if (sink->kept.note_length == 0 || sequence >= sink->kept.sequence)
+		return ATOM_OK;
+	return folder_replace(sink, HEAD_NAME, sink->kept.note,
+			      sink->kept.note_length, NULL, err);
 }
 
 /* Without a key file a checkpoint makes one. */

@@ -29,16 +29,25 @@ static atom_status give_up(struct sink *sink, const char *doing, int why,
 		       "failed: cannot %s %s: %s", doing, name, strerror(why));
 	(void)audit_disk.truncate(sink->fd, sink->synced_length);
 	segment_close(sink);
+	/* One that has nothing but a head does not count: the next one takes
+	 * its name, so that a full disk does not fill with such. */
+	if (sink->synced_length == sink->head.length) {
+		sink->has_segment = sink->head.has_previous;
+		sink->head.number--;
+		sink->synced_length = sink->head.previous_length;
+		memcpy(sink->synced_digest, sink->head.previous_digest,
+		       sizeof(sink->synced_digest));
+	}
 	sink->length = sink->synced_length;
 	if (sink->owed < sink->written.sequence)
 		sink->owed = sink->written.sequence;
 	sink->written = sink->synced;
-	space_failed(sink, why);
-	space_segment_failed(sink);
 	sink_log(sink, ATOM_LOG_ERROR, "audit_segment_failed",
 		 "cannot %s %s/%s: %s; what was synced of it stays, and a new "
 		 "segment is begun",
 		 doing, sink->path, name, strerror(why));
+	space_segment_failed(sink);
+	space_failed(sink, why);
 	return atom_fail(err, ATOM_EIO, "cannot %s %s/%s: %s", doing,
 			 sink->path, name, strerror(why));
 }
