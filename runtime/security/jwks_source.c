@@ -397,7 +397,9 @@ static void on_time(struct timer *timer)
 	s->attempted_ms = loop_now_ms(loop_control());
 	buffer_init(&s->body, JWKS_BYTES_MAX);
 	status = is_url(s->where) ? start_fetch(s, &err) : start_read(s, &err);
-	if (status != ATOM_OK)
+	if (status == ATOM_ECANCELED)
+		s->busy = false; /* the daemon is stopping */
+	else if (status != ATOM_OK)
 		attempt_end(s, status, &err);
 }
 
