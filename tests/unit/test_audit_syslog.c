@@ -46,7 +46,10 @@ static char *format(size_t *length_r, bool *cut_r)
 	cr_assert(out);
 	*length_r = message_format(&origin, &message, out, cut_r);
 	cr_assert_leq(*length_r, origin.size_max);
-	text = strndup(out, *length_r);
+	text = malloc(*length_r + 1);
+	cr_assert(text);
+	memcpy(text, out, *length_r);
+	text[*length_r] = '\0';
 	free(out);
 	return text;
 }
