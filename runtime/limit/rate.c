@@ -51,9 +51,13 @@ static int64_t read_word(const struct rate *rate)
 /* `*word` becomes what stands there when it is not replaced. */
 static bool replace(struct rate *rate, int64_t *word, int64_t next)
 {
-	return atomic_compare_exchange_weak_explicit(&rate->arrival, word, next,
-						     memory_order_acq_rel,
-						     memory_order_acquire);
+	int64_t found = *word;
+	bool replaced = atomic_compare_exchange_weak_explicit(
+		&rate->arrival, &found, next, memory_order_acq_rel,
+		memory_order_acquire);
+
+	*word = found;
+	return replaced;
 }
 
 /* What is used, measured in another unit. */

@@ -9,7 +9,9 @@ from atomd_test import (Daemon, Stream, agent, config, run, seconds, test,
                         wait_for)
 from mock_upstream import Mock
 
-PARALLEL = 16
+# Numbers are small where they must come out exactly: one of six a minute is
+# back after ten seconds, which no test takes.
+PARALLEL = 8
 HOLD = 'plugin = "echo"; delay_ms = 60000;'
 ECHO = agent("echo", 'plugin = "echo";', "max_tokens = 50;")
 PATH = "/v1/chat/completions"
@@ -226,7 +228,7 @@ def an_answer_says_what_is_left():
         assert left(answer, "requests") == 0
         assert 0 < int(answer.headers["retry-after"]) <= 20, answer
         reset = answer.headers["x-ratelimit-reset-requests"]
-        assert reset.startswith("5") and reset.endswith("s"), reset
+        assert 20 < float(reset.removesuffix("s")) <= 60, reset
         # Looking costs nothing, and is not limited.
         for path in ("/v1/models", "/v1/models/echo"):
             answer = daemon.get(path, key=key)
@@ -292,7 +294,7 @@ def tokens_are_settled_by_what_it_was():
         with Stream(daemon.wire(daemon.post_bytes(PATH, asks(
                 "echo", "a b c", stream=True, max_tokens=9000),
                 bearer(key)))) as stream:
-            assert 900 <= left(stream, "tokens") <= 1100, stream.headers
+            assert 900 <= left(stream, "tokens") <= 5000, stream.headers
             assert b"[DONE]" in stream.body()
         assert tokens_left(daemon, key) >= 9980
 
@@ -306,7 +308,7 @@ def a_client_that_leaves_midway_pays_for_what_it_had():
         with Stream(daemon.wire(daemon.post_bytes(PATH, asks(
                 "slow", "word ", stream=True, max_tokens=5000),
                 bearer(key)))) as stream:
-            assert left(stream, "tokens") < 1100
+            assert left(stream, "tokens") < 3000
             for _ in range(3):
                 next(stream.parts)
         # The echo counts words, also of those that left.
@@ -341,14 +343,14 @@ def a_backend_that_fails_at_once_costs_no_tokens():
     with Mock() as mock, Daemon(config(agents=[agent(
             "bot", 'plugin = "openai"; base_url = "%s"; model = "m";'
             ' api_key = "k";' % mock.url)], security="")) as daemon:
-        key = make_key(daemon, tokens=60, requests=20)
+        key = make_key(daemon, tokens=60, requests=6)
         for i in range(5):
             answer = daemon.chat("bot", "fault:status 500", key=key,
                                  max_tokens=30)
             assert answer.status == 502, answer
             assert left(answer, "tokens") == 60, answer
             # It was a request all the same.
-            assert left(answer, "requests") == 19 - i, answer
+            assert left(answer, "requests") == 5 - i, answer
 
 
 @test
@@ -529,32 +531,25 @@ def a_reload_changes_the_limit_and_keeps_what_is_used():
                               requests=2 * requests + 1))],
             security=defaults(key=group(requests=requests), anonymous=True))
 
-    with Daemon(text(10)) as daemon:
+    with Daemon(text(4)) as daemon:
         key = make_key(daemon)
         for i in range(3):
             assert left(daemon.chat("echo", "x", key=key),
-                        "requests") == 9 - i
-        for i in range(3):
-            assert left(daemon.chat("echo", "x"), "requests") == 9 - i
-        assert daemon.reload(text(5)).status == 200
-        assert left(daemon.chat("echo", "x", key=key), "requests") == 1
-        assert left(daemon.chat("echo", "x"), "requests") == 1
-        assert daemon.chat("echo", "x", key=key).status == 200
-        refused(daemon.chat("echo", "x", key=key), "key", "limit 5")
-        # Another revision is the same agent.
-        assert daemon.reload(text(50, prefix="b")).status == 200
-        wait_for(lambda: daemon.agents()["echo"]["revision"] >= 2,
+                        "requests") == 3 - i
+            assert left(daemon.chat("echo", "x"), "requests") == 3 - i
+        assert daemon.reload(text(3)).status == 200
+        refused(daemon.chat("echo", "x", key=key), "key", "limit 3")
+        refused(daemon.chat("echo", "x"), "without a key", "limit 3")
+        assert daemon.reload(text(6)).status == 200
+        for who in (key, None):
+            assert left(daemon.chat("echo", "x", key=who), "requests") == 2
+        # Another revision is the same agent, and has had all eight.
+        assert daemon.reload(text(4, prefix="b")).status == 200
+        wait_for(lambda: daemon.agents()["echo"]["revision"] == 4,
                  what="the next revision serves")
-        answer = daemon.chat("echo", "x", key=key)
-        assert left(answer, "requests") == 44, answer
-        assert daemon.reload(text(5, prefix="b")).status == 200
-        refused(daemon.chat("echo", "x", key=key), "key", "limit 5")
-        answer = daemon.chat("echo", "x")
-        assert answer.status == 200 and left(answer, "requests") == 0
-        refused(daemon.chat("echo", "x"), "without a key")
-        # Eleven were let through, and the agent has had each of them.
         free = make_key(daemon, requests=0)
-        refused(daemon.chat("echo", "x", key=free), "agent echo", "limit 11")
+        assert left(daemon.chat("echo", "x", key=free), "requests") == 0
+        refused(daemon.chat("echo", "x", key=free), "agent echo", "limit 9")
 
 
 @test

@@ -302,6 +302,46 @@ static void idle_ones_come_and_go(void)
 	metric_fini();
 }
 
+static bool takes_one(const char *prefix, int number)
+{
+	struct limit_refusal refusal;
+	struct named_limiter *named;
+	struct limit_hold hold;
+	char name[32];
+	bool took;
+
+	(void)snprintf(name, sizeof(name), "%s:%d", prefix, number);
+	named = named_limiter_of(name);
+	took = limiter_take(named_limiter(named), 1, virtual_ns(), &hold,
+			    &refusal);
+	limiter_leave(&hold);
+	named_limiter_release(named);
+	return took;
+}
+
+static void those_beyond_the_most_share_one(void)
+{
+	const struct config_limits limits = { 1, 0, 0 };
+	struct atom_error err = ATOM_ERROR_INIT;
+
+	CHECK(loops_init(1, &err) == ATOM_OK);
+	CHECK(metric_init(1) == ATOM_OK);
+	CHECK(named_limiters_apply(&limits, &err) == ATOM_OK);
+	for (int i = 0; i < NAMED_MAX; i++)
+		CHECK(takes_one("a", i));
+	CHECK(takes_one("b", 1));
+	CHECK(!takes_one("b", 2));
+	/* Those that are there are found. */
+	CHECK(!takes_one("a", 7));
+	CHECK(named_limiters_sweep() == NAMED_MAX);
+	atomic_fetch_add(&clock_ns, 61 * S);
+	CHECK(named_limiters_sweep() == 0);
+	CHECK(takes_one("b", 1) && takes_one("b", 2));
+	named_limiters_fini();
+	loops_fini();
+	metric_fini();
+}
+
 int main(void)
 {
 	static const struct tap_test tests[] = {
@@ -311,6 +351,7 @@ int main(void)
 		TAP_TEST(a_limit_changes_under_load_and_loses_nothing),
 		TAP_TEST(a_name_has_one_limiter),
 		TAP_TEST(idle_ones_come_and_go),
+		TAP_TEST(those_beyond_the_most_share_one),
 	};
 
 	return tap_main(tests, ARRAY_SIZE(tests));
