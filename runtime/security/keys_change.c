@@ -97,6 +97,9 @@ static void on_rotated(void *argument, atom_status status,
 
 	(void)transaction;
 	key->changing = false;
+	/* What a failed store has kept of it nobody knows: the old again. */
+	if (status != ATOM_OK)
+		(void)key_store_soon(key);
 	if (status == ATOM_OK && atomic_load(&key->revoked)) {
 		status = atom_fail(&gone, ATOM_ECONFLICT,
 				   "this key was revoked meanwhile");
@@ -211,7 +214,7 @@ static void on_revoked(void *argument, atom_status status,
 	(void)transaction;
 	/* Or a restart would bring it back: as soon as the store can. */
 	if (status != ATOM_OK)
-		key_store_soon(r->key);
+		(void)key_store_soon(r->key);
 	r->done(r->argument, status, error);
 	mem_free(r);
 }
@@ -260,7 +263,7 @@ void keys_revoke(const char *id,
 	}
 	if (status == ATOM_OK)
 		return;
-	key_store_soon(key);
+	(void)key_store_soon(key);
 	state_transaction_free(&t);
 	mem_free(r);
 	done(argument, status, &err);

@@ -110,8 +110,8 @@ static void hold_refused(const struct http_request *request, const char *what,
  * whether its address is locked or not, but for Retry-After: it tells a
  * guesser nothing.
  */
-static atom_status refuse(const struct http_request *request,
-			  struct atom_error *err, const char *what)
+static int32_t count_refused(const struct http_request *request,
+			     const char *what)
 {
 	atom_fail(err, ATOM_EPERM,
 		  "the API key is not valid: unknown, mistyped, expired or "
@@ -129,9 +129,9 @@ static atom_status by_key(const struct http_request *request, const char *id,
 
 	/* The same work whether the id is known or not. */
 	if (!key_matches(key, hash, now))
-		return refuse(request, err, "unknown API key");
+		return refuse_key(request, err, "unknown API key");
 	if (!key_in_force(key, now))
-		return refuse(request, err, "expired or revoked API key");
+		return refuse_key(request, err, "expired or revoked API key");
 	atomic_store_explicit(&key->last_used_ms, now, memory_order_relaxed);
 	set(p, "key:", key->id, key->role);
 	p->limited = key->agents != NULL;
@@ -167,7 +167,7 @@ static atom_status by_bearer(const struct http_request *request,
 	if (!ours)
 		return ATOM_ENOENT;
 	return sound ? by_key(request, id, hash, p, err)
-		     : refuse(request, err, "mistyped API key");
+		     : refuse_key(request, err, "mistyped API key");
 }
 
 bool principal_is_for(const struct principal *principal, const char *agent,
@@ -457,7 +457,8 @@ bool security_has_admin(const struct key *without)
 {
 	const struct policy *policy = atomic_load(&current);
 
-	return policy->admin_listener || policy->has_bootstrap ||
+	return (policy != NULL &&
+		(policy->admin_listener || policy->has_bootstrap)) ||
 	       keys_have_admin(without);
 }
 

@@ -9,6 +9,17 @@
 #define ROTATIONS 200
 #define LOOK_UPS  50 /* of one turn of a reader */
 
+/* --- the wall clock, so many days on --------------------------------------------- */
+
+static _Atomic int days;
+static int64_t (*real_realtime_ms)(void);
+
+static int64_t shifted_realtime_ms(void)
+{
+	return real_realtime_ms() +
+	       (int64_t)atomic_load(&days) * 24 * 60 * 60 * 1000;
+}
+
 /* --- control, asked and waited for --------------------------------------------- */
 
 static struct {
@@ -229,6 +240,8 @@ static void a_rotation_that_the_store_refuses_changes_nothing(void)
 	CHECK(opens(text));
 	set(&store.fail, false);
 	wait_health(false);
+	on(loop_control(), reload, NULL);
+	CHECK(opens(text));
 	CHECK(rotate(id, 60000) == ATOM_OK);
 	CHECK(opens(text) && opens(order.text));
 	on(loop_control(), unload, NULL);
@@ -310,6 +323,45 @@ static void both_secrets_are_read_back(void)
 	on(loop_control(), unload, NULL);
 }
 
+static size_t listed;
+
+static void do_list(void *argument)
+{
+	const char *next;
+	json_t *rows = keys_list("", 100, &next);
+
+	(void)argument;
+	CHECK(next == NULL);
+	listed = json_array_size(rows);
+	json_decref(rows);
+}
+
+/* Or the most keys that are allowed would one day all be dead ones. */
+static void what_was_revoked_long_ago_is_forgotten_and_nothing_else(void)
+{
+	char id[SECRET_ID_LENGTH + 1], text[KEY_TEXT_MAX];
+	char dead[KEY_TEXT_MAX];
+
+	begin(id, text);
+	start_order(NULL, 0, false);
+	CHECK(wait_order() == ATOM_OK);
+	memcpy(dead, order.text, sizeof(dead));
+	start_order(order.made_id, 0, true);
+	CHECK(wait_order() == ATOM_ECANCELED);
+	atomic_store(&days, 89);
+	on(loop_control(), reload, NULL);
+	on(loop_control(), do_list, NULL);
+	CHECK(listed == 2);
+	atomic_store(&days, 91);
+	for (int i = 0; i < 2; i++) {
+		on(loop_control(), reload, NULL);
+		on(loop_control(), do_list, NULL);
+		CHECK(listed == 1);
+		CHECK(opens(text) && !opens(dead));
+	}
+	on(loop_control(), unload, NULL);
+}
+
 static const struct one_case cases[] = {
 	CASE(loops_read_on_while_keys_are_rotated_and_made),
 	CASE(a_rotation_that_the_store_refuses_changes_nothing),
@@ -317,9 +369,12 @@ static const struct one_case cases[] = {
 	CASE(what_is_revoked_during_its_rotation_stays_revoked),
 	CASE(a_revocation_acts_at_once_and_is_stored_when_the_store_can),
 	CASE(both_secrets_are_read_back),
+	CASE(what_was_revoked_long_ago_is_forgotten_and_nothing_else),
 };
 
 int main(void)
 {
+	real_realtime_ms = os.realtime_ms;
+	os.realtime_ms = shifted_realtime_ms;
 	return run_cases(cases, sizeof(cases) / sizeof(cases[0]));
 }
