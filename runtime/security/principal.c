@@ -110,8 +110,8 @@ static void hold_refused(const struct http_request *request, const char *what,
  * whether its address is locked or not, but for Retry-After: it tells a
  * guesser nothing.
  */
-static int32_t count_refused(const struct http_request *request,
-			     const char *what)
+static atom_status refuse_key(const struct http_request *request,
+			      struct atom_error *err, const char *what)
 {
 	atom_fail(err, ATOM_EPERM,
 		  "the API key is not valid: unknown, mistyped, expired or "
@@ -344,9 +344,10 @@ atom_status principal_of(const struct http_request *request,
 	/* SDKs always send some bearer: where anybody may call it counts as
 	 * none. */
 	if (bearer != NULL && policy->anonymous_role[0] == '\0')
-		return refuse(request, err,
-			      "neither an API key of ours nor a token of an "
-			      "issuer of ours");
+		return refuse_key(
+			request, err,
+			"neither an API key of ours nor a token of an "
+			"issuer of ours");
 	return anonymous(request, policy, principal_r, err);
 }
 

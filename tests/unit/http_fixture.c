@@ -91,6 +91,23 @@ static void serve_who(struct http_request *r)
 	http_request_release(r);
 }
 
+/* "(dn:CN=a)(uri:b)" and an end */
+static void serve_certificate(struct http_request *r)
+{
+	static const char *const kinds[] = { "dn", "uri", "dns", "email" };
+	const struct http_certificate *c = http_client_certificate(r);
+	char text[1024] = "";
+	size_t n = 0;
+
+	for (size_t i = 0; c && i < c->count; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "(%s:%s)",
+				      kinds[c->names[i].kind],
+				      c->names[i].text);
+	n += (size_t)snprintf(text + n, sizeof(text) - n, "end");
+	http_answer(r, 200, "text/plain", text, n);
+	http_request_release(r);
+}
+
 static void serve_query(struct http_request *r)
 {
 	char name[64], value[64] = "(none)";
@@ -222,6 +239,8 @@ static void on_request(struct http_request *r, void *argument)
 		serve_later(r);
 	else if (strcmp(path, "/who") == 0)
 		serve_who(r);
+	else if (strcmp(path, "/certificate") == 0)
+		serve_certificate(r);
 	else if (strcmp(path, "/query") == 0)
 		serve_query(r);
 	else if (strcmp(path, "/hold") == 0)

@@ -12,6 +12,7 @@
  *	/echo		the body back, x-method and x-path beside it
  *	/later		the same, from a timer
  *	/who		client address, pid, admin, tls, as JSON
+ *	/certificate	names of the client's certificate, "(dn:CN=a)...end"
  *	/query?name=N	the decoded value of the parameter named N
  *	/hold		never answers; counts itself gone when the client is
  *	/early		401 from on_head

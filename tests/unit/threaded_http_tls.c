@@ -33,6 +33,32 @@ static void write_key(EVP_PKEY *pair, const char *path)
 	CHECK(fclose(f) == 0);
 }
 
+static void add_name(GENERAL_NAMES *names, int type, const char *text,
+		     size_t length)
+{
+	GENERAL_NAME *name = GENERAL_NAME_new();
+	ASN1_IA5STRING *value = ASN1_IA5STRING_new();
+
+	CHECK(name && value && ASN1_STRING_set(value, text, (int)length) == 1);
+	GENERAL_NAME_set0_value(name, type, value);
+	CHECK(sk_GENERAL_NAME_push(names, name) > 0);
+}
+
+/* One of each kind, and one that a reader of C strings takes for another. */
+static void add_alternatives(X509 *x)
+{
+	GENERAL_NAMES *names = sk_GENERAL_NAME_new_null();
+
+	CHECK(names);
+	add_name(names, GEN_URI, "spiffe://e/app", 14);
+	add_name(names, GEN_DNS, "Batch.Example", 13);
+	add_name(names, GEN_DNS, "root.example\0.evil", 18);
+	add_name(names, GEN_DNS, "", 0);
+	add_name(names, GEN_EMAIL, "ann@e", 5);
+	CHECK(X509_add1_ext_i2d(x, NID_subject_alt_name, names, 0, 0) == 1);
+	GENERAL_NAMES_free(names);
+}
+
 /* A new self-signed certificate of this name. */
 static void make_certificate(const char *name, const char *certificate_path,
 			     const char *key_path)
@@ -49,10 +75,11 @@ static void make_certificate(const char *name, const char *certificate_path,
 	X509_gmtime_adj(X509_getm_notAfter(x), 3600);
 	CHECK(X509_set_pubkey(x, pair) == 1);
 	subject = X509_get_subject_name(x);
-	CHECK(X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC,
+	CHECK(X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8,
 					 (const unsigned char *)name, -1, -1,
 					 0) == 1);
 	CHECK(X509_set_issuer_name(x, subject) == 1);
+	add_alternatives(x);
 	CHECK(X509_sign(x, pair, EVP_sha256()) > 0);
 	f = fopen(certificate_path, "w");
 	CHECK(f);
@@ -83,7 +110,7 @@ static void remove_files(void)
 	      unlink(other_key) == 0 && rmdir(folder) == 0);
 }
 
-static void start(const struct http_limits *limits, const char *client_ca)
+static const struct http_listener_spec *spec_of(const char *client_ca)
 {
 	static struct http_listener_spec spec;
 
@@ -95,8 +122,13 @@ static void start(const struct http_limits *limits, const char *client_ca)
 		.admin_group = "",
 		.inherited_fd = -1,
 	};
+	return &spec;
+}
+
+static void start(const struct http_limits *limits, const char *client_ca)
+{
 	make_files();
-	fixture_start(1, limits, &spec);
+	fixture_start(1, limits, spec_of(client_ca));
 }
 
 static void stop(void)
@@ -276,6 +308,24 @@ static void clients_need_a_certificate_where_one_is_asked_for(void)
 	c = client_new(TLS1_3_VERSION, NULL, false, NULL);
 	/* In TLS 1.3 the client learns of it with its first read. */
 	CHECK(!c.connected || SSL_read(c.ssl, &byte, 1) <= 0);
+	client_free(&c);
+	stop();
+}
+
+static void names_of_a_client_are_read_as_they_are(void)
+{
+	struct client c;
+
+	make_files();
+	/* A comma in a name is not the end of it. */
+	make_certificate("ops,O=x\n\xc3\xa4", certificate, key);
+	fixture_start(1, NULL, spec_of(certificate));
+	c = client_new(TLS1_3_VERSION, NULL, true, NULL);
+	CHECK(c.connected);
+	say(&c, "GET /certificate HTTP/1.1\r\n" H "\r\n");
+	CHECK(until(&c, "\r\n\r\n(dn:CN=ops\\,O=x\\0A\xc3\xa4)"
+			"(uri:spiffe://e/app)(dns:batch.example)(email:ann@e)"
+			"end"));
 	client_free(&c);
 	stop();
 }
@@ -531,6 +581,7 @@ int main(void)
 		TAP_TEST(plain_http_on_a_tls_port_is_told_so),
 		TAP_TEST(a_handshake_must_end_in_time),
 		TAP_TEST(clients_need_a_certificate_where_one_is_asked_for),
+		TAP_TEST(names_of_a_client_are_read_as_they_are),
 		TAP_TEST(streams_and_bodies_survive_tls),
 		TAP_TEST(leaving_is_noticed_through_tls),
 		TAP_TEST(new_certificates_serve_new_connections),
