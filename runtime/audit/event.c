@@ -26,6 +26,7 @@ DETAILS(key, "agents", "code", "expires", "grace", "id", "name", "object",
 	"phase", "result", "role", "status");
 DETAILS(agent, "auto", "code", "instances", "object", "phase", "result",
 	"status");
+DETAILS(keyring, "code", "object", "phase", "result", "retire", "status");
 DETAILS(prune, "before", "code", "phase", "removed", "result", "sequence",
 	"status");
 
@@ -94,6 +95,10 @@ static const struct audit_event_row rows[AUDIT_EVENT_COUNT] = {
 	    "Restart", APP_LIFECYCLE, agent),
 	ROW(CONFIG_RELOAD, "config.reload", CONFIGURATION_CHANGES, INFO,
 	    "Update", API_ACTIVITY, config),
+	ROW(KEYRING_ROTATE, "keyring.rotate", SECURITY_EVENTS, INFO,
+	    "Update", API_ACTIVITY, keyring),
+	ROW(KEYRING_REWRAP, "keyring.rewrap", SECURITY_EVENTS, INFO,
+	    "Update", API_ACTIVITY, keyring),
 	ROW(COMPLIANCE_ACCEPT, "compliance.accept", SECURITY_EVENTS, WARN,
 	    "Update", API_ACTIVITY, accept),
 	ROW(LOG_PRUNE, "audit.prune", SECURITY_EVENTS, WARN,

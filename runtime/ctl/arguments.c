@@ -49,6 +49,9 @@ const struct option_row option_rows[OPTION_COUNT] = {
 	[OPTION_CHECK] = { "check", 0, "FILE", "check the proof in FILE" },
 	[OPTION_BEFORE] = { "before", 0, "WHEN",
 			    "400d, an RFC 3339 time, or a record's number" },
+	[OPTION_WATCH] = { "watch", 0, NULL, "wait until it is done" },
+	[OPTION_RETIRE] = { "retire", 0, "N",
+			    "give up key version N, whoever has used it" },
 };
 
 static int option_of(const char *name, size_t length)

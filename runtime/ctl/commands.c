@@ -203,6 +203,29 @@ static const struct command commands[] = {
 		  "verified by.\n",
 	  .options = OPTION_BIT(OPTION_BEFORE),
 	  .run = cmd_audit_prune },
+	{ .word = "keyring",
+	  .subword = "status",
+	  .synopsis = "",
+	  .summary = "show the data keys of encryption at rest",
+	  .run = cmd_keyring_status },
+	{ .word = "keyring",
+	  .subword = "rotate",
+	  .synopsis = "",
+	  .summary = "make another data key, in force at once",
+	  .help = "What older ones have sealed still opens; 'keyring rewrap' "
+		  "moves it.\n",
+	  .run = cmd_keyring_rotate },
+	{ .word = "keyring",
+	  .subword = "rewrap",
+	  .synopsis = "",
+	  .summary = "move every record to the current data key",
+	  .help = "Goes on in the background, also over a restart; --watch "
+		  "waits for its end.\nThen data keys that nothing needs are "
+		  "destroyed. What components have sealed\n(audit segments) "
+		  "is not moved: their versions stay, until --retire N says "
+		  "that\nnothing under N is wanted any more.\n",
+	  .options = OPTION_BIT(OPTION_WATCH) | OPTION_BIT(OPTION_RETIRE),
+	  .run = cmd_keyring_rewrap },
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(*commands))

@@ -70,5 +70,8 @@ int cmd_keys_revoke(struct ctl *ctl);
 int cmd_audit_verify(struct ctl *ctl);
 int cmd_audit_prove(struct ctl *ctl);
 int cmd_audit_prune(struct ctl *ctl);
+int cmd_keyring_status(struct ctl *ctl);
+int cmd_keyring_rotate(struct ctl *ctl);
+int cmd_keyring_rewrap(struct ctl *ctl);
 
 #endif

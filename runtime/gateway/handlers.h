@@ -75,5 +75,11 @@ void handle_key_rotate(struct http_request *request,
 		       const struct admission *admission);
 void handle_key_revoke(struct http_request *request,
 		       const struct admission *admission);
+void handle_keyring(struct http_request *request,
+		    const struct admission *admission);
+void handle_keyring_rotate(struct http_request *request,
+			   const struct admission *admission);
+void handle_keyring_rewrap(struct http_request *request,
+			   const struct admission *admission);
 
 #endif

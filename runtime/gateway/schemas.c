@@ -178,6 +178,23 @@ const struct schema schemas[] = {
 	{ "AuditPruned",
 	  "{\"type\":\"object\",\"properties\":{\"removed\":" INTEGER
 	  ",\"sequence\":" INTEGER "}}" },
+	{ "Keyring",
+	  "{\"type\":\"object\",\"properties\":{\"id\":" STRING
+	  ",\"key_id\":" STRING
+	  ",\"key_source\":{\"enum\":[\"file\",\"credential\",\"command\","
+	  "\"state_folder\"]},\"current\":" INTEGER ",\"all_sealed\":" BOOLEAN
+	  ",\"versions\":{\"type\":\"array\",\"items\":{\"type\":\"object\","
+	  "\"properties\":{\"version\":" INTEGER
+	  ",\"state\":{\"enum\":[\"current\",\"old\"]},\"created\":" STRING
+	  ",\"messages\":" INTEGER ",\"used_by_components\":" BOOLEAN
+	  ",\"retire\":" BOOLEAN
+	  "}}},\"rewrap\":{\"type\":\"object\",\"properties\":{\"state\":{"
+	  "\"enum\":[\"idle\",\"counting\",\"moving\",\"checking\"]},"
+	  "\"left\":" INTEGER ",\"moved\":" INTEGER ",\"checked\":" INTEGER
+	  ",\"damaged\":" INTEGER ",\"message\":" STRING "}}}}" },
+	{ "RewrapRequest",
+	  "{\"type\":\"object\",\"properties\":{\"retire\":{\"type\":"
+	  "\"integer\",\"minimum\":1}}}" },
 };
 
 const size_t schema_count = ARRAY_SIZE(schemas);

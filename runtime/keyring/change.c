@@ -157,7 +157,22 @@ static atom_status take_up(struct keyring *keyring, const uint8_t *kek,
 	return status;
 }
 
-atom_status keyring_open(const char *path, const uint8_t kek[KEYRING_KEY_BYTES],
+static atom_status match_id(const struct keyring *keyring, const char *id,
+			    struct atom_error *err)
+{
+	char own[2 * KEYRING_ID_BYTES + 1];
+
+	text_to_hex(keyring->image.id, KEYRING_ID_BYTES, own);
+	if (*id == '\0' || strcmp(own, id) == 0)
+		return ATOM_OK;
+	return atom_fail(err, ATOM_EDATALOSS,
+			 "%s is the keyring %s, but what is stored was sealed "
+			 "by %s: restore the two from the same backup",
+			 keyring->path, own, id);
+}
+
+atom_status keyring_open(const char *path, const char *id,
+			 const uint8_t kek[KEYRING_KEY_BYTES],
 			 const uint8_t previous[KEYRING_KEY_BYTES],
 			 struct keyring **keyring_r, struct atom_error *err)
 {
@@ -174,6 +189,8 @@ atom_status keyring_open(const char *path, const uint8_t kek[KEYRING_KEY_BYTES],
 		under = previous;
 		status = ATOM_OK;
 	}
+	if (status == ATOM_OK)
+		status = match_id(keyring, id, err);
 	if (status == ATOM_OK)
 		status = keyring_unwrap(keyring, under, err);
 	if (status == ATOM_OK)

@@ -83,9 +83,12 @@ uint32_t keyring_version_of(const struct atom_span *bytes);
 
 /* Opens the keyring for sealing too, and notes in the file that more will be.
  * `previous` (may be NULL): where it is not under `kek` but under this one,
- * its data keys are wrapped anew, durably, before this returns.  Errors as of
- * keyring_open_file().  It is never made here. */
-atom_status keyring_open(const char *path, const uint8_t kek[KEYRING_KEY_BYTES],
+ * its data keys are wrapped anew, durably, before this returns.  `id` ("" =
+ * any): the one it must be, in hexadecimal, or ATOM_EDATALOSS.  Other errors
+ * as of keyring_open_file().  It is never made here, and what is refused is
+ * not written to. */
+atom_status keyring_open(const char *path, const char *id,
+			 const uint8_t kek[KEYRING_KEY_BYTES],
 			 const uint8_t previous[KEYRING_KEY_BYTES],
 			 struct keyring **keyring_r, struct atom_error *err);
 /* Makes it, with version 1.  `sealed`: no record of the store is plain

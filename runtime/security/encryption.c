@@ -209,20 +209,22 @@ static atom_status make(const char *path, const uint8_t *kek,
 
 /* Under the key given; else under one before it, whose data keys are then
  * wrapped anew. */
-static atom_status open_under(const char *path, const char *folder_key,
-			      const uint8_t *kek, struct atom_error *err)
+static atom_status open_under(const char *path, const char *store_id,
+			      const char *folder_key, const uint8_t *kek,
+			      struct atom_error *err)
 {
 	uint8_t *of_folder = NULL;
 	struct atom_error unread = ATOM_ERROR_INIT;
 	atom_status status =
-		keyring_open(path, kek, keys.previous, &keyring, err);
+		keyring_open(path, store_id, kek, keys.previous, &keyring, err);
 
 	if (status != ATOM_EPERM || !keys.kek || !is_there(folder_key))
 		return status;
 	of_folder = locked_new();
 	if (of_folder &&
 	    kek_make_file(folder_key, of_folder, &unread) == ATOM_OK)
-		status = keyring_open(path, kek, of_folder, &keyring, err);
+		status = keyring_open(path, store_id, kek, of_folder, &keyring,
+				      err);
 	locked_free(&of_folder);
 	if (status == ATOM_OK)
 		log_line(ATOM_LOG_WARN, "keyring_rekeyed",
@@ -256,28 +258,20 @@ static atom_status open_or_make(const struct config *config,
 		kek = made;
 	}
 	if (status == ATOM_OK && there)
-		status = open_under(path, folder_key, kek, err);
+		status = open_under(path, store_id, folder_key, kek, err);
 	else if (status == ATOM_OK)
 		status = make(path, kek, store_id, err);
 	locked_free(&made);
 	return status;
 }
 
-/* Does it belong to this store? */
-static atom_status match_store(const char *store_id, struct atom_error *err)
+/* From now on the two belong together. */
+static atom_status name_keyring(struct atom_error *err)
 {
 	static struct keyring_status status;
 
 	keyring_status(keyring, &status);
-	if (store_id[0] == '\0')
-		return write_store_id(status.id, err);
-	if (strcmp(store_id, status.id) == 0)
-		return ATOM_OK;
-	return atom_fail(err, ATOM_EDATALOSS,
-			 "the keyring in the state folder is %s, but what is "
-			 "stored was sealed by %s: restore the two from the "
-			 "same backup",
-			 status.id, store_id);
+	return write_store_id(status.id, err);
 }
 
 /* --- care ---------------------------------------------------------------- */
@@ -439,8 +433,8 @@ atom_status encryption_open(const struct config *config, struct atom_error *err)
 	if (status != ATOM_OK)
 		return do_without(&why);
 	status = open_or_make(config, store_id, err);
-	if (status == ATOM_OK)
-		status = match_store(store_id, err);
+	if (status == ATOM_OK && store_id[0] == '\0')
+		status = name_keyring(err);
 	if (status != ATOM_OK) {
 		health_report("encryption", HEALTH_FAILED, true, err->message);
 		keyring_free(&keyring);

@@ -52,7 +52,7 @@ static struct keyring *reopen(void)
 {
 	struct keyring *k = NULL;
 
-	cr_assert_eq(keyring_open(path, kek, NULL, &k, &err), ATOM_OK, "%s",
+	cr_assert_eq(keyring_open(path, "", kek, NULL, &k, &err), ATOM_OK, "%s",
 		     err.message);
 	return k;
 }
@@ -308,9 +308,16 @@ Test(keyring, another_kek_is_told_from_damage_and_changes_nothing)
 
 	keyring_free(&k);
 	length = read_file(before, sizeof(before));
-	cr_assert_eq(keyring_open(path, other_kek, NULL, &k, &err), ATOM_EPERM);
+	cr_assert_eq(keyring_open(path, "", other_kek, NULL, &k, &err),
+		     ATOM_EPERM);
 	cr_assert(strstr(err.message, "key-encryption key"), "%s", err.message);
 	cr_assert(strstr(err.message, "previous_key"), "%s", err.message);
+	cr_assert_null(k);
+	/* Or another keyring than the one that is wanted. */
+	cr_assert_eq(keyring_open(path, "00112233445566778899aabbccddeeff",
+				  other_kek, kek, &k, &err),
+		     ATOM_EDATALOSS);
+	cr_assert(strstr(err.message, "same backup"), "%s", err.message);
 	cr_assert_null(k);
 	cr_assert_eq(read_file(after, sizeof(after)), length);
 	cr_assert_arr_eq(before, after, length);
@@ -327,21 +334,22 @@ Test(keyring, a_new_kek_wraps_the_same_data_keys_and_the_old_opens_no_more)
 	(void)rotate(k);
 	keyring_free(&k);
 	/* At a start, with the old one as the previous. */
-	cr_assert_eq(keyring_open(path, other_kek, kek, &k, &err), ATOM_OK,
+	cr_assert_eq(keyring_open(path, "", other_kek, kek, &k, &err), ATOM_OK,
 		     "%s", err.message);
 	cr_assert_eq(try(k, "state", "i", &one, out), ATOM_OK);
 	cr_assert_str_eq(out, "kept");
 	keyring_free(&k);
 	cr_assert_eq(try_file(), ATOM_EPERM);
 	/* The previous one may stay configured. */
-	cr_assert_eq(keyring_open(path, other_kek, kek, &k, &err), ATOM_OK);
+	cr_assert_eq(keyring_open(path, "", other_kek, kek, &k, &err), ATOM_OK);
 	/* While it runs. */
 	cr_assert_eq(os.random(third, sizeof(third)), 0);
 	cr_assert_eq(keyring_set_kek(k, third, &err), ATOM_OK);
 	cr_assert_eq(rotate(k), 3);
 	keyring_free(&k);
-	cr_assert_eq(keyring_open(path, other_kek, NULL, &k, &err), ATOM_EPERM);
-	cr_assert_eq(keyring_open(path, third, NULL, &k, &err), ATOM_OK);
+	cr_assert_eq(keyring_open(path, "", other_kek, NULL, &k, &err),
+		     ATOM_EPERM);
+	cr_assert_eq(keyring_open(path, "", third, NULL, &k, &err), ATOM_OK);
 	cr_assert_eq(try(k, "state", "i", &one, out), ATOM_OK);
 	keyring_free(&k);
 }
