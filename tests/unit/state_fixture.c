@@ -487,6 +487,8 @@ static void *drive(void *argument)
 	return NULL;
 }
 
+void (*when_attached)(void);
+
 /* In a process of its own. */
 static int run_case(const struct one_case *one)
 {
@@ -500,6 +502,8 @@ static int run_case(const struct one_case *one)
 	open_store();
 	CHECK(state_attach(&guarded, store.self, &err) == ATOM_OK);
 	CHECK(state_attach(&guarded, store.self, &err) == ATOM_ESTATE);
+	if (when_attached)
+		when_attached();
 	CHECK(loops_start(&err) == ATOM_OK);
 	CHECK(pthread_create(&thread, NULL, drive, (void *)one) == 0);
 	loops_run_control();

@@ -131,6 +131,9 @@ bool stored_is(const char *key, const char *value);
 /* Until state's health is this. */
 void wait_health(bool degraded);
 
+/* Called once state is attached, before loops run; NULL: nothing. */
+extern void (*when_attached)(void);
+
 struct one_case {
 	const char *name;
 	void (*run)(void);
