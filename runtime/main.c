@@ -111,6 +111,9 @@ int main(int argc, char **argv)
 					   NULL);
 		}
 	}
+	if (run && options.config_path != NULL)
+		return wrong_usage("run takes no configuration, found -c",
+				   options.config_path);
 	if (run && optind < argc)
 		options.command = &argv[optind];
 	else if (run)

@@ -92,7 +92,8 @@ def a_file_that_is_not_there_is_exit_78_and_named():
 
 @test
 def a_wrong_command_line_is_no_configuration_error():
-    for args in (["--no-such-switch"], ["-c"], ["-D"]):
+    for args in (["--no-such-switch"], ["-c"], ["-D"],
+                 ["run", "-c", "x.conf", "--", "true"]):
         done = run_atomd(*args)
         assert done.returncode not in (0, 78) and done.returncode > 0, (
             args, done)
