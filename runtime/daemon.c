@@ -183,7 +183,8 @@ int daemon_check(const struct daemon_options *options)
 	if (status != ATOM_OK)
 		print_errors(&errors, &err);
 	else
-		(void)fprintf(stderr, "atomd: configuration %s is good\n",
+		(void)fprintf(stderr, "atomd: the configuration%s%s is good\n",
+			      options->config_path != NULL ? " " : "",
 			      daemon_state.config->path);
 	buffer_fini(&errors);
 	daemon_free();
@@ -325,6 +326,7 @@ static atom_status open_keyring(struct daemon *d, struct atom_error *err)
 /* Listeners, store, keys: what must be there before loops run. */
 static atom_status open_all(struct daemon *d, struct atom_error *err)
 {
+	struct atom_error no_store = ATOM_ERROR_INIT;
 	static const struct gateway_hooks hooks = { daemon_reload,
 						    config_in_force,
 						    address_of };
@@ -344,10 +346,16 @@ static atom_status open_all(struct daemon *d, struct atom_error *err)
 		status = open_keyring(d, err);
 	if (status == ATOM_OK)
 		status = session_init();
-	health_step("core_orchestrator", status == ATOM_OK,
-		    status == ATOM_OK ? "configuration, plugins, listeners "
-					"and store are up"
-				      : err->message);
+	if (status != ATOM_OK)
+		health_step("core_orchestrator", false, err->message);
+	else if (state_attached(&no_store) == ATOM_OK)
+		health_step("core_orchestrator", true,
+			    "configuration, plugins, listeners and store are "
+			    "up");
+	else
+		health_step("core_orchestrator", true,
+			    "configuration, plugins and listeners are up; "
+			    "the store is not, see the component state");
 	return status;
 }
 

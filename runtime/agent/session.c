@@ -112,6 +112,12 @@ static void begin_use(struct session *s, struct session_use *use)
 
 	s->busy = true;
 	timer_stop(&use->timer);
+	if (!s->loaded && !s->stored && state_attached(&err) != ATOM_OK) {
+		/* It may well be there, where nobody can read. */
+		use->session = s;
+		on_loaded(use, ATOM_EUNAVAILABLE, NULL, &err);
+		return;
+	}
 	if (s->loaded || !s->stored) {
 		s->loaded = true;
 		hand_over(s, use);

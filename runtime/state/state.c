@@ -20,8 +20,19 @@ atom_status state_usable(struct atom_error *err)
 	if (state.ops && !state.stopping)
 		return ATOM_OK;
 	return atom_fail(err, ATOM_EUNAVAILABLE,
-			 "there is no state store at this time: the daemon "
-			 "starts or stops");
+			 "there is no state store: it failed at the start, "
+			 "which the daemon's status explains, or the daemon "
+			 "is stopping");
+}
+
+atom_status state_attached(struct atom_error *err)
+{
+	atom_status status;
+
+	(void)pthread_mutex_lock(&state.lock);
+	status = state_usable(err);
+	(void)pthread_mutex_unlock(&state.lock);
+	return status;
 }
 
 atom_status state_refuse(struct atom_error *err)

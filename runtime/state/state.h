@@ -98,6 +98,10 @@ atom_status state_attach(const struct atom_store_ops *ops, void *self,
  * Else what could not be stored is lost, and said in a log line
  * (`state_lost`) with how much. */
 atom_status state_detach(struct atom_error *err);
+/* [any] ATOM_OK: there is a store, well or degraded.  ATOM_EUNAVAILABLE: it
+ * failed at the start, or the daemon is stopping; what was stored cannot be
+ * told from what never was. */
+atom_status state_attached(struct atom_error *err);
 
 /* --- transactions -------------------------------------------------------- */
 

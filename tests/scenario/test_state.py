@@ -163,6 +163,14 @@ def a_damaged_store_is_told_and_never_passed_over():
         assert "damaged" in text or "corrupt" in text or "malformed" in \
             text or "integrity" in text, text
         assert daemon.chat("echo", "hello").content == "hello"
+        # What a session held is not taken for nothing.
+        for session in ("s1", "new"):
+            answer = daemon.chat("echo", "hello", {
+                "x-atomd-session": session})
+            assert (answer.status, answer.code) == (
+                503, "state_unavailable"), answer
+        step = daemon.status()["initialization_results"]["core_orchestrator"]
+        assert "store is not" in step["details"], step
 
 
 @test
