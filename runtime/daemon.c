@@ -219,6 +219,13 @@ static void one_stopped(void *argument)
 	uv_close((uv_handle_t *)&d->term, NULL);
 	uv_close((uv_handle_t *)&d->interrupt, NULL);
 	uv_close((uv_handle_t *)&d->hangup, NULL);
+	(void)signal(SIGHUP, SIG_IGN);
+	/* Closed, their signals would end the process before it has written
+	 * what is still to be written.  Who has asked twice is in a hurry. */
+	if (!d->stop_forced) {
+		(void)signal(SIGTERM, SIG_IGN);
+		(void)signal(SIGINT, SIG_IGN);
+	}
 	loops_stop();
 }
 
@@ -232,6 +239,7 @@ static void on_terminate(uv_signal_t *handle, int number)
 		/* Asked twice: no more patience. */
 		log_printf(ATOM_LOG_WARN, "stop_forced",
 			   "asked to stop again: calls are cut now");
+		d->stop_forced = true;
 		(void)signal(number, SIG_DFL);
 		agents_cut();
 		return;

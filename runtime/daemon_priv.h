@@ -32,7 +32,8 @@ struct daemon {
 	bool started;
 	bool healthy;
 	bool no_keyring; /* the start failed because it did not open */
-	int stopping;	 /* parts that have not stopped yet */
+	bool stop_forced; /* asked for twice */
+	int stopping;	  /* parts that have not stopped yet */
 };
 
 extern struct daemon daemon_state;

@@ -102,6 +102,21 @@ def a_second_sigterm_or_sigint_is_harmless():
 
 
 @test
+def no_signal_cuts_what_a_stop_has_still_to_write():
+    memory = agent("echo", 'plugin = "echo";', "memory: { };")
+    with Daemon(config(memory)) as daemon:
+        for _ in range(5):
+            for n in range(20):
+                daemon.chat("echo", "word " * 500, {
+                    "x-atomd-session": "s%d" % n})
+            daemon.signal(signal.SIGTERM)
+            while daemon.running:
+                daemon.signal(signal.SIGHUP)
+            assert daemon.wait_end() == 0
+            daemon.start()
+
+
+@test
 def sigterm_during_the_start_ends_it_too():
     with Folder() as folder:
         import subprocess
