@@ -121,7 +121,10 @@ def a_record_cannot_forge_fields_or_break_out_of_one():
         assert fields["ATOMD_USER"] == "x\nPRIORITY=0\nATOMD_HASH=0"
         assert "by x_PRIORITY=0_" in fields["MESSAGE"], fields
         assert "\x1b" not in fields["MESSAGE"]
-        sink.record(2, "no json at all")
+        sink.record(3, '{"user":""}')
+        fields, _ = double.receive()
+        assert "ATOMD_USER" not in fields and " by" not in fields["MESSAGE"]
+        sink.record(4, "no json at all")
         fields, _ = double.receive()
         assert fields["ATOMD_RECORD"] == "no json at all"
 

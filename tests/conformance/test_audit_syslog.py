@@ -514,6 +514,28 @@ def a_handshake_that_hangs_ends_at_the_deadline():
 
 
 @test
+def a_receiver_may_be_given_by_name():
+    # localhost is often ::1 first, where nobody listens.
+    with Listener() as listener, tcp(listener, server="localhost") as sink:
+        sink.write(1, 1)
+        assert read_frames(listener.accept(), 1)[0].sequence == 1
+        sink.sync()
+    with Listener(socket.SOCK_DGRAM) as listener, \
+            tcp(listener, server="localhost", transport="udp") as sink:
+        sink.write(1, 2)
+        wait_for(lambda: sink.sync(ok=False)["status"] == 0, 20, "sent")
+        assert [Message(listener.socket.recv(65536)).sequence
+                for _ in range(2)] == [1, 2]
+    with Listener() as listener, \
+            tcp(listener, server="no-such-host.invalid") as sink:
+        sink.write(1, 1)
+        answer = sink.sync(ok=False)
+        assert answer["status"] in (EIO, ETIMEOUT), answer
+        wait_for(lambda: "no-such-host.invalid" in sink.log_text(), 10,
+                 "its name in the log")
+
+
+@test
 def options_that_cannot_work_are_refused_with_the_reason():
     for options, word in (
             ({"server": ""}, "server"),

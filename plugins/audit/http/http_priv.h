@@ -98,7 +98,7 @@ atom_status delivery_flush(struct http_sink *sink, int64_t deadline,
 			   struct atom_error *err);
 /* Is there room for one more entry of `length`? */
 bool delivery_has_room(const struct http_sink *sink, size_t length);
-/* The courier's thread, until `stop`. */
-void delivery_run_courier(void *sink);
+/* The courier's thread, until `stop`; `argument` is the sink. */
+void delivery_run_courier(void *argument);
 
 #endif

@@ -29,7 +29,7 @@ struct poster {
 /* --- what the receiver says -------------------------------------------------- */
 
 /* Keeps the beginning for an error message and ends an endless answer. */
-static size_t take_answer(char *bytes, size_t size, size_t count,
+static size_t take_answer(const char *bytes, size_t size, size_t count,
 			  void *argument)
 {
 	struct poster *poster = argument;

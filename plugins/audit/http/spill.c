@@ -293,7 +293,7 @@ atom_status spill_peek(struct spill *spill, size_t records, size_t bytes,
 
 	pack_clear(pack);
 	while (spill->first != NULL && pack->count < records) {
-		struct entry entry;
+		struct entry entry = { 0 };
 		size_t size = 0;
 		atom_status status = ATOM_ENOENT;
 

@@ -173,7 +173,7 @@ static atom_status scan_one(struct spill *spill, struct segment *segment,
 			    struct position *position, struct atom_error *err)
 {
 	char name[SEGMENT_NAME_SIZE];
-	struct entry entry;
+	struct entry entry = { 0 };
 	struct stat st;
 	atom_status status = ATOM_OK;
 	size_t size;

@@ -148,7 +148,7 @@ static void put_members(struct fields *fields, json_t *record)
 			continue;
 		if (json_is_integer(value))
 			put_number(fields, name, json_integer_value(value));
-		else if (json_is_string(value) &&
+		else if (json_string_length(value) > 0 &&
 			 json_string_length(value) <= MEMBER_MAX)
 			put_field(fields, name, json_string_value(value),
 				  json_string_length(value));
@@ -164,12 +164,13 @@ static void put_message(struct fields *fields,
 			const struct atom_audit_record *record, json_t *json)
 {
 	const char *user = json_string_value(json_object_get(json, "user"));
+	const bool known = user != NULL && *user != '\0';
 	char text[512];
 
 	(void)snprintf(text, sizeof(text),
 		       "audit record %" PRIu64 ": %s (%s)%s%.200s",
 		       record->sequence, record->event_type, record->category,
-		       user != NULL ? " by " : "", user != NULL ? user : "");
+		       known ? " by " : "", known ? user : "");
 	for (char *at = text; *at != '\0'; at++)
 		if ((unsigned char)*at < 32 || *at == 127)
 			*at = '_';

@@ -134,7 +134,7 @@ atom_status resolver_resolve(struct resolver *resolver, const char *host,
 		return ATOM_OK;
 	lookup = resolver->running;
 	if (lookup == NULL) {
-		hints.ai_flags = AI_NUMERICSERV | AI_ADDRCONFIG;
+		hints.ai_flags = AI_NUMERICSERV;
 		lookup = lookup_new(host, text, &hints);
 		if (lookup == NULL || !lookup_start(lookup)) {
 			if (lookup != NULL)

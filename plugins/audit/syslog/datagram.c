@@ -9,11 +9,27 @@
 
 #include "plugins/audit/remote/deadline.h"
 
-int datagram_open(const struct addrinfo *list, struct atom_error *err)
+static const struct addrinfo *address_at(const struct addrinfo *list,
+					 uint32_t turn)
+{
+	const struct addrinfo *at = list;
+
+	while (turn-- > 0)
+		at = at->ai_next != NULL ? at->ai_next : list;
+	return at;
+}
+
+int datagram_open(const struct addrinfo *list, uint32_t turn,
+		  struct atom_error *err)
 {
 	int error = EADDRNOTAVAIL;
+	uint32_t count = 0;
 
-	for (const struct addrinfo *a = list; a != NULL; a = a->ai_next) {
+	for (const struct addrinfo *a = list; a != NULL; a = a->ai_next)
+		count++;
+	for (uint32_t i = 0; i < count; i++) {
+		const struct addrinfo *a =
+			address_at(list, (turn % count + i) % count);
 		int fd = socket(a->ai_family,
 				SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 

@@ -13,8 +13,10 @@
 
 #include <atomd/plugin.h>
 
-/* The first address that a socket can be made for; -1 on failure. */
-int datagram_open(const struct addrinfo *list, struct atom_error *err);
+/* A socket towards one of the addresses: where nobody listened at the first,
+ * the next `turn` tries the next.  -1 on failure. */
+int datagram_open(const struct addrinfo *list, uint32_t turn,
+		  struct atom_error *err);
 /* ATOM_EUNAVAILABLE: the datagram before was refused, this one was not sent.
  */
 atom_status datagram_send(int fd, const char *bytes, size_t length,

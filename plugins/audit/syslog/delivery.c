@@ -74,7 +74,8 @@ static atom_status connect_transport(struct syslog_sink *sink, int64_t deadline,
 	if (status != ATOM_OK)
 		return status;
 	if (udp) {
-		sink->datagram_fd = datagram_open(list, err);
+		sink->datagram_fd =
+			datagram_open(list, sink->backoff.failures, err);
 		status = sink->datagram_fd >= 0 ? ATOM_OK : ATOM_EIO;
 	} else {
 		status = stream_open(&sink->stream, list, sink->tls, deadline,

@@ -14,7 +14,7 @@ void message_field(char *field, size_t length_max, const char *text)
 {
 	size_t length = 0;
 
-	for (; text[length] != '\0' && length < length_max; length++)
+	for (; length < length_max && text[length] != '\0'; length++)
 		field[length] = text[length] > 32 && text[length] < 127
 					? text[length]
 					: '_';
