@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../../plugins/audit/file/disk.h"
+#include "plugins/audit/file/disk.h"
 
 /* Puts its functions into the table of a plugin. */
 void disk_install(struct disk *table);
