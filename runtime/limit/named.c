@@ -13,7 +13,7 @@
 #include "core/table.h"
 
 #define LISTS	   16384 /* a power of two */
-#define NAME_BYTES 96
+#define NAME_BYTES 96	 /* more than PRINCIPAL_NAME_MAX */
 #define SWEEP_MS   10000
 #define DEAD	   (-1)
 
@@ -88,6 +88,9 @@ static struct named_limiter *make(uint64_t hash, const char *name)
 	struct config_limits limits = numbers();
 	struct named_limiter *n;
 
+	/* Cut off it would be another's, or nobody's. */
+	if (strlen(name) >= sizeof(n->name))
+		return NULL;
 	if (atomic_fetch_add(&table.count, 1) >= NAMED_MAX)
 		goto full;
 	n = mem_zalloc(sizeof(*n));

@@ -307,7 +307,7 @@ static bool takes_one(const char *prefix, int number)
 	struct limit_refusal refusal;
 	struct named_limiter *named;
 	struct limit_hold hold;
-	char name[32];
+	char name[160];
 	bool took;
 
 	(void)snprintf(name, sizeof(name), "%s:%d", prefix, number);
@@ -319,14 +319,22 @@ static bool takes_one(const char *prefix, int number)
 	return took;
 }
 
-static void those_beyond_the_most_share_one(void)
+static void those_that_find_no_room_share_one(void)
 {
 	const struct config_limits limits = { 1, 0, 0 };
 	struct atom_error err = ATOM_ERROR_INIT;
+	char longest[128] = "";
 
 	CHECK(loops_init(1, &err) == ATOM_OK);
 	CHECK(metric_init(1) == ATOM_OK);
 	CHECK(named_limiters_apply(&limits, &err) == ATOM_OK);
+	/* Two that differ where a name would be cut are not one by mistake,
+	 * nor has either a new limiter each time. */
+	memset(longest, 'x', sizeof(longest) - 1);
+	CHECK(takes_one(longest, 1));
+	CHECK(!takes_one(longest, 1) && !takes_one(longest, 2));
+	atomic_fetch_add(&clock_ns, 61 * S);
+	CHECK(named_limiters_sweep() == 0);
 	for (int i = 0; i < NAMED_MAX; i++)
 		CHECK(takes_one("a", i));
 	CHECK(takes_one("b", 1));
@@ -351,7 +359,7 @@ int main(void)
 		TAP_TEST(a_limit_changes_under_load_and_loses_nothing),
 		TAP_TEST(a_name_has_one_limiter),
 		TAP_TEST(idle_ones_come_and_go),
-		TAP_TEST(those_beyond_the_most_share_one),
+		TAP_TEST(those_that_find_no_room_share_one),
 	};
 
 	return tap_main(tests, ARRAY_SIZE(tests));
