@@ -81,7 +81,7 @@ void keys_free(void);
 /* --- one of them [control] ------------------------------------------------ */
 
 void key_free(struct key *key);
-void key_secrets_free(void *secrets);
+void key_secrets_free(void *object); /* a struct key_secrets */
 json_t *key_row(const struct key *key);
 /* What the store keeps: the row's facts and the hashes of `secrets`. */
 atom_status key_encode(const struct key *key, const struct key_secrets *secrets,

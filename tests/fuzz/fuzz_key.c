@@ -69,13 +69,12 @@ static void check_form(char *text)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	/* As long as it is, so that a sanitizer sees a byte too far. */
-	char *text = malloc(size + 1);
+	char *text = calloc(1, size + 1);
 
 	if (text == NULL)
 		return 0;
 	if (size > 0)
 		memcpy(text, bytes, size);
-	text[size] = '\0';
 	check_taken(text);
 	check_form(text);
 	free(text);

@@ -298,9 +298,9 @@ Test(config_setting, a_rotated_secret_changes_security_and_no_agent)
 	struct config *now, *next;
 	struct config_difference d;
 
-	put("k", "first");
+	put("k", "the-first-of-two-secrets");
 	now = configured(text);
-	put("k", "second");
+	put("k", "the-second-of-two-secrets");
 	next = configured(text);
 	cr_assert_eq(config_compare(now, next, &d), ATOM_OK);
 	cr_assert(d.security_changed);
