@@ -20,6 +20,8 @@ DETAILS(call, "agent", "code", "duration_ms", "input_bytes", "input_tokens",
 	"output_bytes", "output_tokens", "revision", "session", "status",
 	"stream");
 DETAILS(session, "agent", "result", "session");
+DETAILS(report, "accepted", "error", "fail", "not_applicable", "not_checked",
+	"pass");
 DETAILS(accept, "code", "expires", "id", "object", "phase", "reason", "result",
 	"status");
 DETAILS(key, "agents", "code", "expires", "grace", "id", "name", "object",
@@ -99,6 +101,8 @@ static const struct audit_event_row rows[AUDIT_EVENT_COUNT] = {
 	    "Update", API_ACTIVITY, keyring),
 	ROW(KEYRING_REWRAP, "keyring.rewrap", SECURITY_EVENTS, INFO,
 	    "Update", API_ACTIVITY, keyring),
+	ROW(COMPLIANCE_RUN, "compliance.run", SECURITY_EVENTS, INFO,
+	    "Read", API_ACTIVITY, report),
 	ROW(COMPLIANCE_ACCEPT, "compliance.accept", SECURITY_EVENTS, WARN,
 	    "Update", API_ACTIVITY, accept),
 	ROW(LOG_PRUNE, "audit.prune", SECURITY_EVENTS, WARN,

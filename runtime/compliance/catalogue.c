@@ -56,6 +56,35 @@ const struct check checks[] = {
 	  SOC("CC6.6") SOC("A1.1") ISO("A.8.6") AIA("15(5)"), PHASE_WITH_KEY,
 	  check_request_bounds },
 
+	{ "lockout", "Addresses that guess are locked out", "high",
+	  "wrong credentials in the name of an address lock it out",
+	  SOC("CC6.1") SOC("CC6.6") ISO("A.8.5"), PHASE_CONTROL,
+	  check_lockout },
+	{ "rate_limits", "Callers are limited", "medium",
+	  "security.rate_limits sets a limit of keys or agents",
+	  SOC("A1.1") SOC("CC6.6") ISO("A.8.6"), PHASE_CONTROL,
+	  check_rate_limits },
+
+	/* --- the record --- */
+	{ "audit_logging", "What happens is recorded", "critical",
+	  "a key that was refused in this run stands in the audit log",
+	  SOC("CC7.2") ISO("A.8.15") AIA("12(1)"), PHASE_CONTROL,
+	  check_audit_logging },
+	{ "audit_integrity", "The record cannot be changed unseen", "critical",
+	  "every record of the log fits its chain, its tree and its signed "
+	  "heads",
+	  SOC("CC7.2") SOC("PI1.5") ISO("A.8.15") ISO("A.5.33") AIA("12(2)"),
+	  PHASE_REVOKED, check_audit_integrity },
+	{ "audit_outside_copy", "A copy of the record is kept elsewhere",
+	  "medium", "a sink of records on another machine is configured",
+	  SOC("CC7.2") ISO("A.8.15") ISO("A.5.28"), PHASE_CONTROL,
+	  check_audit_outside },
+	{ "audit_retention", "The record is kept for six months", "medium",
+	  "the required sink forgets nothing, or nothing younger than 183 "
+	  "days",
+	  SOC("CC7.3") ISO("A.5.33") AIA("19(1)") AIA("26(6)"), PHASE_CONTROL,
+	  check_audit_retention },
+
 	/* --- on the wire --- */
 	{ "tls_listeners", "The network is reached by TLS only", "critical",
 	  "every listener that other machines reach completes a handshake",

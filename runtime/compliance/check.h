@@ -13,6 +13,7 @@
 
 #include <jansson.h>
 
+#include "audit/audit.h"
 #include "compliance/compliance.h"
 #include "core/loop.h"
 #include "security/keys.h"
@@ -56,6 +57,10 @@ struct inspection {
 	enum check_phase phase;
 	struct finding *findings; /* in the catalogue's order */
 	json_t *accepted;	  /* id -> record */
+	/* The records of this run's refused key. */
+	struct audit_search search;
+	atom_status searched;
+	int64_t began_ms; /* Unix time */
 	bool revoked;
 	struct waiter *waiters;
 };
@@ -118,5 +123,13 @@ void check_log_redaction(struct inspection *i, struct finding *f);
 void check_plugin_files(struct inspection *i, struct finding *f);
 void check_resource_bounds(struct inspection *i, struct finding *f);
 void check_components(struct inspection *i, struct finding *f);
+
+/* --- audit.c ------------------------------------------------------------- */
+void check_audit_logging(struct inspection *i, struct finding *f);
+void check_audit_integrity(struct inspection *i, struct finding *f);
+void check_audit_outside(struct inspection *i, struct finding *f);
+void check_audit_retention(struct inspection *i, struct finding *f);
+void check_lockout(struct inspection *i, struct finding *f);
+void check_rate_limits(struct inspection *i, struct finding *f);
 
 #endif

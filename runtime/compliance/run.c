@@ -144,6 +144,7 @@ static void inspection_free(struct inspection *i)
 	mem_free(i->routes);
 	mem_free(i->findings);
 	json_decref(i->accepted);
+	audit_search_fini(&i->search);
 	config_unref(&i->config);
 	mem_wipe_free(i, sizeof(*i));
 }
@@ -186,6 +187,37 @@ static void on_pool(struct work *work)
 static void on_revoked(void *argument, atom_status status,
 		       const struct atom_error *err);
 
+static void on_searched(struct audit_waiter *waiter, atom_status status)
+{
+	struct inspection *i =
+		CONTAINER_OF(waiter, struct inspection, search.waiter);
+
+	i->searched = status;
+	run_phase(i, PHASE_CONTROL);
+	conclude(i, ATOM_OK, NULL);
+}
+
+/* The refused key of this run must stand in the audit log by now. */
+static void look_into_log(struct inspection *i)
+{
+	struct audit_search *search = &i->search;
+
+	(void)snprintf(search->query.type, sizeof(search->query.type),
+		       "login.failed");
+	search->query.since_ms = i->began_ms;
+	search->query.limit = 1;
+	search->waiter.loop = loop_control();
+	search->waiter.done = on_searched;
+	i->searched = audit_search(search);
+	if (i->searched == ATOM_OK)
+		return;
+	if (search->error.message[0] == '\0')
+		atom_fail(&search->error, i->searched,
+			  "the audit log cannot be searched now");
+	run_phase(i, PHASE_CONTROL);
+	conclude(i, ATOM_OK, NULL);
+}
+
 static void on_phase_done(struct work *work, atom_status status)
 {
 	struct inspection *i = CONTAINER_OF(work, struct inspection, work);
@@ -197,8 +229,7 @@ static void on_phase_done(struct work *work, atom_status status)
 	} else if (i->phase == PHASE_WITH_KEY) {
 		keys_revoke(i->key_id, on_revoked, i);
 	} else {
-		run_phase(i, PHASE_CONTROL);
-		conclude(i, ATOM_OK, NULL);
+		look_into_log(i);
 	}
 }
 
@@ -353,6 +384,7 @@ void compliance_run(const struct compliance_subject *subject,
 	if (i == under_way)
 		return;
 	under_way = i;
+	i->began_ms = os.realtime_ms();
 	status = copy_subject(i, subject);
 	if (status != ATOM_OK)
 		atom_fail(&err, status, "no memory for the report");

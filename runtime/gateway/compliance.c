@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "audit/audit.h"
 #include "core/memory.h"
 #include "core/os.h"
 #include "core/text.h"
@@ -41,15 +42,32 @@ static void fill_path(const char *pattern, char path[COMPLIANCE_PATH_MAX])
 	path[length] = '\0';
 }
 
+/* Who asked, and what came of it. */
+static void record_run(const struct control_call *call, const json_t *report)
+{
+	struct audit_record record = AUDIT_RECORD(AUDIT_COMPLIANCE_RUN);
+	json_t *counts = json_object_get(report, "summary"), *count;
+	const char *name;
+
+	record.user = call->principal.name;
+	json_object_foreach(counts, name, count)
+	{
+		audit_number(&record, name, json_integer_value(count));
+	}
+	(void)audit_post(&record, AUDIT_SOON, NULL);
+}
+
 static void on_report(void *argument, atom_status status, json_t *report,
 		      const struct atom_error *err)
 {
 	struct control_call *call = argument;
 
-	if (status == ATOM_OK)
-		control_answer(call, 200, json_incref(report));
-	else
+	if (status != ATOM_OK) {
 		control_answer_status(call, status, "not_found", err);
+		return;
+	}
+	record_run(call, report);
+	control_answer(call, 200, json_incref(report));
 }
 
 static void on_compliance(struct control_call *call)

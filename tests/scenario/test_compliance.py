@@ -42,8 +42,8 @@ def the_report_has_the_promised_shape_and_evidence_for_each_pass():
     assert isinstance(report["overall_compliance"], bool)
     assert report["compliance_level"] in ("full", "partial")
     checks = checks_of(report)
-    assert {"access_control", "audit_logging", "data_encryption"} - {
-        "audit_logging"} <= set(checks)
+    assert {"access_control", "audit_logging", "data_encryption"} <= set(
+        checks)
     assert len(checks) == len(report["checks"]) >= 30
     with open(source("docs", "compliance.md"), encoding="utf-8") as f:
         documented = f.read()
@@ -72,10 +72,57 @@ def a_closed_daemon_refuses_every_route_and_its_own_revoked_key():
         for name in ("access_control", "least_privilege", "key_use",
                      "key_guess", "key_revocation", "request_bounds",
                      "key_storage", "file_modes", "state_durability",
+                     "data_encryption", "lockout",
                      "log_redaction", "core_dumps"):
             must_be(checks[name], "pass")
         keys = daemon.admin("GET", "/admin/v1/keys").json["keys"]
         assert not [k for k in keys if k["state"] == "active"], keys
+
+
+AUDIT = 'audit_sinks = ( { plugin = "file"; path = "@DIR@/audit"; %s } );'
+
+
+@test
+def the_refused_key_of_the_run_is_looked_for_in_the_audit_log():
+    with Daemon(config(security=CLOSED)) as daemon:
+        checks = checks_of(report_of(daemon))
+        must_be(checks["audit_logging"], "fail")
+        must_be(checks["audit_integrity"], "fail")
+    with Daemon(config(security=CLOSED, extra=AUDIT % "")) as daemon:
+        checks = checks_of(report_of(daemon))
+        must_be(checks["audit_logging"], "pass")
+        assert any("login.failed" in line
+                   for line in checks["audit_logging"]["evidence"])
+        must_be(checks["audit_integrity"], "pass")
+        must_be(checks["audit_retention"], "pass")
+        must_be(checks["audit_outside_copy"], "fail")
+        # The run is on record itself.
+        must_be(check(daemon, "audit_logging"), "pass")
+        done = daemon.atomctl("--json", "audit", "search", "--type",
+                              "compliance.run")
+        assert done.returncode == 0, done.stderr
+        assert len(json.loads(done.stdout)) >= 1, done.stdout
+
+
+@test
+def a_changed_record_and_a_short_retention_are_found():
+    with Daemon(config(security=CLOSED,
+                       extra=AUDIT % 'retention = "30d";')) as daemon:
+        checks = checks_of(report_of(daemon))
+        must_be(checks["audit_integrity"], "pass")
+        must_be(checks["audit_retention"], "fail")
+        folder = os.path.join(daemon.dir, "audit")
+        for name in sorted(os.listdir(folder)):
+            path = os.path.join(folder, name)
+            with open(path, "rb") as f:
+                text = f.read()
+            if b"daemon.start" in text:
+                with open(path, "wb") as f:
+                    f.write(text.replace(b"daemon.start", b"daemon.stort"))
+                break
+        else:
+            raise AssertionError("no record of the start in " + folder)
+        must_be(check(daemon, "audit_integrity"), "fail")
 
 
 @test
