@@ -52,6 +52,10 @@ const struct option_row option_rows[OPTION_COUNT] = {
 	[OPTION_WATCH] = { "watch", 0, NULL, "wait until it is done" },
 	[OPTION_RETIRE] = { "retire", 0, "N",
 			    "give up key version N, whoever has used it" },
+	[OPTION_KEYRING] = { "keyring", 0, "FILE",
+			     "the daemon's keyring, to read sealed records" },
+	[OPTION_KEYRING_KEY] = { "keyring-key", 0, "FILE",
+				 "its key; keyring.kek beside it otherwise" },
 };
 
 static int option_of(const char *name, size_t length)

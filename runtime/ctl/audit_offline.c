@@ -5,7 +5,10 @@
 
 #include "audit/folder.h"
 #include "audit/note.h"
+#include "keyring/kek.h"
+#include "keyring/keyring.h"
 
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -47,4 +50,54 @@ int audit_public_key(struct ctl *ctl, struct note_verifier *key_r,
 		return ctl_fail(ctl, CTL_FAILED, "--public-key %s: %s", value,
 				err.message);
 	return CTL_DONE;
+}
+
+/* --- sealed records ------------------------------------------------------- */
+
+static atom_status open_sealed(void *argument, const struct atom_span *identity,
+			       const struct atom_span *sealed, char *out,
+			       size_t *length_r, struct atom_error *err)
+{
+	char purpose[KEYRING_PURPOSE_MAX];
+	keyring_purpose("audit/file", "", purpose);
+	return keyring_unseal(argument, purpose, identity, sealed, out,
+			      length_r, err);
+}
+
+/* The key beside the keyring, where none is named. */
+static bool key_path(const struct ctl *ctl, const char *keyring,
+		     struct text *path)
+{
+	const char *named = ctl_option(ctl, OPTION_KEYRING_KEY);
+	const char *slash = strrchr(keyring, '/');
+	if (named)
+		return text_append_string(path, named);
+	return (!slash ||
+		text_append(path, keyring, (size_t)(slash + 1 - keyring))) &&
+	       text_append_string(path, KEK_FILE);
+}
+
+int audit_keyring(struct ctl *ctl, struct keyring **keyring_r,
+		  struct verify_unsealer *unsealer_r)
+{
+	const char *file = ctl_option(ctl, OPTION_KEYRING);
+	struct atom_error err = ATOM_ERROR_INIT;
+	struct text path = TEXT_INIT(4096);
+	uint8_t kek[KEYRING_KEY_BYTES];
+	int code = CTL_DONE;
+	*keyring_r = NULL;
+	if (!file)
+		return CTL_DONE;
+	if (!key_path(ctl, file, &path))
+		code = ctl_fail(ctl, CTL_USAGE, "--keyring: too long a path");
+	else if (kek_read_file(text_string(&path), kek, &err) != ATOM_OK)
+		code = ctl_fail(ctl, CTL_FAILED, "--keyring-key: %s",
+				err.message);
+	else if (keyring_open_file(file, kek, keyring_r, &err) != ATOM_OK)
+		code = ctl_fail(ctl, CTL_FAILED, "--keyring: %s", err.message);
+	OPENSSL_cleanse(kek, sizeof(kek));
+	text_fini(&path);
+	*unsealer_r = (struct verify_unsealer){ .argument = *keyring_r,
+						.open = open_sealed };
+	return code;
 }

@@ -8,6 +8,7 @@
 #include "audit/prove.h"
 #include "audit/segment_read.h"
 #include "core/text.h"
+#include "keyring/keyring.h"
 
 #include <string.h>
 
@@ -51,6 +52,8 @@ static json_t *document_of(const struct record_proof *proof)
 static int prove(struct ctl *ctl)
 {
 	struct atom_error err = ATOM_ERROR_INIT;
+	struct verify_unsealer unsealer;
+	struct keyring *keyring = NULL;
 	struct record_proof proof;
 	uint64_t sequence = 0;
 	if (ctl->word_count < 1)
@@ -58,11 +61,15 @@ static int prove(struct ctl *ctl)
 				"which record? audit prove SEQUENCE [DIR], or "
 				"--check FILE");
 	int code = need_sequence(ctl, ctl->words[0], &sequence);
+	if (code == CTL_DONE)
+		code = audit_keyring(ctl, &keyring, &unsealer);
+	if (code == CTL_DONE &&
+	    prove_record(audit_folder(ctl, 1), sequence,
+			 keyring ? &unsealer : NULL, &proof, &err) != ATOM_OK)
+		code = ctl_fail(ctl, CTL_FAILED, "%s", err.message);
+	keyring_free(&keyring);
 	if (code != CTL_DONE)
 		return code;
-	if (prove_record(audit_folder(ctl, 1), sequence, NULL, &proof, &err) !=
-	    ATOM_OK)
-		return ctl_fail(ctl, CTL_FAILED, "%s", err.message);
 	json_t *document = document_of(&proof);
 	code = document ? ctl_print_json(ctl, document) : ctl_fail_memory(ctl);
 	json_decref(document);

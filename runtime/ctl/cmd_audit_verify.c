@@ -7,6 +7,7 @@
 
 #include "audit/outside.h"
 #include "audit/verify.h"
+#include "keyring/keyring.h"
 
 #include <string.h>
 
@@ -92,7 +93,7 @@ static void print_result(const struct ctl *ctl, const struct verify_result *r)
 		printf("%llu bytes at the end were torn by a crash; they were "
 		       "acknowledged to nobody\n",
 		       (unsigned long long)r->torn_bytes);
-	if (r->verdict == VERIFY_SOUND && r->reason[0])
+	if (r->reason[0])
 		printf("%s\n", r->reason);
 	print_names(ctl, "files that do not belong to the log", &r->unknown);
 	print_names(ctl, "files that were being made", &r->unfinished);
@@ -120,6 +121,8 @@ int cmd_audit_verify(struct ctl *ctl)
 	struct atom_error err = ATOM_ERROR_INIT;
 	struct outside_notes notes = { 0 };
 	struct verify_result result = { 0 };
+	struct verify_unsealer unsealer;
+	struct keyring *keyring = NULL;
 	struct note_verifier key;
 	struct verify_request request = { .path = audit_folder(ctl, 0) };
 	bool has_key;
@@ -128,6 +131,11 @@ int cmd_audit_verify(struct ctl *ctl)
 		return code;
 	if (has_key)
 		request.key = &key;
+	code = audit_keyring(ctl, &keyring, &unsealer);
+	if (code != CTL_DONE)
+		goto out;
+	if (keyring)
+		request.unsealer = &unsealer;
 	if (checkpoints) {
 		if (outside_add_file(&notes, checkpoints, &err) != ATOM_OK) {
 			code = ctl_fail(ctl, CTL_FAILED, "--checkpoints: %s",
@@ -145,12 +153,13 @@ int cmd_audit_verify(struct ctl *ctl)
 		code = document ? ctl_print_json(ctl, document)
 				: ctl_fail_memory(ctl);
 		json_decref(document);
-	} else {
+	} else if (result.verdict == VERIFY_SOUND) {
 		print_result(ctl, &result);
 	}
 	if (code == CTL_DONE && result.verdict != VERIFY_SOUND)
 		code = fail_verdict(ctl, &result);
 out:
+	keyring_free(&keyring);
 	verify_result_fini(&result);
 	outside_fini(&notes);
 	return code;

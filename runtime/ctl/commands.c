@@ -180,7 +180,9 @@ static const struct command commands[] = {
 		  "somebody who has\nthe signing key has cut the log or "
 		  "written it anew.\n",
 	  .options = OPTION_BIT(OPTION_PUBLIC_KEY) |
-		     OPTION_BIT(OPTION_CHECKPOINTS),
+		     OPTION_BIT(OPTION_CHECKPOINTS) |
+		     OPTION_BIT(OPTION_KEYRING) |
+		     OPTION_BIT(OPTION_KEYRING_KEY),
 	  .words_max = 1,
 	  .run = cmd_audit_verify },
 	{ .word = "audit",
@@ -191,7 +193,9 @@ static const struct command commands[] = {
 		  "through the tree and\nthe signed head. --check FILE, "
 		  "without SEQUENCE, says whether one holds.\nNeither needs "
 		  "a daemon.\n",
-	  .options = OPTION_BIT(OPTION_CHECK) | OPTION_BIT(OPTION_PUBLIC_KEY),
+	  .options = OPTION_BIT(OPTION_CHECK) | OPTION_BIT(OPTION_PUBLIC_KEY) |
+		     OPTION_BIT(OPTION_KEYRING) |
+		     OPTION_BIT(OPTION_KEYRING_KEY),
 	  .words_max = 2,
 	  .run = cmd_audit_prove },
 	{ .word = "audit",
