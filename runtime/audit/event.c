@@ -101,6 +101,8 @@ static const struct audit_event_row rows[AUDIT_EVENT_COUNT] = {
 	    "Update", API_ACTIVITY, keyring),
 	ROW(KEYRING_REWRAP, "keyring.rewrap", SECURITY_EVENTS, INFO,
 	    "Update", API_ACTIVITY, keyring),
+	ROW(COMPLIANCE_PROBE, "compliance.probe", SECURITY_EVENTS, INFO,
+	    "Other", API_ACTIVITY, accept),
 	ROW(COMPLIANCE_RUN, "compliance.run", SECURITY_EVENTS, INFO,
 	    "Read", API_ACTIVITY, report),
 	ROW(COMPLIANCE_ACCEPT, "compliance.accept", SECURITY_EVENTS, WARN,

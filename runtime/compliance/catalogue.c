@@ -67,7 +67,7 @@ const struct check checks[] = {
 
 	/* --- the record --- */
 	{ "audit_logging", "What happens is recorded", "critical",
-	  "a key that was refused in this run stands in the audit log",
+	  "a record made in this run is durable and read back",
 	  SOC("CC7.2") ISO("A.8.15") AIA("12(1)"), PHASE_CONTROL,
 	  check_audit_logging },
 	{ "audit_integrity", "The record cannot be changed unseen", "critical",

@@ -57,7 +57,8 @@ struct inspection {
 	enum check_phase phase;
 	struct finding *findings; /* in the catalogue's order */
 	json_t *accepted;	  /* id -> record */
-	/* The records of this run's refused key. */
+	/* The record that this run makes, and the search for it. */
+	struct audit_waiter recorded;
 	struct audit_search search;
 	atom_status searched;
 	int64_t began_ms; /* Unix time */

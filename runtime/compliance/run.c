@@ -187,35 +187,53 @@ static void on_pool(struct work *work)
 static void on_revoked(void *argument, atom_status status,
 		       const struct atom_error *err);
 
-static void on_searched(struct audit_waiter *waiter, atom_status status)
+static void finish_checks(struct inspection *i, atom_status searched)
 {
-	struct inspection *i =
-		CONTAINER_OF(waiter, struct inspection, search.waiter);
-
-	i->searched = status;
+	i->searched = searched;
+	if (searched != ATOM_OK && i->search.error.message[0] == '\0')
+		atom_fail(&i->search.error, searched,
+			  "the audit log cannot be written or searched now");
 	run_phase(i, PHASE_CONTROL);
 	conclude(i, ATOM_OK, NULL);
 }
 
-/* The refused key of this run must stand in the audit log by now. */
-static void look_into_log(struct inspection *i)
+static void on_searched(struct audit_waiter *waiter, atom_status status)
 {
+	finish_checks(CONTAINER_OF(waiter, struct inspection, search.waiter),
+		      status);
+}
+
+static void on_recorded(struct audit_waiter *waiter, atom_status status)
+{
+	struct inspection *i =
+		CONTAINER_OF(waiter, struct inspection, recorded);
 	struct audit_search *search = &i->search;
 
 	(void)snprintf(search->query.type, sizeof(search->query.type),
-		       "login.failed");
+		       "compliance.probe");
 	search->query.since_ms = i->began_ms;
 	search->query.limit = 1;
 	search->waiter.loop = loop_control();
 	search->waiter.done = on_searched;
-	i->searched = audit_search(search);
-	if (i->searched == ATOM_OK)
-		return;
-	if (search->error.message[0] == '\0')
-		atom_fail(&search->error, i->searched,
-			  "the audit log cannot be searched now");
-	run_phase(i, PHASE_CONTROL);
-	conclude(i, ATOM_OK, NULL);
+	if (status == ATOM_OK)
+		status = audit_search(search);
+	if (status != ATOM_OK)
+		finish_checks(i, status);
+}
+
+/* A record of this run, durable, and then looked for. */
+static void try_log(struct inspection *i)
+{
+	struct audit_record record = AUDIT_RECORD(AUDIT_COMPLIANCE_PROBE);
+	atom_status status;
+
+	record.user = "compliance";
+	audit_text(&record, "id", i->key_id);
+	i->recorded.loop = loop_control();
+	i->recorded.done = on_recorded;
+	status = audit_post(&record, AUDIT_GATED, &i->recorded);
+	if (status != ATOM_OK)
+		finish_checks(i, status);
 }
 
 static void on_phase_done(struct work *work, atom_status status)
@@ -229,7 +247,7 @@ static void on_phase_done(struct work *work, atom_status status)
 	} else if (i->phase == PHASE_WITH_KEY) {
 		keys_revoke(i->key_id, on_revoked, i);
 	} else {
-		look_into_log(i);
+		try_log(i);
 	}
 }
 
