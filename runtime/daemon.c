@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -216,31 +215,20 @@ static void one_stopped(void *argument)
 	if (--d->stopping > 0)
 		return;
 	timer_stop(&d->tick);
-	uv_close((uv_handle_t *)&d->term, NULL);
-	uv_close((uv_handle_t *)&d->interrupt, NULL);
-	uv_close((uv_handle_t *)&d->hangup, NULL);
-	(void)signal(SIGHUP, SIG_IGN);
-	/* Closed, their signals would end the process before it has written
-	 * what is still to be written.  Who has asked twice is in a hurry. */
-	if (!d->stop_forced) {
-		(void)signal(SIGTERM, SIG_IGN);
-		(void)signal(SIGINT, SIG_IGN);
-	}
+	daemon_unwatch_signals();
 	loops_stop();
 }
 
-static void on_terminate(uv_signal_t *handle, int number)
+void daemon_on_terminate(void)
 {
 	struct daemon *d = &daemon_state;
 	int64_t drain_ms = DRAIN_MS;
 
-	(void)handle;
 	if (d->stopping > 0) {
 		/* Asked twice: no more patience. */
 		log_printf(ATOM_LOG_WARN, "stop_forced",
 			   "asked to stop again: calls are cut now");
-		d->stop_forced = true;
-		(void)signal(number, SIG_DFL);
+		daemon_unblock_signals();
 		agents_cut();
 		return;
 	}
@@ -301,21 +289,6 @@ static void on_started(void *argument)
 		 LOG_NUMBER("agents", d->config->agent_count),
 		 LOG_NUMBER("loops", loops_serving()));
 	daemon_greet();
-}
-
-static atom_status watch_signals(struct daemon *d)
-{
-	uv_loop_t *uv = loop_uv(loop_control());
-
-	(void)signal(SIGPIPE, SIG_IGN);
-	if (uv_signal_init(uv, &d->term) != 0 ||
-	    uv_signal_init(uv, &d->interrupt) != 0 ||
-	    uv_signal_init(uv, &d->hangup) != 0 ||
-	    uv_signal_start(&d->term, on_terminate, SIGTERM) != 0 ||
-	    uv_signal_start(&d->interrupt, on_terminate, SIGINT) != 0 ||
-	    uv_signal_start(&d->hangup, daemon_on_hangup, SIGHUP) != 0)
-		return ATOM_EIO;
-	return ATOM_OK;
 }
 
 /* Before anything is read from the store.  A key that does not fit is the
@@ -420,7 +393,7 @@ static atom_status start(struct daemon *d, struct atom_error *err)
 		status = security_apply(d->config, err);
 	start_audit(d, status, err);
 	if (status == ATOM_OK)
-		status = watch_signals(d);
+		status = daemon_watch_signals(err);
 	if (status == ATOM_OK)
 		status = loops_start(err);
 	if (status != ATOM_OK)
@@ -443,6 +416,8 @@ int daemon_serve(const struct daemon_options *options)
 	int exit_status = EXIT_SUCCESS;
 
 	d->options = *options;
+	d->signals_fd = -1;
+	daemon_block_signals();
 	status = prepare(options, false, &errors, &err);
 	if (status == ATOM_OK)
 		status = encryption_read_keys(d->config, true, &err);

@@ -3,9 +3,9 @@
 #define DAEMON_PRIV_H
 
 /*
- * What daemon.c (life), daemon_reload.c, daemon_listeners.c, daemon_audit.c
- * (what is recorded of it) and daemon_parts.c (store, privileges) share.
- * [control]
+ * What daemon.c (life), daemon_signals.c, daemon_reload.c, daemon_listeners.c,
+ * daemon_audit.c (what is recorded of it) and daemon_parts.c (store,
+ * privileges) share.  [control]
  */
 
 #include <uv.h>
@@ -22,9 +22,8 @@ struct daemon {
 	struct config *config;
 	struct http_server *server;
 	struct configured *store;
-	uv_signal_t term;
-	uv_signal_t interrupt;
-	uv_signal_t hangup;
+	uv_poll_t signals;
+	int signals_fd;
 	struct timer tick;
 	int64_t watchdog_ms;
 	int64_t watchdog_next_ms;
@@ -32,8 +31,7 @@ struct daemon {
 	bool started;
 	bool healthy;
 	bool no_keyring; /* the start failed because it did not open */
-	bool stop_forced; /* asked for twice */
-	int stopping;	  /* parts that have not stopped yet */
+	int stopping;	 /* parts that have not stopped yet */
 };
 
 extern struct daemon daemon_state;
@@ -47,7 +45,15 @@ atom_status daemon_plugin_directories(const struct config *config,
 				      struct atom_error *err);
 /* A reload, at its turn; for gateway_hooks. */
 void daemon_reload(struct reload_order *order);
-void daemon_on_hangup(uv_signal_t *handle, int number);
+void daemon_on_hangup(void);
+void daemon_on_terminate(void);
+/* Before the first thread: SIGTERM, SIGINT and SIGHUP end nobody any more. */
+void daemon_block_signals(void);
+/* From now on each of them ends the process at once. */
+void daemon_unblock_signals(void);
+/* Calls daemon_on_hangup() and daemon_on_terminate() from now on. */
+atom_status daemon_watch_signals(struct atom_error *err);
+void daemon_unwatch_signals(void);
 atom_status daemon_check_store(const struct config *config,
 			       struct buffer *errors, struct atom_error *err);
 atom_status daemon_open_store(const struct config *config,

@@ -215,10 +215,8 @@ static void hangup_done(struct reload_order *order, atom_status status,
 		daemon_reload(order);
 }
 
-void daemon_on_hangup(uv_signal_t *handle, int number)
+void daemon_on_hangup(void)
 {
-	(void)handle;
-	(void)number;
 	if (reload.hangup_ordered) {
 		/* One that waits will read what is there then. */
 		reload.hangup_again = reload.running == &reload.hangup;

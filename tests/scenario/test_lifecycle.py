@@ -194,9 +194,12 @@ def handed_over(*sockets):
     fds = [str(s.fileno()) for s in sockets]
     return {"pass_fds": [int(fd) for fd in fds], "wrapper": [
         sys.executable, "-c",
-        "import os, sys; n = %d; fds = [os.dup(int(fd)) for fd in"
-        " sys.argv[1:n + 1]]; [os.dup2(fd, 3 + i) for i, fd in"
-        " enumerate(fds)]; [os.close(fd) for fd in fds if fd >= 3 + n];"
+        # Out of the way first: dup2() onto itself would leave the mark that
+        # closes a descriptor at exec.
+        "import fcntl, os, sys; n = %d; fds = [fcntl.fcntl(int(fd),"
+        " fcntl.F_DUPFD, 100) for fd in sys.argv[1:n + 1]];"
+        " [os.dup2(fd, 3 + i) for i, fd in enumerate(fds)];"
+        " [os.close(fd) for fd in fds];"
         " os.environ.update(LISTEN_FDS=str(n), LISTEN_PID=str(os.getpid()));"
         " os.execv(sys.argv[n + 1], sys.argv[n + 1:])" % len(fds), *fds]}
 

@@ -212,7 +212,12 @@ Test(gateway_route, a_row_that_is_open_by_accident_fails_the_start)
 
 		cr_assert_eq(route_check(rows, 1, &err), ATOM_OK);
 		cr_assert_eq(route_check(rows, 2, &err), ATOM_EINTERNAL);
+		/* What changes something is recorded. */
 		rows[1].method = "PUT";
+		cr_assert_eq(route_check(rows, 2, &err), ATOM_EINTERNAL);
+		cr_assert_not_null(strstr(err.message, "names no audit event"),
+				   "%s", err.message);
+		rows[1].audit = AUDIT_CONFIG_RELOAD;
 		cr_assert_eq(route_check(rows, 2, &err), ATOM_OK);
 	}
 }
