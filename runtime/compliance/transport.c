@@ -16,17 +16,30 @@
 /* NIST SP 800-57: 112 bits of security, RSA of 2,048 and up. */
 #define SECURITY_BITS_MIN 112
 
-void check_tls_listeners(struct inspection *i, struct finding *f)
+/* The next listener on TCP from *at on, with what came of a handshake; NULL
+ * behind the last. */
+static const char *next_on_tcp(const struct inspection *i, size_t *at,
+			       struct probe_handshake *h)
 {
-	unsigned int listeners = 0, plain = 0;
-
-	for (size_t n = 0; i->addresses[n] != NULL; n++) {
-		const char *address = i->addresses[n];
-		struct probe_handshake h;
+	while (i->addresses[*at] != NULL) {
+		const char *address = i->addresses[(*at)++];
 
 		if (probe_is_unix(address))
 			continue;
-		probe_tls(address, TLS1_2_VERSION, 0, &h);
+		probe_tls(address, TLS1_2_VERSION, 0, h);
+		return address;
+	}
+	return NULL;
+}
+
+void check_tls_listeners(struct inspection *i, struct finding *f)
+{
+	unsigned int listeners = 0, plain = 0;
+	struct probe_handshake h;
+	const char *address;
+	size_t at = 0;
+
+	while ((address = next_on_tcp(i, &at, &h)) != NULL) {
 		listeners++;
 		if (h.done) {
 			find_evidence(f, "%s: %s, %s", address, h.version,
@@ -66,14 +79,11 @@ void check_tls_versions(struct inspection *i, struct finding *f)
 	};
 	unsigned int listeners = 0, old = 0;
 	bool modern = true;
+	struct probe_handshake any;
+	const char *address;
+	size_t at = 0;
 
-	for (size_t n = 0; i->addresses[n] != NULL; n++) {
-		const char *address = i->addresses[n];
-		struct probe_handshake any;
-
-		if (probe_is_unix(address))
-			continue;
-		probe_tls(address, TLS1_2_VERSION, 0, &any);
+	while ((address = next_on_tcp(i, &at, &any)) != NULL) {
 		if (!any.done)
 			continue;
 		listeners++;
@@ -107,14 +117,11 @@ void check_tls_certificate(struct inspection *i, struct finding *f)
 	int64_t now = os.realtime_ms();
 	unsigned int listeners = 0, bad = 0;
 	char end[TEXT_TIME_MAX];
+	struct probe_handshake h;
+	const char *address;
+	size_t at = 0;
 
-	for (size_t n = 0; i->addresses[n] != NULL; n++) {
-		const char *address = i->addresses[n];
-		struct probe_handshake h;
-
-		if (probe_is_unix(address))
-			continue;
-		probe_tls(address, TLS1_2_VERSION, 0, &h);
+	while ((address = next_on_tcp(i, &at, &h)) != NULL) {
 		if (!h.done)
 			continue;
 		listeners++;
