@@ -218,7 +218,7 @@ void sequencer_give(struct audit_job *job);
 void audit_tell(struct audit_waiter *waiter, atom_status status);
 /* A thread with all signals blocked. */
 atom_status audit_thread(pthread_t *thread, const char *name,
-			 void *(*run)(void *argument), void *argument,
+			 void *(*start)(void *argument), void *argument,
 			 struct atom_error *err);
 /* Waits on `condition` until that time of os.monotonic_ns().  [lock held] */
 void audit_wait(pthread_cond_t *condition, int64_t until_ns);

@@ -227,7 +227,7 @@ atom_status folder_read(const char *path, const char *name, struct buffer *out,
 			struct atom_error *err)
 {
 	atom_status status;
-	int fd;
+	int fd = -1;
 
 	status = open_file(path, name, &fd, err);
 	if (status != ATOM_OK)

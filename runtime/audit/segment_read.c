@@ -150,6 +150,8 @@ static bool hex_of(const struct atom_span *span, uint8_t *bytes_r,
 
 		if (digit == NULL)
 			return false;
+		if (i % 2 == 0)
+			bytes_r[i / 2] = 0;
 		bytes_r[i / 2] = (uint8_t)(bytes_r[i / 2] << 4 |
 					   (uint8_t)(digit - digits));
 	}

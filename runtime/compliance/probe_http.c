@@ -174,7 +174,7 @@ void probe_tls(const char *address, int version_min, int version_max,
 {
 	struct atom_error err = ATOM_ERROR_INIT;
 	SSL *ssl;
-	int fd;
+	int fd = -1;
 
 	memset(h, 0, sizeof(*h));
 	if (reach(address, &fd, &err) != ATOM_OK) {
@@ -249,7 +249,7 @@ static void send_all(int fd, SSL *ssl, const struct buffer *bytes)
 static atom_status read_status(int fd, SSL *ssl, int *status_r,
 			       struct atom_error *err)
 {
-	char head[64];
+	char head[64] = "";
 	size_t length = 0;
 
 	while (length < sizeof(head) - 1 &&

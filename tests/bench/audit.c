@@ -306,7 +306,7 @@ static struct config *configuration(void)
 
 static void compare(void)
 {
-	double real[ROUNDS_MAX], bare[ROUNDS_MAX], a, b;
+	double real[ROUNDS_MAX] = { 0 }, bare[ROUNDS_MAX] = { 0 }, a, b;
 	size_t record_bytes = 0;
 
 	for (int i = -1; i < rounds; i++) {

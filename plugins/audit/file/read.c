@@ -67,7 +67,7 @@ atom_status segment_unseal(struct sink *sink, uint64_t number,
 	char *bytes = malloc(sealed->base64.length);
 	atom_status status;
 	char *room;
-	size_t length;
+	size_t length = 0;
 
 	(void)snprintf(name, sizeof(name),
 		       "segment %" PRIu64 " records %" PRIu64 " %" PRIu64,
@@ -234,9 +234,9 @@ static atom_status read_segment(struct reading *reading, int fd,
 static atom_status before_of(const struct sink *sink, uint64_t number,
 			     uint64_t *before_r, struct atom_error *err)
 {
-	struct segment_head head;
+	struct segment_head head = { 0 };
 	atom_status status;
-	int fd;
+	int fd = -1;
 
 	status = segment_open(sink, number, &head, &fd, err);
 	if (status != ATOM_OK)
@@ -277,7 +277,7 @@ static atom_status read_all(struct reading *reading, const uint64_t *numbers,
 			    size_t count, size_t index, struct atom_error *err)
 {
 	const struct sink *sink = reading->sink;
-	struct segment_head head, next;
+	struct segment_head head = { 0 }, next = { 0 };
 	int fd = -1, next_fd = -1;
 	atom_status status =
 		segment_open(sink, numbers[index], &head, &fd, err);

@@ -47,7 +47,7 @@ static ssize_t refill(struct scan *scan)
 		free(scan->window);
 		scan->window = window;
 		scan->capacity = capacity;
-	} else {
+	} else if (left > 0) {
 		memmove(scan->window, scan->window + scan->start, left);
 	}
 	scan->start = 0;
@@ -67,7 +67,7 @@ enum scan_result scan_next(struct scan *scan, struct atom_span *line_r,
 	for (;;) {
 		size_t left = scan->filled - scan->start;
 		char *begin = scan->window ? scan->window + scan->start : NULL;
-		char *end = left > seen
+		char *end = begin != NULL && left > seen
 				    ? memchr(begin + seen, '\n', left - seen)
 				    : NULL;
 		ssize_t got;

@@ -176,7 +176,7 @@ static atom_status scan_one(struct spill *spill, struct segment *segment,
 	struct entry entry = { 0 };
 	struct stat st;
 	atom_status status = ATOM_OK;
-	size_t size;
+	size_t size = 0;
 	int fd;
 
 	segment_name(name, segment->first);
