@@ -131,7 +131,7 @@ const struct check checks[] = {
 	  "not dumpable, and a core limit of 0", SOC("CC6.1") ISO("A.8.12"),
 	  PHASE_WITH_KEY, check_core_dumps },
 	{ "worker_isolation", "Workers get nothing of the daemon", "high",
-	  "no_new_privs, and only listed environment variables",
+	  "no_new_privs, and of the daemon's environment only what is listed",
 	  SOC("CC6.1") ISO("A.8.3") AIA("15(5)"), PHASE_WITH_KEY,
 	  check_worker_isolation },
 	{ "plugin_files", "Plugins cannot be replaced by others", "high",

@@ -106,10 +106,23 @@ void check_core_dumps(struct inspection *i, struct finding *f)
 
 /* --- workers --------------------------------------------------------------------- */
 
+/* Does it stand in the daemon's own environment, value and all?  What a
+ * worker's interpreter or a script around it sets itself does not. */
+static bool is_of_daemon(const char *variable, size_t length)
+{
+	for (char *const *own = environ; own != NULL && *own != NULL; own++)
+		if (strlen(*own) == length &&
+		    memcmp(*own, variable, length) == 0)
+			return true;
+	return false;
+}
+
 static bool is_allowed(const struct inspection *i, const char *variable,
 		       size_t length)
 {
-	static const char *const known[] = { "PATH", "HOME", "LANG", "TZ" };
+	/* The last three are what every shell sets for itself. */
+	static const char *const known[] = { "PATH", "HOME",  "LANG", "TZ",
+					     "PWD",  "SHLVL", "_" };
 
 	if (strncmp(variable, "ATOM_", 5) == 0)
 		return true;
@@ -143,9 +156,10 @@ static unsigned int foreign_variables(const struct inspection *i,
 		size_t size = strnlen(variable, length - at);
 		size_t name = strcspn(variable, "=");
 
-		if (size > 0 && !is_allowed(i, variable, name)) {
+		if (size > 0 && is_of_daemon(variable, size) &&
+		    !is_allowed(i, variable, name)) {
 			foreign++;
-			find_evidence(f, "process %s has the variable %.*s",
+			find_evidence(f, "process %s has the daemon's %.*s",
 				      pid, (int)name, variable);
 		}
 		at += size + 1;
@@ -221,7 +235,7 @@ void check_worker_isolation(struct inspection *i, struct finding *f)
 	if (wrong == 0)
 		find_evidence(f,
 			      "%u workers looked at: no_new_privs, and no "
-			      "variable but the listed ones",
+			      "variable of the daemon but the listed ones",
 			      children);
 	find(f, wrong == 0 ? CHECK_PASS : CHECK_FAIL,
 	     "%u findings in %u workers", wrong, children);
