@@ -233,6 +233,9 @@ void daemon_free(void)
 	/* After a start that failed the loops end here, and tell those that
 	 * wait for it: the server is still there. */
 	loops_fini();
+	/* The pool's threads end before OpenSSL cleans up at exit: what it has
+	 * kept for them is theirs to free. */
+	uv_library_shutdown();
 	gateway_fini();
 	http_server_free(&d->server);
 	registry_fini();

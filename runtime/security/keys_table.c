@@ -140,12 +140,12 @@ static int newer_first(const void *a, const void *b)
 
 atom_status keys_sort(void)
 {
-	struct key **order = mem_array(key_count, sizeof(struct key *));
-	struct key **link = &all;
+	struct key **order, **link = &all;
 	size_t n = 0;
 
 	if (key_count == 0)
 		return ATOM_OK;
+	order = mem_array(key_count, sizeof(struct key *));
 	if (order == NULL)
 		return ATOM_ENOMEM;
 	for (struct key *k = all; k != NULL; k = k->next)
