@@ -110,7 +110,8 @@ static void read_files(void)
 	DIR *names = opendir(audit_path);
 	struct dirent *entry;
 
-	file_count = 0;
+	while (file_count > 0)
+		free(files[--file_count].bytes);
 	while ((entry = readdir(names)) != NULL) {
 		struct file *file = &files[file_count];
 
