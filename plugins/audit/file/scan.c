@@ -42,12 +42,12 @@ static ssize_t refill(struct scan *scan)
 			errno = ENOMEM;
 			return -1;
 		}
-		if (left > 0)
+		if (scan->window != NULL)
 			memcpy(window, scan->window + scan->start, left);
 		free(scan->window);
 		scan->window = window;
 		scan->capacity = capacity;
-	} else if (left > 0) {
+	} else if (scan->window != NULL) {
 		memmove(scan->window, scan->window + scan->start, left);
 	}
 	scan->start = 0;
