@@ -71,6 +71,8 @@ class Terminal:
     def __init__(self, fake, *args, env=None):
         self.screen = b""
         self.master, slave = pty.openpty()
+        # As it was before the program could change anything.
+        self.before = termios.tcgetattr(self.master)
         self.process = subprocess.Popen(
             [atomctl_path(), *args], stdin=slave, stdout=slave, stderr=slave,
             env=fake.environment(**(env or {})), start_new_session=True,

@@ -139,13 +139,13 @@ def top_refreshes_until_q_and_puts_the_terminal_back():
     with FakeDaemon() as fake:
         for key in ("q", "\x03"):
             with Terminal(fake, "top") as terminal:
-                before = termios.tcgetattr(terminal.master)
                 for _ in range(2):
                     terminal.wait_text("profiler")
                 terminal.type(key)
                 assert terminal.wait_end() == 0
                 assert b"\033[?1049l" in terminal.screen
-                assert termios.tcgetattr(terminal.master)[3] == before[3]
+                now = termios.tcgetattr(terminal.master)
+                assert now[3] == terminal.before[3]
 
 
 @test
