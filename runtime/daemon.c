@@ -87,7 +87,7 @@ atom_status daemon_plugin_directories(const struct config *config,
 static atom_status scan_plugins(const struct config *config,
 				struct atom_error *err)
 {
-	const char **directories;
+	const char **directories = NULL;
 	atom_status status;
 
 	status = daemon_plugin_directories(config, &directories, err);
