@@ -73,7 +73,7 @@ void daemon_audit_start(const struct config *config)
 	record_plugins();
 }
 
-void daemon_audit_reload(bool applied, const char *changed,
+void daemon_audit_reload(bool applied, const char *needs_restart,
 			 const struct buffer *errors)
 {
 	struct audit_record record = AUDIT_RECORD(
@@ -82,7 +82,7 @@ void daemon_audit_reload(bool applied, const char *changed,
 	if (!audit_enabled())
 		return;
 	if (applied)
-		audit_text(&record, "needs_restart", changed);
+		audit_text(&record, "needs_restart", needs_restart);
 	else
 		audit_text(&record, "error",
 			   errors->length > 0 ? errors->bytes : "");

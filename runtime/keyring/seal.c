@@ -227,7 +227,7 @@ atom_status keyring_unseal(struct keyring *keyring, const char *purpose,
 	const uint8_t *bytes = (const uint8_t *)sealed->bytes;
 	uint32_t number = keyring_version_of(sealed);
 	struct atom_span text;
-	struct gcm *gcm;
+	struct gcm *gcm = NULL;
 	atom_status status;
 
 	if (number == 0 || sealed->length < KEYRING_OVERHEAD)

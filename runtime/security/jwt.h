@@ -76,7 +76,7 @@ void jwt_agents_free(char ***agents);
 /* `identity_r` is filled on JWT_GOOD; *why_r, a phrase without anything of
  * the token's, on all other verdicts; *issuer_r (may be NULL at FOREIGN) the
  * issuer it names. */
-enum jwt_verdict jwt_check(const char *token, size_t length,
+enum jwt_verdict jwt_check(const char *text, size_t length,
 			   const struct jwt_issuer *issuers, size_t count,
 			   int64_t now_ms, struct jwt_identity *identity_r,
 			   const struct jwt_issuer **issuer_r,

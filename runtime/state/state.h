@@ -84,7 +84,7 @@ struct keyring;
  * outlives state_detach().  Values that an older atomd has stored plain are
  * read until keyring_state_sealed(), and refused from then on.  Without a
  * keyring all is plain. */
-void state_use_keyring(struct keyring *keyring);
+void state_use_keyring(struct keyring *used);
 
 /* [control, before loops_start] Use this store; both live until
  * state_detach().  Starts the writer.  A store whose `check` fails is attached
