@@ -14,7 +14,7 @@ build_packages="gcc make autoconf automake pkg-config libc6-dev libuv1-dev
 	libconfig-dev libcurl4-openssl-dev libssl-dev libjansson-dev
 	libsqlite3-dev python3 ca-certificates"
 test_packages="libcriterion-dev curl openssl binutils g++ nginx-light nodejs
-	npm abigail-tools systemd rsyslog rsyslog-gnutls"
+	npm abigail-tools systemd rsyslog rsyslog-gnutls prometheus"
 
 say()
 {
@@ -75,6 +75,7 @@ present()
 	rsyslog) command -v rsyslogd >/dev/null 2>&1 ||
 		[ -x /usr/sbin/rsyslogd ] ;;
 	abigail-tools) command -v abidiff >/dev/null 2>&1 ;;
+	prometheus) command -v promtool >/dev/null 2>&1 ;;
 	*) return 1 ;;
 	esac
 }
