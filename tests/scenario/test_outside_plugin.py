@@ -10,7 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from atomd_test import (Daemon, Skip, agent, config, run, run_atomd, seconds,
-                        source, test)
+                        source, test, wait_for)
 from places import Folder
 
 BUILD = os.environ.get("TOP_BUILDDIR")
@@ -143,7 +143,8 @@ def wrong_plugins_beside_it_are_listed_and_the_daemon_serves_on():
                 assert sentence in row["last_error"], row
             for file in ("text.so", "half.so"):
                 assert row_of(daemon, file)["state"] == "refused"
-            assert daemon.count_event("plugin_refused") >= len(wrong) + 2
+            wait_for(lambda: daemon.count_event("plugin_refused")
+                     >= len(wrong) + 2, 20, "a line for each refused file")
             assert daemon.reload().status == 200
             assert daemon.chat("echo", "hi").content == "hi"
 
