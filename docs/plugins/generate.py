@@ -17,6 +17,7 @@ PLACES = {
     "backend": 'backend: { plugin = "%s"; ... };   # of an agent',
     "scaling": 'scaling: { plugin = "%s"; ... };   # of an agent',
     "deployment": 'deployment: { plugin = "%s"; ... };   # of an agent',
+    "judge": 'deployment: { judge = "%s"; ... };   # of an agent',
     "monitor": 'monitors = ( { plugin = "%s"; ... } );',
     "audit": 'audit_sinks = ( { plugin = "%s"; ... } );',
     "store": 'state: { store = "%s"; ... };',

@@ -11,6 +11,7 @@
 #include <atomd/audit.h>
 #include <atomd/backend.h>
 #include <atomd/deployment.h>
+#include <atomd/draft/judge.h>
 #include <atomd/monitor.h>
 #include <atomd/scaling.h>
 #include <atomd/store.h>
@@ -70,6 +71,16 @@ static atom_status deployment_check(const struct atom_ops *head,
 	return ATOM_OK;
 }
 
+static atom_status judge_check(const struct atom_ops *head,
+			       struct atom_error *err)
+{
+	const struct atom_judge_ops *ops =
+		(const struct atom_judge_ops *)(const void *)head;
+
+	MUST_HAVE(ops, judge);
+	return ATOM_OK;
+}
+
 static atom_status monitor_check(const struct atom_ops *head,
 				 struct atom_error *err)
 {
@@ -123,6 +134,8 @@ static const struct kind kinds[] = {
 	  audit_check },
 	{ ATOM_KIND_DEPLOYMENT, "deployment",
 	  SIZE_UP_TO(struct atom_deployment_ops, advance), deployment_check },
+	{ ATOM_KIND_JUDGE, "judge", SIZE_UP_TO(struct atom_judge_ops, judge),
+	  judge_check },
 	{ ATOM_KIND_STORE, "store", SIZE_UP_TO(struct atom_store_ops, buckets),
 	  store_check },
 };

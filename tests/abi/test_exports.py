@@ -48,8 +48,8 @@ def each_finds_all_its_symbols_in_the_libraries_it_names():
 def each_is_named_kind_name_and_has_neither_prefix_nor_version():
     for path in plugins():
         name = os.path.basename(path)
-        assert re.match(r"^(backend|scaling|monitor|audit|deployment|store)"
-                        r"-[a-z0-9_]+\.so$", name), name
+        assert re.match(r"^(backend|scaling|monitor|audit|deployment|judge|"
+                        r"store)-[a-z0-9_]+\.so$", name), name
 
 
 @test

@@ -25,7 +25,7 @@ ATOMCTL = os.path.join(os.environ["BINDIR"], "atomctl")
 # Relative to the prefix, with lib for whatever libdir is.
 NAMED = [re.compile(p + r"\Z") for p in (
     r"s?bin/(atomd|atomctl)",
-    r"lib/atomd/plugins/(backend|scaling|monitor|audit|deployment|store)"
+    r"lib/atomd/plugins/(backend|scaling|monitor|audit|deployment|judge|store)"
     r"-[a-z0-9_-]+\.so",
     r"lib/pkgconfig/atomd\.pc",
     r"include/atomd/[a-z_]+\.h",
