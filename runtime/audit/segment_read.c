@@ -421,6 +421,16 @@ void segment_frame_identity(const struct segment_frame *frame, uint64_t number,
 		       number, frame->first, frame->count);
 }
 
+/* But for record 1 only what stands before it. */
+static bool add_record(struct segment_reader *reader,
+		       const struct atom_span *line,
+		       const struct segment_record *record)
+{
+	return record->sequence == 1 ? add_line(reader, line)
+				     : add(reader, line->bytes,
+					   line->length - record->json.length);
+}
+
 static enum segment_item feed_line(struct segment_reader *reader,
 				   const struct atom_span *line)
 {
@@ -432,7 +442,7 @@ static enum segment_item feed_line(struct segment_reader *reader,
 	case 'R':
 		return !reader->start.sealed &&
 				       segment_record_parse(line, &record) &&
-				       add_line(reader, line)
+				       add_record(reader, line, &record)
 			       ? SEGMENT_RECORD
 			       : SEGMENT_WRONG;
 	case 'E':

@@ -79,7 +79,8 @@ enum segment_item segment_reader_feed(struct segment_reader *reader,
 /* After SEGMENT_START. */
 const struct segment_start *segment_reader_start(
 	const struct segment_reader *reader);
-/* SHA-256 over all bytes so far, line ends included. */
+/* What a digest is that stands here: SHA-256 over all bytes so far, but for
+ * records behind the first one. */
 bool segment_reader_digest(const struct segment_reader *reader,
 			   uint8_t digest_r[CHAIN_HASH]);
 /* The last checkpoint line; its note_length is 0 before the first. */

@@ -100,28 +100,42 @@ static void read_segment(const char *at, const char *end)
 static char *with_digests(const char *at, const char *end, size_t *length_r)
 {
 	char *out = malloc(2 * (size_t)(end - at) + 128), *to = out;
+	/* What digests cover: of records what stands before them. */
+	char *seen = malloc(2 * (size_t)(end - at) + 128), *seen_to = seen;
 	struct atom_span line;
 
-	if (out == NULL)
+	if (out == NULL || seen == NULL)
 		abort();
 	while (next_line(&at, end, &line)) {
+		struct segment_record record;
 		char hash[2 * CHAIN_HASH + 1];
 		uint8_t digest[CHAIN_HASH];
 		const size_t tail = sizeof(hash) - 1;
 
 		memcpy(to, line.bytes, line.length);
+		memcpy(seen_to, line.bytes, line.length);
 		if (line.length > tail && strchr("eSCT", line.bytes[0]) &&
 		    line.bytes[line.length - tail - 1] == ' ') {
-			if (!digest_of(out,
-				       (size_t)(to - out) + line.length - tail,
+			if (!digest_of(seen,
+				       (size_t)(seen_to - seen) + line.length -
+					       tail,
 				       "", 0, digest))
 				abort();
 			text_to_hex(digest, sizeof(digest), hash);
 			memcpy(to + line.length - tail, hash, tail);
+			memcpy(seen_to + line.length - tail, hash, tail);
+		}
+		if (segment_record_parse(&line, &record) &&
+		    record.sequence > 1) {
+			seen_to += line.length - record.json.length;
+		} else {
+			seen_to += line.length;
+			*seen_to++ = '\n';
 		}
 		to += line.length;
 		*to++ = '\n';
 	}
+	free(seen);
 	*length_r = (size_t)(to - out);
 	return out;
 }

@@ -47,10 +47,17 @@ bool digest_add(struct digest *digest, const void *bytes, size_t length)
 	return EVP_DigestUpdate(digest->running, bytes, length) == 1;
 }
 
-bool digest_now(const struct digest *digest, uint8_t hash_r[DIGEST_BYTES])
+bool digest_with(const struct digest *digest, const void *bytes, size_t length,
+		 uint8_t hash_r[DIGEST_BYTES])
 {
 	return EVP_MD_CTX_copy_ex(digest->other, digest->running) == 1 &&
+	       EVP_DigestUpdate(digest->other, bytes, length) == 1 &&
 	       EVP_DigestFinal_ex(digest->other, hash_r, NULL) == 1;
+}
+
+bool digest_now(const struct digest *digest, uint8_t hash_r[DIGEST_BYTES])
+{
+	return digest_with(digest, "", 0, hash_r);
 }
 
 bool digest_step(const struct digest *digest, const uint8_t hash[DIGEST_BYTES],

@@ -3,7 +3,7 @@
 #define AUDIT_FILE_DIGEST_H
 
 /*
- * SHA-256 by libcrypto: the running digest of a segment's bytes, and the hash
+ * SHA-256 by libcrypto: the running digest of a segment, and the hash
  * of one record.  False and NULL: no memory.
  */
 
@@ -22,6 +22,9 @@ bool digest_reset(struct digest *digest);
 bool digest_add(struct digest *digest, const void *bytes, size_t length);
 /* Of all bytes added so far; more may be added after. */
 bool digest_now(const struct digest *digest, uint8_t hash_r[DIGEST_BYTES]);
+/* Of those with `bytes` behind them, which are not added. */
+bool digest_with(const struct digest *digest, const void *bytes, size_t length,
+		 uint8_t hash_r[DIGEST_BYTES]);
 /* SHA-256 over `hash` and `bytes`; uses nothing of what was added. */
 bool digest_step(const struct digest *digest, const uint8_t hash[DIGEST_BYTES],
 		 const void *bytes, size_t length,

@@ -9,7 +9,9 @@
 void line_write_record(struct text *text,
 		       const struct atom_audit_record *record)
 {
-	text_printf(text, "R %" PRIu64 " ", record->sequence);
+	text_add(text, "R ", 2);
+	text_add_number(text, record->sequence);
+	text_add(text, " ", 1);
 	text_add_hex(text, record->hash, sizeof(record->hash));
 	text_add(text, " ", 1);
 	text_add(text, record->json.bytes, record->json.length);
@@ -33,6 +35,39 @@ void line_write_signed_head(struct text *text, const struct signed_head *head)
 		     (size_t)head->range_count * DIGEST_BYTES);
 	text_add(text, " ", 1);
 	text_add_escaped(text, head->note, head->note_length);
+}
+
+/* How much of a line with its end. */
+static size_t covered(const char *line, size_t length)
+{
+	const char *at = line + 2, *end = line + length;
+
+	if (length < 4 || line[0] != 'R' || (at[0] == '1' && at[1] == ' '))
+		return length;
+	/* Behind the second space from there: sequence, hash. */
+	for (int spaces = 0; spaces < 2; spaces++) {
+		at = memchr(at, ' ', (size_t)(end - at));
+		if (at == NULL)
+			return length;
+		at++;
+	}
+	return (size_t)(at - line);
+}
+
+bool line_digest(struct digest *digest, const char *lines, size_t length)
+{
+	const char *end = lines + length;
+
+	while (lines < end) {
+		const char *stop = memchr(lines, '\n', (size_t)(end - lines));
+		const char *next = stop != NULL ? stop + 1 : end;
+
+		if (!digest_add(digest, lines,
+				covered(lines, (size_t)(next - lines))))
+			return false;
+		lines = next;
+	}
+	return true;
 }
 
 bool line_write_digest(struct text *text, size_t start, struct digest *digest)
@@ -166,10 +201,9 @@ bool line_read_digest(const struct atom_span *line, struct digest *digest,
 	word = (struct atom_span){ line->bytes + before, tail };
 	if (line->bytes[before - 1] != ' ' ||
 	    !text_to_hex(&word, said, sizeof(said)) ||
-	    !digest_add(digest, line->bytes, before) ||
-	    !digest_now(digest, found) ||
+	    !digest_with(digest, line->bytes, before, found) ||
 	    memcmp(said, found, sizeof(said)) != 0 ||
-	    !digest_add(digest, word.bytes, tail) ||
+	    !digest_add(digest, line->bytes, line->length) ||
 	    !digest_add(digest, "\n", 1))
 		return false;
 	body_r->bytes = line->bytes + 2;

@@ -26,7 +26,10 @@
  *
  * where <signed head> is `<sequence> <range> <note>`, the range in hexadecimal
  * or `-`, the note with its line ends as "\n"; and <digest> is SHA-256 over
- * all bytes of the file before it.
+ * all bytes of the file before it, but the records of R lines with their line
+ * ends: their hashes, which stand before them, cover those.  Record 1 is
+ * covered whole, for its hash follows from the log's id, which a sink is not
+ * told.
  */
 
 #include "digest.h"
@@ -93,6 +96,8 @@ void line_write_record(struct text *text,
 void line_write_sealed(struct text *text, uint64_t first, uint64_t count,
 		       const char *bytes, size_t length);
 void line_write_signed_head(struct text *text, const struct signed_head *head);
+/* Adds what a digest covers of whole lines that end in none. */
+bool line_digest(struct digest *digest, const char *lines, size_t length);
 /* Ends a line whose first byte is at `start` of the text with the digest;
  * `digest` has all before that byte, and has the line as well after. */
 bool line_write_digest(struct text *text, size_t start, struct digest *digest);
@@ -107,7 +112,8 @@ bool line_read_signed_head(const struct atom_span *text,
 			   struct signed_head *head_r);
 /* A line that ends in a digest: *body_r is what stands between the letter and
  * the digest.  The digest must be the right one; `digest` has all before the
- * line, and has the line with its end after, if it is right. */
+ * line, and has the line with its end after, if it is right; else it is as it
+ * was. */
 bool line_read_digest(const struct atom_span *line, struct digest *digest,
 		      struct atom_span *body_r);
 

@@ -150,8 +150,8 @@ static atom_status take_line(struct sink *sink, struct found *found,
 	if (status != ATOM_OK)
 		return status;
 	found->at_checkpoint = false;
-	return digest_add(sink->digest, line->bytes, line->length) &&
-			       digest_add(sink->digest, "\n", 1)
+	/* With its end, which the scan has found behind it. */
+	return line_digest(sink->digest, line->bytes, line->length + 1)
 		       ? ATOM_OK
 		       : atom_fail(err, ATOM_ENOMEM, "out of memory");
 }
@@ -189,9 +189,6 @@ static bool has_mark(const char *rest, size_t length)
 	return false;
 }
 
-static atom_status digest_again(struct sink *sink, off_t end,
-				struct atom_error *err);
-
 /* A whole line whose end alone is wrong was written whole. */
 static bool only_end_is_wrong(struct sink *sink, const struct found *found,
 			      const char *rest, size_t length)
@@ -206,8 +203,7 @@ static bool only_end_is_wrong(struct sink *sink, const struct found *found,
 	switch (rest[0]) {
 	case 'C':
 	case 'S':
-		return digest_again(sink, found->good, NULL) == ATOM_OK &&
-		       line_read_digest(&line, sink->digest, &body);
+		return line_read_digest(&line, sink->digest, &body);
 	case 'E':
 		return line_read_sealed(&line, &sealed) &&
 		       segment_unseal(sink, sink->head.number, &sealed, NULL) ==
@@ -307,24 +303,23 @@ static atom_status scan_segment(struct sink *sink, struct found *found,
 	return status;
 }
 
-/* The digest over what is kept, for it may have had a bad line, too. */
-static atom_status digest_again(struct sink *sink, off_t end,
-				struct atom_error *err)
+/* The digest over the segment's head, behind which the scan begins. */
+static atom_status digest_head(struct sink *sink, struct atom_error *err)
 {
 	char block[65536];
 	bool done = digest_reset(sink->digest);
 
-	for (off_t at = 0; done && at < end;) {
+	for (off_t at = 0; done && at < sink->head.length;) {
 		size_t want = sizeof(block);
 		ssize_t got;
 
-		if ((off_t)want > end - at)
-			want = (size_t)(end - at);
+		if ((off_t)want > sink->head.length - at)
+			want = (size_t)(sink->head.length - at);
 		got = audit_disk.read(sink->fd, block, want, at);
 		done = got > 0 && digest_add(sink->digest, block, (size_t)got);
 		at += got;
 	}
-	if (done && digest_now(sink->digest, sink->synced_digest))
+	if (done)
 		return ATOM_OK;
 	return atom_fail(err, ATOM_EIO, "cannot read %s again", sink->path);
 }
@@ -354,7 +349,7 @@ static atom_status recover_segment(struct sink *sink, uint64_t number,
 	sink->kept = sink->head.checkpoint;
 	(void)snprintf(sink->verifier, sizeof(sink->verifier), "%s",
 		       sink->head.verifier);
-	status = digest_again(sink, sink->head.length, err);
+	status = digest_head(sink, err);
 	if (status == ATOM_OK)
 		status = scan_segment(sink, &found, st.st_size, err);
 	if (status == ATOM_EDATALOSS) {
@@ -370,8 +365,9 @@ static atom_status recover_segment(struct sink *sink, uint64_t number,
 	}
 	if (status == ATOM_OK)
 		status = rewrite(sink, &found, err);
-	if (status == ATOM_OK)
-		status = digest_again(sink, found.good, err);
+	/* A line that was wrong has added nothing to the digest. */
+	if (status == ATOM_OK && !digest_now(sink->digest, sink->synced_digest))
+		status = atom_fail(err, ATOM_ENOMEM, "out of memory");
 	sink->written = sink->synced = found.position;
 	sink->length = sink->synced_length = found.good;
 	sink->at_checkpoint = found.at_checkpoint;

@@ -175,8 +175,8 @@ atom_status segment_append(struct sink *sink, bool with_digest,
 		return atom_fail(err, ATOM_ENOMEM, OUT_OF_MEMORY);
 	if ((sink->mark_due && !fill_mark(sink)) ||
 	    (with_digest && !line_write_digest(lines, start, sink->digest)) ||
-	    (!with_digest && !digest_add(sink->digest, lines->bytes + start,
-					 lines->length - start)))
+	    (!with_digest && !line_digest(sink->digest, lines->bytes + start,
+					  lines->length - start)))
 		return give_up(sink, "digest", ENOMEM, err);
 	if (!write_all(sink->fd, lines->bytes, lines->length, sink->length))
 		return give_up(sink, "write", errno, err);

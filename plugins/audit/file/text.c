@@ -72,16 +72,43 @@ void text_printf(struct text *text, const char *format, ...)
 	va_end(again);
 }
 
+void text_add_number(struct text *text, uint64_t number)
+{
+	char digits[20];
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number != 0);
+	text_add(text, digits + at, sizeof(digits) - at);
+}
+
+/* Four bytes at a time: each half byte to a byte of its own, and to its digit
+ * by adding, for those above 9, the distance between '9' and 'a', too. */
+static uint64_t eight_digits(const uint8_t bytes[4])
+{
+	const uint64_t ones = 0x0101010101010101;
+	uint64_t x = (uint64_t)bytes[0] | (uint64_t)bytes[1] << 16 |
+		     (uint64_t)bytes[2] << 32 | (uint64_t)bytes[3] << 48;
+	uint64_t above;
+
+	x = (x >> 4 & 0x000f000f000f000f) | (x & 0x000f000f000f000f) << 8;
+	above = (x + 6 * ones) >> 4 & ones;
+	return x + '0' * ones + above * ('a' - '0' - 10);
+}
+
 void text_add_hex(struct text *text, const uint8_t *bytes, size_t length)
 {
-	static const char digits[] = "0123456789abcdef";
 	char *room = text_room(text, 2 * length);
 
 	if (room == NULL)
 		return;
-	for (size_t i = 0; i < length; i++) {
-		room[2 * i] = digits[bytes[i] >> 4];
-		room[2 * i + 1] = digits[bytes[i] & 15];
+	for (size_t i = 0; i < length; i += 4, room += 8) {
+		uint64_t digits = eight_digits(bytes + i);
+
+		for (size_t k = 0; k < 8; k++)
+			room[k] = (char)(digits >> 8 * k);
 	}
 	text->length += 2 * length;
 }

@@ -32,6 +32,9 @@ void text_clear(struct text *text);
 void text_add(struct text *text, const void *bytes, size_t length);
 ATOM_PRINTF(2, 3)
 void text_printf(struct text *text, const char *format, ...);
+/* Decimal. */
+void text_add_number(struct text *text, uint64_t number);
+/* Of hashes: a multiple of four bytes. */
 void text_add_hex(struct text *text, const uint8_t *bytes, size_t length);
 /* Line ends and backslashes as "\n" and "\\". */
 void text_add_escaped(struct text *text, const char *bytes, size_t length);
