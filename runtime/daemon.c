@@ -341,18 +341,23 @@ static atom_status open_all(struct daemon *d, struct atom_error *err)
 }
 
 /* Without its audit log the daemon serves, but refuses control actions and is
- * not ready. */
+ * not ready; nor is it where it cannot tell a good key from a bad one. */
 static void start_audit(struct daemon *d, atom_status status,
 			const struct atom_error *err)
 {
 	struct atom_error why = ATOM_ERROR_INIT;
-	atom_status audited = ATOM_OK;
+	struct atom_error keyless = ATOM_ERROR_INIT;
+	atom_status audited = ATOM_OK, known = ATOM_OK;
 
-	if (status == ATOM_OK)
+	if (status == ATOM_OK) {
 		audited = audit_start(d->config, &why);
-	health_step("security_layer", status == ATOM_OK && audited == ATOM_OK,
+		known = security_knows_keys(&keyless);
+	}
+	health_step("security_layer",
+		    status == ATOM_OK && audited == ATOM_OK && known == ATOM_OK,
 		    status != ATOM_OK	 ? err->message
 		    : audited != ATOM_OK ? why.message
+		    : known != ATOM_OK	 ? keyless.message
 		    : audit_enabled()	 ? "keys, roles and peers are known, "
 					   "the audit log is taken up"
 					 : "keys, roles and peers are known");

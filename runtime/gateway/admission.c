@@ -57,6 +57,10 @@ static bool find_principal(struct http_request *request, struct admission *a,
 				      : "a request of a foreign Origin or Host "
 					"needs an API key");
 		return false;
+	case ATOM_EUNAVAILABLE:
+		api_error_set(e, "state_unavailable", NULL, "%s", err.message);
+		e->retry_after_ms = err.retry_after_ms;
+		return false;
 	default:
 		api_error_set(e, "internal_error", NULL, "%s", err.message);
 		return false;

@@ -9,6 +9,7 @@
 #include "gateway/control.h"
 #include "gateway/handlers.h"
 #include "gateway/refusal.h"
+#include "security/principal.h"
 
 /* API keys over the API.  The `on_` functions run on control. */
 
@@ -32,9 +33,16 @@ static void on_keys(struct control_call *call)
 	const char *after = control_query(call, "after");
 	const char *limit = control_query(call, "limit");
 	int64_t most = PAGE_DEFAULT;
+	struct atom_error err = ATOM_ERROR_INIT;
 	const char *next;
 	json_t *rows;
 
+	/* A part of them would look like all. */
+	if (security_knows_keys(&err) != ATOM_OK) {
+		control_answer_status(call, ATOM_EUNAVAILABLE, "not_found",
+				      &err);
+		return;
+	}
 	if (limit[0] != '\0' &&
 	    (!text_to_int(limit, &most) || most < 1 || most > PAGE_MAX)) {
 		(void)refuse(call, "limit", "1 to 10000");

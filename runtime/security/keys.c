@@ -398,7 +398,9 @@ void keys_create(const struct key_request *request,
 	}
 	c->done = done;
 	c->argument = argument;
-	status = make(request, c->text, &c->key, &err);
+	status = keys_known(&err);
+	if (status == ATOM_OK)
+		status = make(request, c->text, &c->key, &err);
 	if (status == ATOM_OK)
 		status = key_write(c->key, atomic_load(&c->key->secrets), &t,
 				   &err);
@@ -419,7 +421,9 @@ atom_status keys_create_now(const struct key_request *request,
 	struct key *key = NULL;
 	atom_status status;
 
-	status = make(request, out, &key, err);
+	status = keys_known(err);
+	if (status == ATOM_OK)
+		status = make(request, out, &key, err);
 	if (status == ATOM_OK)
 		status = key_write(key, atomic_load(&key->secrets), &t, err);
 	if (status == ATOM_OK)

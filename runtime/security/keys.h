@@ -10,6 +10,7 @@
  * has two secrets for a time of grace.
  *
  * All [control]; answers come on control when the store has them.
+ * ATOM_EUNAVAILABLE everywhere: the keys could not be read at the start.
  */
 
 #include <stdint.h>

@@ -22,6 +22,14 @@
  * lost.  A revocation acts first and is stored after.
  */
 
+static atom_status no_such(const char *id, struct atom_error *err)
+{
+	if (keys_known(err) != ATOM_OK)
+		return ATOM_EUNAVAILABLE;
+	return atom_fail(err, ATOM_ENOENT, "there is no key with the id '%s'",
+			 id);
+}
+
 /* --- rotate ------------------------------------------------------------------ */
 
 struct rotation {
@@ -161,8 +169,7 @@ void keys_rotate(const char *id, const struct key_rotation *request,
 	if (key != NULL)
 		status = begin(key, request, &r, &err);
 	else
-		status = atom_fail(&err, ATOM_ENOENT,
-				   "there is no key with the id '%s'", id);
+		status = no_such(id, &err);
 	if (status == ATOM_OK)
 		status = key_write(key, r->next, &t, &err);
 	if (status == ATOM_OK) {
@@ -231,8 +238,7 @@ void keys_revoke(const char *id,
 	atom_status status;
 
 	if (key == NULL) {
-		status = atom_fail(&err, ATOM_ENOENT,
-				   "there is no key with the id '%s'", id);
+		status = no_such(id, &err);
 		done(argument, status, &err);
 		return;
 	}

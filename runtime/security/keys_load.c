@@ -17,6 +17,8 @@
 #define LAST_USED_MS	60000
 #define LAST_USED_BATCH 1000
 #define LAST_USED_NEXT	50
+/* Whoever mends the store starts the daemon again: callers ask this often. */
+#define UNKNOWN_RETRY_MS 30000
 /* A key that ended so long ago is forgotten at the next start. */
 #define FORGET_MS ((int64_t)90 * 24 * 60 * 60 * 1000)
 
@@ -25,6 +27,8 @@ static struct timer last_used_timer;
 static struct key *last_used_at;
 /* What was wrong with the store when the keys were read, or "". */
 static char load_fault[ATOM_ERROR_MESSAGE_MAX];
+/* It left some out, and nobody knows which.  Set before loops serve. */
+static bool unknown;
 
 /* --- last use --------------------------------------------------------------- */
 
@@ -188,13 +192,23 @@ static atom_status pepper(uint8_t out[SECRET_PEPPER_BYTES],
 	return status;
 }
 
-/* Stored keys are out of reach; peers and the bootstrap key still work. */
+static void set_unknown(const char *why)
+{
+	unknown = true;
+	(void)snprintf(load_fault, sizeof(load_fault),
+		       "API keys cannot be checked, for the store failed at "
+		       "the start: %.380s",
+		       why);
+}
+
+/* Stored keys are out of reach; peers, tokens and the bootstrap key still
+ * work. */
 static atom_status without_keys(struct atom_error *err)
 {
 	uint8_t bytes[SECRET_PEPPER_BYTES];
 	atom_status status;
 
-	(void)snprintf(load_fault, sizeof(load_fault), "%s", err->message);
+	set_unknown(err->message);
 	if (os.random(bytes, sizeof(bytes)) != 0)
 		return atom_fail(err, ATOM_EIO, "no random bytes to be had");
 	status = secret_set_pepper(bytes, err);
@@ -209,6 +223,7 @@ atom_status keys_load(struct atom_error *err)
 	atom_status status = pepper(bytes, err);
 
 	load_fault[0] = '\0';
+	unknown = false;
 	if (status != ATOM_OK)
 		return without_keys(err);
 	status = secret_set_pepper(bytes, err);
@@ -220,10 +235,9 @@ atom_status keys_load(struct atom_error *err)
 	if (status == ATOM_OK)
 		status = keys_sort();
 	if (status != ATOM_OK && status != ATOM_ENOENT)
-		(void)snprintf(load_fault, sizeof(load_fault), "%s",
-			       err->message);
+		set_unknown(err->message);
 	forget(&l);
-	if (l.damaged > 0) {
+	if (l.damaged > 0 && !unknown) {
 		(void)snprintf(load_fault, sizeof(load_fault),
 			       "%zu records of API keys could not be read; "
 			       "those keys are refused",
@@ -233,6 +247,16 @@ atom_status keys_load(struct atom_error *err)
 	last_used_timer.fire = on_last_used;
 	(void)timer_set(loop_control(), &last_used_timer, LAST_USED_MS);
 	return ATOM_OK;
+}
+
+atom_status keys_known(struct atom_error *err)
+{
+	if (!unknown)
+		return ATOM_OK;
+	(void)atom_fail(err, ATOM_EUNAVAILABLE, "%s", load_fault);
+	if (err != NULL)
+		err->retry_after_ms = UNKNOWN_RETRY_MS;
+	return ATOM_EUNAVAILABLE;
 }
 
 void keys_check_roles(void)

@@ -98,6 +98,10 @@ bool key_store_soon(struct key *key);
 
 /* Reads pepper and keys from the store. */
 atom_status keys_load(struct atom_error *err);
+/* [any] Are all keys of the store here?  ATOM_EUNAVAILABLE: they could not be
+ * read at the start, so that one that is not found may be good all the same;
+ * `err` (may be NULL) says why, and when to come back. */
+atom_status keys_known(struct atom_error *err);
 /* Tells of keys whose role the configuration does not have. */
 void keys_check_roles(void);
 /* Is there a key that may do everything, other than this one (or NULL)? */

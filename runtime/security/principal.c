@@ -38,6 +38,7 @@ static struct policy *_Atomic current;
 static metric_id auth_ok;
 static metric_id auth_refused;
 static metric_id auth_locked;
+static metric_id auth_unchecked;
 static metric_id auth_anonymous;
 
 static void set(struct principal *p, const char *kind, const char *id,
@@ -120,13 +121,37 @@ static atom_status refuse_key(const struct http_request *request,
 	return ATOM_EPERM;
 }
 
+/* Nobody knows whether it is good: no guess, and no reason to throw it away.
+ * Why stands in the status, which is not for strangers. */
+static atom_status refuse_unchecked(const struct http_request *request,
+				    const struct atom_error *why,
+				    struct atom_error *err)
+{
+	static _Atomic int64_t logged_ms = INT64_MIN / 2;
+
+	metric_inc(auth_unchecked);
+	if (may_log(&logged_ms, os.monotonic_ns() / 1000000))
+		log_line(ATOM_LOG_ERROR, "credential_unchecked", why->message,
+			 LOG_TEXT("address", http_client_address(request)),
+			 LOG_TEXT("request_id", http_request_id(request)));
+	atom_fail(err, ATOM_EUNAVAILABLE,
+		  "the API key cannot be checked: the daemon could not read "
+		  "its store, and an operator has to mend that; the key may "
+		  "be good");
+	err->retry_after_ms = why->retry_after_ms;
+	return ATOM_EUNAVAILABLE;
+}
+
 static atom_status by_key(const struct http_request *request, const char *id,
 			  const uint8_t hash[SECRET_HASH_LENGTH],
 			  struct principal *p, struct atom_error *err)
 {
 	struct key *key = key_find(id);
 	int64_t now = os.realtime_ms();
+	struct atom_error why = ATOM_ERROR_INIT;
 
+	if (key == NULL && keys_known(&why) != ATOM_OK)
+		return refuse_unchecked(request, &why, err);
 	/* The same work whether the id is known or not. */
 	if (!key_matches(key, hash, now))
 		return refuse_key(request, err, "unknown API key");
@@ -382,6 +407,7 @@ atom_status security_init(struct atom_error *err)
 		{ "ok", &auth_ok },
 		{ "refused", &auth_refused },
 		{ "locked", &auth_locked },
+		{ "unchecked", &auth_unchecked },
 		{ "anonymous", &auth_anonymous },
 	};
 	uint32_t family;
@@ -402,6 +428,11 @@ atom_status security_check(const struct config *config, struct atom_error *err)
 atom_status security_load(struct atom_error *err)
 {
 	return keys_load(err);
+}
+
+atom_status security_knows_keys(struct atom_error *err)
+{
+	return keys_known(err);
 }
 
 atom_status security_apply(struct config *config, struct atom_error *err)

@@ -65,7 +65,9 @@ struct principal {
  * and no anonymous role): 401; ATOM_EPERM: a credential that is wrong,
  * expired or revoked (`err` has the sentence, the same for all; with
  * retry_after_ms its address is locked out): 401;
- * ATOM_EINVAL: a foreign Origin or Host without credential: 403. */
+ * ATOM_EINVAL: a foreign Origin or Host without credential: 403;
+ * ATOM_EUNAVAILABLE: a key that cannot be checked, for the store could not be
+ * read at the start: 503. */
 atom_status principal_of(const struct http_request *request,
 			 struct principal *principal_r, struct atom_error *err);
 /* Is it for this agent, as far as its list of agents goes?  Within the same
@@ -87,6 +89,9 @@ atom_status security_check(const struct config *config, struct atom_error *err);
 atom_status security_apply(struct config *config, struct atom_error *err);
 /* Reads the keys from the store; before the loops serve. */
 atom_status security_load(struct atom_error *err);
+/* [any] ATOM_EUNAVAILABLE: some or all keys of the store could not be read at
+ * the start, and whoever has one is sent away with a 503; `err` says why. */
+atom_status security_knows_keys(struct atom_error *err);
 /* [control] Could somebody administer the daemon if this key (or NULL) were
  * not: a peer, the bootstrap key, or another key? */
 struct key;

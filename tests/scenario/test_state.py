@@ -10,9 +10,11 @@ import time
 
 from atomd_test import (Daemon, Folder, agent, config, process_agent, run,
                         seconds, source, test, wait_for)
+from issuer import Issuer
 
 MEMORY = "memory: { max_messages = 100; };"
 REMEMBERING = config(agents=agent("echo", more=MEMORY))
+BOOTSTRAP = "kM3-vQ9_tZ7-wX1_bN5-rL8_"
 SESSION = {"x-atomd-session": "s"}
 PATH = "/v1/agents/echo/sessions/s"
 
@@ -171,6 +173,78 @@ def a_damaged_store_is_told_and_never_passed_over():
                 503, "state_unavailable"), answer
         step = daemon.status()["initialization_results"]["core_orchestrator"]
         assert "store is not" in step["details"], step
+
+
+def spoil(daemon):
+    """What is no database any more."""
+    path = database(daemon)
+    for ending in ("-wal", "-shm"):
+        if os.path.exists(path + ending):
+            os.remove(path + ending)
+    with open(path, "r+b") as store:
+        store.write(os.urandom(os.path.getsize(path)))
+
+
+def flip(text):
+    """The same key but for a wrong last character."""
+    return text[:-1] + ("0" if text[-1] != "0" else "1")
+
+
+@test
+def a_key_that_cannot_be_checked_is_503_and_no_other_credential_is():
+    with Folder() as folder:
+        issuer = Issuer(folder.path)
+        signer = issuer.add("EdDSA")
+        token = issuer.token(signer, role="app")
+        jwt = ('jwt = ( { issuer = "https://id.example"; audience = "atomd";'
+               ' jwks = "jwks.json"; roles = ('
+               ' { claim = "app"; role = "caller"; } ); } );'
+               ' bootstrap_admin_key = "%s";' % BOOTSTRAP)
+        with Daemon(config(security=jwt),
+                    files={"jwks.json": issuer.jwks()}) as daemon:
+            made = daemon.admin("POST", "/admin/v1/keys",
+                                {"role": "caller"}).json
+            assert daemon.chat("echo", "x", key=made["key"]).status == 200
+            assert daemon.get("/readyz").status == 200
+            daemon.stop()
+            spoil(daemon)
+            daemon.start()
+            for _ in range(20):
+                answer = daemon.chat("echo", "x", key=made["key"])
+                assert (answer.status, answer.code) == (
+                    503, "state_unavailable"), answer
+                assert int(answer.headers["retry-after"]) > 0, answer
+            # Nothing that would help to guess, and nobody is locked out.
+            metrics = daemon.metrics()
+            assert metrics.sum("atomd_auth_total", result="unchecked") == 20
+            assert metrics.sum("atomd_auth_lockouts_total") == 0
+            answer = daemon.chat("echo", "x", key=flip(made["key"]))
+            assert (answer.status, answer.code) == (
+                401, "invalid_api_key"), answer
+            assert daemon.chat("echo", "x", key="sk-other").status == 401
+            assert daemon.chat("echo", "x", key=token).status == 200
+            assert daemon.get("/admin/v1/status",
+                              key=BOOTSTRAP).status == 200
+            answer = daemon.get("/readyz")
+            assert (answer.status, answer.code) == (503, "not_ready"), answer
+            assert "keys" in answer.text, answer
+            status = daemon.status()
+            (security,) = [c for c in status["components"]
+                           if c["name"] == "security"]
+            assert security["status"] == "degraded", security
+            assert "store" in security["last_error"], security
+            step = status["initialization_results"]["security_layer"]
+            assert step["status"] == "failed", step
+            # And no list that looks as if there were none.
+            for answer in (
+                    daemon.admin("GET", "/admin/v1/keys"),
+                    daemon.admin("POST", "/admin/v1/keys",
+                                 {"role": "caller"}),
+                    daemon.admin("DELETE", "/admin/v1/keys/" + made["id"]),
+                    daemon.admin("POST", "/admin/v1/keys/%s/rotate"
+                                 % made["id"], {})):
+                assert (answer.status, answer.code) == (
+                    503, "state_unavailable"), answer
 
 
 @test
