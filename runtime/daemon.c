@@ -152,6 +152,8 @@ static atom_status prepare(const struct daemon_options *options, bool check,
 	if (status == ATOM_OK)
 		status = agents_init(err);
 	if (status == ATOM_OK)
+		status = gateway_register_services();
+	if (status == ATOM_OK)
 		status = registry_init(NULL, d->config->plugin_load_in_place,
 				       err);
 	if (status == ATOM_OK)

@@ -55,8 +55,6 @@ atom_status agents_init(struct atom_error *err)
 		status = agent_limits_init(err);
 	if (status == ATOM_OK)
 		status = host_backend_register();
-	if (status == ATOM_OK)
-		status = host_invoke_register();
 	return status;
 }
 

@@ -208,8 +208,7 @@ void blocking_wait_room(struct blocking *blocking, struct attempt *attempt);
  * they use, and false is returned. */
 bool blocking_free(struct blocking **blocking);
 
-/* --- host_backend.c, host_invoke.c [control] --- */
+/* --- host_backend.c [control] --- */
 atom_status host_backend_register(void);
-atom_status host_invoke_register(void);
 
 #endif

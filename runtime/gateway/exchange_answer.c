@@ -25,24 +25,6 @@ void exchange_name_agent(const struct exchange *x, struct http_request *request)
 
 /* --- limits -------------------------------------------------------------------- */
 
-/* Tokens of a call that has reached its backend; by estimate where that has
- * told none. */
-static int64_t tokens_used(const struct exchange *x, bool failed)
-{
-	const struct call *call = &x->call;
-	const struct atom_span *messages = &call->request.messages;
-	uint64_t text = call->emitted_bytes - (uint64_t)x->chunks.bytes;
-
-	if (call->usage_known)
-		return tokens_bounded(call->usage.input_tokens) +
-		       tokens_bounded(call->usage.output_tokens);
-	/* By itself, and before it said anything. */
-	if (failed && call->cancel_reason == 0 && call->emitted_bytes == 0)
-		return 0;
-	return tokens_of_input(messages->bytes, messages->length) +
-	       tokens_of_text((size_t)text) + tokens_of_chunks(&x->chunks);
-}
-
 void exchange_settle(struct exchange *x, bool failed)
 {
 	struct allowance *a = &x->allowance;
@@ -52,7 +34,8 @@ void exchange_settle(struct exchange *x, bool failed)
 	x->settled = true;
 	allowance_leave(a);
 	if (x->call.granted_ns != 0)
-		allowance_settle(a, tokens_used(x, failed));
+		allowance_settle(a,
+				 tokens_of_call(&x->call, &x->chunks, failed));
 	else if (x->request == NULL || x->lost)
 		/* Nothing was used; but asking and leaving is asking. */
 		allowance_settle(a, 0);

@@ -43,6 +43,8 @@ struct gateway_hooks {
 	const char *(*address)(size_t i);
 };
 
+/* [control] What it offers to plugins; before any is configured. */
+atom_status gateway_register_services(void);
 /* Checks the route table: a route without a permission row is a bug and
  * fails here. */
 atom_status gateway_init(const struct gateway_hooks *hooks,

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "agent/call.h"
+
 #define BYTES_OF_TOKEN 4
 /* Shorter ones hold no image that would be worth the search. */
 #define IMAGE_BYTES 4096
@@ -61,4 +63,20 @@ int64_t tokens_of_chunks(const struct token_chunks *chunks)
 	int64_t beyond = chunks->bytes - chunks->count * chunks->smallest;
 
 	return chunks->count + beyond / BYTES_OF_TOKEN;
+}
+
+int64_t tokens_of_call(const struct call *call,
+		       const struct token_chunks *chunks, bool failed)
+{
+	const struct atom_span *messages = &call->request.messages;
+	uint64_t text = call->emitted_bytes - (uint64_t)chunks->bytes;
+
+	if (call->usage_known)
+		return tokens_bounded(call->usage.input_tokens) +
+		       tokens_bounded(call->usage.output_tokens);
+	/* By itself, and before it said anything. */
+	if (failed && call->cancel_reason == 0 && call->emitted_bytes == 0)
+		return 0;
+	return tokens_of_input(messages->bytes, messages->length) +
+	       tokens_of_text((size_t)text) + tokens_of_chunks(chunks);
 }

@@ -9,6 +9,7 @@
  * is counted with it, so that the estimate is rather too high.  Pure. [any]
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,5 +38,11 @@ struct token_chunks {
 };
 void token_chunks_add(struct token_chunks *chunks, size_t length);
 int64_t tokens_of_chunks(const struct token_chunks *chunks);
+
+/* Tokens of a call that has reached its backend, at its end; by estimate where
+ * that has told none.  `chunks` are those of its bytes that came so. */
+struct call;
+int64_t tokens_of_call(const struct call *call,
+		       const struct token_chunks *chunks, bool failed);
 
 #endif

@@ -8,37 +8,9 @@ import re
 import shutil
 
 from atomd_test import Daemon, agent, config, run, test, wait_for
+from audit_log import audited, kept, search, wait_records
 
 CANARY = "canary-7f3a91"
-
-
-def audited(sink=None, security="", agents=None, **more):
-    sink = sink or 'plugin = "file"; path = "audit"; required = true;'
-    return config(agents=agents or agent(more="memory: { };"),
-                  security='anonymous_role = "caller"; ' + security,
-                  extra="audit_sinks = ( { %s } );" % sink, **more)
-
-
-def search(daemon, **query):
-    words = "&".join("%s=%s" % item for item in query.items())
-    answer = daemon.admin("GET", "/admin/v1/audit?" + words)
-    assert answer.status == 200, answer
-    return answer.json["records"]
-
-
-def wait_records(daemon, count, **query):
-    return wait_for(lambda: (lambda r: r if len(r) >= count else None)(
-        search(daemon, **query)), what="%d records of %s" % (count, query))
-
-
-def kept(daemon, folder="audit"):
-    """Everything that the sink has on the disk."""
-    found = b""
-    for base, _, names in os.walk(os.path.join(daemon.dir, folder)):
-        for name in sorted(names):
-            with open(os.path.join(base, name), "rb") as file:
-                found += file.read()
-    return found
 
 
 @test
