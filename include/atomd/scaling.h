@@ -85,6 +85,11 @@ struct atom_load {
 	double cpu_percent;    /* mean of instances; negative = missing */
 	double memory_percent; /* of their limit; negative = missing */
 	double slot_percent;   /* in flight of all slots */
+	/* Milliseconds of a clock that only runs forward and never jumps: for
+	 * durations and for times kept in state, where `now_ms` follows every
+	 * step of the system's clock.  Samples' `time_ms` are told relative to
+	 * `now_ms`, so a step of the clock moves them along. */
+	int64_t steady_ms;
 };
 
 /* Recommended actions, for people and events. */
@@ -99,7 +104,12 @@ struct atom_scaling_advice {
 	uint32_t struct_size;
 	int32_t wanted; /* instances; negative = no opinion (keep) */
 	int32_t action; /* ATOM_SCALE_* */
-	int32_t reserved;
+	/* For how long a lower number must have been advised before instances
+	 * are removed (the stabilisation window of scaling down); 0 = at once,
+	 * for strategies that hold their advice themselves.  Negative, and so
+	 * it comes: the host's default.  The agent's own
+	 * `scale_down.stabilization_s` goes before it. */
+	int32_t hold_ms;
 	double value;			 /* of the metric that decided */
 	char metric[ATOM_WORD_MAX];	 /* its name */
 	char reason_code[ATOM_WORD_MAX]; /* stable word: high_cpu_usage */
@@ -108,7 +118,8 @@ struct atom_scaling_advice {
 
 struct atom_scaling_ops {
 	ATOM_OPS_HEAD;
-	/* [control], offline too.  `state` holds `*state_size` bytes of the
+	/* [control], offline too.  The advice comes empty: `wanted` and
+	 * `hold_ms` -1, all else 0.  `state` holds `*state_size` bytes of the
 	 * last call (0 at first) and room for ATOM_SCALING_STATE_MAX; leave
 	 * the new ones there. */
 	atom_status (*evaluate)(void *self, const struct atom_load *load,
