@@ -256,6 +256,9 @@ struct atom_option {
 #define ATOM_OPTION_FLOAT(s, field, fb, lo, hi, flags, help)                  \
 	ATOM_OPTION_(ATOM_OPT_FLOAT, double, s, field, fb, lo, hi, flags, "", \
 		     help)
+#define ATOM_OPTION_FLOAT_UNIT(s, field, fb, lo, hi, flags, unit, help)   \
+	ATOM_OPTION_(ATOM_OPT_FLOAT, double, s, field, fb, lo, hi, flags, \
+		     unit, help)
 #define ATOM_OPTION_STRING(s, field, fb, flags, help)                          \
 	ATOM_OPTION_(ATOM_OPT_STRING, const char *, s, field, fb, 1, 0, flags, \
 		     "", help)
