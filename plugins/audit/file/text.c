@@ -243,26 +243,33 @@ bool text_to_number(const struct atom_span *text, uint64_t *number_r)
 	return true;
 }
 
-static int nibble(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+/* By byte: the digit's value with a mark, 0 for what is none.  A start reads
+ * the hashes of a whole segment. */
+#define IS_DIGIT 0x10
+static const uint8_t nibbles[256] = {
+	['0'] = IS_DIGIT,      ['1'] = IS_DIGIT | 1,  ['2'] = IS_DIGIT | 2,
+	['3'] = IS_DIGIT | 3,  ['4'] = IS_DIGIT | 4,  ['5'] = IS_DIGIT | 5,
+	['6'] = IS_DIGIT | 6,  ['7'] = IS_DIGIT | 7,  ['8'] = IS_DIGIT | 8,
+	['9'] = IS_DIGIT | 9,  ['a'] = IS_DIGIT | 10, ['b'] = IS_DIGIT | 11,
+	['c'] = IS_DIGIT | 12, ['d'] = IS_DIGIT | 13, ['e'] = IS_DIGIT | 14,
+	['f'] = IS_DIGIT | 15,
+};
 
 bool text_to_hex(const struct atom_span *text, uint8_t *bytes_r, size_t length)
 {
+	const uint8_t *digits = (const uint8_t *)text->bytes;
+	uint8_t all = IS_DIGIT;
+
 	if (text->length != 2 * length)
 		return false;
 	for (size_t i = 0; i < length; i++) {
-		int high = nibble(text->bytes[2 * i]);
-		int low = nibble(text->bytes[2 * i + 1]);
+		uint8_t high = nibbles[digits[2 * i]];
+		uint8_t low = nibbles[digits[2 * i + 1]];
 
-		if (high < 0 || low < 0)
-			return false;
-		bytes_r[i] = (uint8_t)(high << 4 | low);
+		all &= high & low;
+		bytes_r[i] = (uint8_t)(high << 4 | (low & 15));
 	}
-	return true;
+	return all == IS_DIGIT;
 }
 
 bool text_unescape(const struct atom_span *text, char *out, size_t size,

@@ -49,6 +49,7 @@ bool text_to_time(const struct atom_span *text, int64_t *time_ms_r);
 
 /* Whole spans only. */
 bool text_to_number(const struct atom_span *text, uint64_t *number_r);
+/* False: what is in *bytes_r means nothing. */
 bool text_to_hex(const struct atom_span *text, uint8_t *bytes_r, size_t length);
 bool text_unescape(const struct atom_span *text, char *out, size_t size,
 		   size_t *length_r);
