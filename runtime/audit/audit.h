@@ -12,7 +12,7 @@
  * own and follow at their own pace.
  *
  *	post ──► mailbox ──► batch (512 records, 256 KiB, 1 ms) ──► write, sync
- *	                                                              │
+ *	                     (2048, 1 MiB where nobody waits)         │
  *	            other sinks ◄── window of the last batches ◄──────┤
  *	            done() on the waiter's loop ◄─────────────────────┘
  *
@@ -28,6 +28,7 @@
 
 #include <atomd/plugin.h>
 
+#include "audit/call.h"
 #include "audit/record.h"
 #include "config/config.h"
 #include "core/buffer.h"
@@ -65,6 +66,10 @@ struct audit_waiter {
  * room.  ATOM_ENOMEM. */
 atom_status audit_post(const struct audit_record *record,
 		       enum audit_urgency urgency, struct audit_waiter *waiter);
+/* [any] The same of a call of an agent. */
+atom_status audit_post_call(const struct audit_call *call,
+			    enum audit_urgency urgency,
+			    struct audit_waiter *waiter);
 /* [any] Are there sinks? */
 bool audit_enabled(void);
 /* [any] How calls are recorded (security.audit_calls). */

@@ -71,6 +71,9 @@ struct audit_batch {
 	struct buffer json;
 };
 
+/* Batches of up to so many records use each other's memory again. */
+#define BATCH_SPARE_RECORDS 2048
+
 struct audit_head {
 	_Atomic int references;
 	struct atom_audit_checkpoint checkpoint;
@@ -200,6 +203,7 @@ struct audit {
 	_Atomic uint64_t gaps_seen; /* all of them */
 	_Atomic uint64_t sequence;  /* durable */
 	_Atomic unsigned int searches;
+	_Atomic unsigned int followers; /* threads of other sinks */
 
 	struct audit_sink *required;
 	struct audit_sink *others; /* [control], list under lock */

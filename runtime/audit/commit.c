@@ -12,22 +12,35 @@
 #include "core/memory.h"
 #include "core/os.h"
 
-#define BATCH_BYTES  ((size_t)256 * 1024)
-#define DELAY_MAX_NS ((int64_t)5 * 1000000000)
+#define BATCH_BYTES	  ((size_t)256 * 1024)
+#define BATCH_BYTES_CALLS ((size_t)1024 * 1024)
+#define DELAY_MAX_NS	  ((int64_t)5 * 1000000000)
 
 /* --- one batch ------------------------------------------------------------------ */
 
 void commit_entry_done(struct audit_entry *entry)
 {
-	atomic_fetch_sub(&audit.waiting_bytes, (size_t)entry->head_length +
-						       entry->tail_length +
-						       sizeof(*entry));
-	atomic_fetch_sub(&audit.waiting, 1);
-	mem_free(entry);
+	seq.ended++;
+	seq.ended_bytes += audit_entry_size(entry);
+	audit_entry_free(entry);
 }
 
+void commit_settle(void)
+{
+	atomic_fetch_sub(&audit.waiting_bytes, seq.ended_bytes);
+	atomic_fetch_sub(&audit.waiting, seq.ended);
+	seq.ended = seq.ended_bytes = 0;
+}
+
+/* When a batch was made: the time of its records, and how that is written. */
+struct moment {
+	int64_t ms;
+	char text[TEXT_TIME_MAX];
+};
+
 /* Numbers the entry, behind the batch.  False: no memory, it waits. */
-static bool number(struct audit_batch *batch, const struct audit_entry *entry)
+static bool number(struct audit_batch *batch, const struct audit_entry *entry,
+		   const struct moment *now)
 {
 	const size_t start = batch->json.length;
 	struct atom_audit_record *record = &batch->records[batch->count];
@@ -36,11 +49,11 @@ static bool number(struct audit_batch *batch, const struct audit_entry *entry)
 		.struct_size = sizeof(*record),
 		.severity = entry->row->severity,
 		.sequence = audit.log.sequence + 1,
-		.time_ms = os.realtime_ms(),
+		.time_ms = now->ms,
 		.category = audit_category_name(entry->row->category),
 		.event_type = entry->row->name,
 	};
-	if (audit_entry_write(entry, record->sequence, record->time_ms,
+	if (audit_entry_write(entry, record->sequence, now->text,
 			      &batch->json) != ATOM_OK)
 		return false;
 	record->json = (struct atom_span){ batch->json.bytes + start,
@@ -68,38 +81,53 @@ static void tell_gap(void)
 		atomic_fetch_add(&audit.gaps, lost);
 		return;
 	}
-	atomic_fetch_add(&audit.waiting_bytes, (size_t)entry->head_length +
-						       entry->tail_length +
-						       sizeof(*entry));
+	atomic_fetch_add(&audit.waiting_bytes, audit_entry_size(entry));
 	atomic_fetch_add(&audit.waiting, 1);
+	seq.queued++;
 	entry->message.next = seq.first;
 	if (seq.first == NULL)
 		seq.last = &entry->message;
 	seq.first = &entry->message;
 }
 
+/* Whoever waits for a record of it waits for all of it. */
+static bool has_room(const struct audit_batch *batch)
+{
+	const bool waits = seq.waiter_count > 0;
+
+	return batch->count < (waits ? BATCH_RECORDS : batch->room) &&
+	       batch->json.length < (waits ? BATCH_BYTES : BATCH_BYTES_CALLS);
+}
+
 bool commit_make_batch(void)
 {
+	struct moment now = { .ms = os.realtime_ms() };
 	struct message *message;
 
 	tell_gap();
 	if (seq.first == NULL)
 		return false;
-	seq.batch = batch_new(BATCH_RECORDS);
+	text_of_time(now.ms, now.text);
+	seq.batch =
+		batch_new(seq.queued <= BATCH_RECORDS ? BATCH_RECORDS
+						      : BATCH_RECORDS_CALLS);
 	seq.waiter_count = 0;
-	while (seq.batch != NULL && seq.batch->count < BATCH_RECORDS &&
-	       seq.batch->json.length < BATCH_BYTES &&
+	while (seq.batch != NULL && has_room(seq.batch) &&
 	       (message = seq.first) != NULL) {
 		struct audit_entry *entry =
 			CONTAINER_OF(message, struct audit_entry, message);
 
-		if (!number(seq.batch, entry))
+		if (!number(seq.batch, entry, &now))
 			break;
 		seq.first = message->next;
-		if (entry->waiter != NULL)
+		seq.queued--;
+		if (entry->waiter != NULL) {
 			seq.waiters[seq.waiter_count++] = entry->waiter;
+			seq.waiting--;
+		}
 		commit_entry_done(entry);
 	}
+	commit_settle();
 	if (seq.batch != NULL && seq.batch->count == 0)
 		batch_unref(&seq.batch);
 	if (seq.batch == NULL) {
@@ -128,6 +156,7 @@ void commit_release_waiting(void)
 		if (entry->waiter != NULL)
 			audit_tell(TAKE(entry->waiter), ATOM_EUNAVAILABLE);
 	}
+	seq.waiting = 0;
 }
 
 static atom_status store(const struct audit_batch *batch,

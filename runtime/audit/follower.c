@@ -296,6 +296,7 @@ static void *run(void *argument)
 		follow(sink);
 		sink_close(sink);
 	}
+	atomic_fetch_sub(&audit.followers, 1);
 	(void)pthread_mutex_lock(&audit.lock);
 	sink->ended = true;
 	(void)pthread_cond_broadcast(&audit.changed);
@@ -305,5 +306,12 @@ static void *run(void *argument)
 
 atom_status follower_start(struct audit_sink *sink, struct atom_error *err)
 {
-	return audit_thread(&sink->thread, "audit-sink", run, sink, err);
+	atom_status status;
+
+	/* From here on the window keeps what comes. */
+	atomic_fetch_add(&audit.followers, 1);
+	status = audit_thread(&sink->thread, "audit-sink", run, sink, err);
+	if (status != ATOM_OK)
+		atomic_fetch_sub(&audit.followers, 1);
+	return status;
 }

@@ -9,19 +9,13 @@
  */
 
 #include "audit/audit_priv.h"
-#include "core/memory.h"
 #include "core/os.h"
 
 #define RING_BYTES	 ((size_t)64 * 1024 * 1024)
 #define RING_BYTES_CALLS (RING_BYTES / 4 * 3)
 /* Batched records wait this long, or until there are so many bytes. */
 #define BATCHED_NS    ((int64_t)900 * 1000000)
-#define BATCHED_BYTES ((size_t)128 * 1024)
-
-static size_t size_of(const struct audit_entry *entry)
-{
-	return (size_t)entry->head_length + entry->tail_length + sizeof(*entry);
-}
+#define BATCHED_BYTES ((size_t)512 * 1024)
 
 static void count_gap(void)
 {
@@ -50,44 +44,45 @@ static bool is_out_of_order(int state)
 	       sink_is_hanging(audit.required, SINK_HANG_NS);
 }
 
-atom_status audit_post(const struct audit_record *record,
-		       enum audit_urgency urgency, struct audit_waiter *waiter)
+/* May there be an entry?  *fails_r: its waiter would wait in vain. */
+static atom_status ask(enum audit_urgency urgency, bool waits, bool *fails_r)
 {
 	const int state = atomic_load(&audit.state);
-	const bool batched = urgency == AUDIT_BATCHED && waiter == NULL;
-	struct audit_entry *entry;
-	size_t size, before;
-	bool fails, was_empty;
 
 	if (state == AUDIT_OFF)
 		return ATOM_ENOENT;
 	if (state == AUDIT_BROKEN || state == AUDIT_ENDED)
 		return ATOM_EUNAVAILABLE;
 	/* The clock is read for those alone who would wait. */
-	fails = (urgency == AUDIT_GATED || waiter != NULL) &&
-		is_out_of_order(state);
-	if (fails && urgency == AUDIT_GATED)
-		return ATOM_EUNAVAILABLE;
-	entry = audit_entry_new(record);
+	*fails_r = (urgency == AUDIT_GATED || waits) && is_out_of_order(state);
+	return *fails_r && urgency == AUDIT_GATED ? ATOM_EUNAVAILABLE : ATOM_OK;
+}
+
+static atom_status put(struct audit_entry *entry, enum audit_urgency urgency,
+		       struct audit_waiter *waiter, bool fails)
+{
+	const bool batched = urgency == AUDIT_BATCHED && waiter == NULL;
+	size_t size, before;
+	bool was_empty;
+
 	if (entry == NULL) {
 		if (urgency != AUDIT_GATED)
 			count_gap();
 		return ATOM_ENOMEM;
 	}
-	size = size_of(entry);
+	size = audit_entry_size(entry);
 	before = atomic_fetch_add(&audit.waiting_bytes, size);
 	if (before + size >
 	    (urgency == AUDIT_BATCHED ? RING_BYTES_CALLS : RING_BYTES)) {
 		atomic_fetch_sub(&audit.waiting_bytes, size);
-		mem_free(entry);
+		audit_entry_free(entry);
 		if (urgency != AUDIT_GATED)
 			count_gap();
 		return ATOM_EUNAVAILABLE;
 	}
 	atomic_fetch_add(&audit.waiting, 1);
-	if (!fails && waiter != NULL) {
+	if (!fails)
 		entry->waiter = waiter;
-	}
 	was_empty = mailbox_put(&audit.entries, &entry->message);
 	if (!batched ||
 	    before / BATCHED_BYTES != (before + size) / BATCHED_BYTES)
@@ -95,6 +90,29 @@ atom_status audit_post(const struct audit_record *record,
 	else if (was_empty)
 		wake_soon(false);
 	return fails && waiter != NULL ? ATOM_EUNAVAILABLE : ATOM_OK;
+}
+
+atom_status audit_post(const struct audit_record *record,
+		       enum audit_urgency urgency, struct audit_waiter *waiter)
+{
+	bool fails;
+	atom_status status = ask(urgency, waiter != NULL, &fails);
+
+	if (status != ATOM_OK)
+		return status;
+	return put(audit_entry_new(record), urgency, waiter, fails);
+}
+
+atom_status audit_post_call(const struct audit_call *call,
+			    enum audit_urgency urgency,
+			    struct audit_waiter *waiter)
+{
+	bool fails;
+	atom_status status = ask(urgency, waiter != NULL, &fails);
+
+	if (status != ATOM_OK)
+		return status;
+	return put(audit_call_entry(call), urgency, waiter, fails);
 }
 
 bool audit_enabled(void)

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "audit/call.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/text.h"
@@ -48,9 +49,8 @@ static void append_number(struct buffer *out, int64_t number)
 }
 
 /* Cut at the beginning of a character, so that no half of one is left. */
-static void append_text(struct buffer *out, const char *text)
+void audit_append_text(struct buffer *out, const char *text, size_t length)
 {
-	size_t length = text != NULL ? strnlen(text, AUDIT_TEXT_MAX + 1) : 0;
 	bool cut = length > AUDIT_TEXT_MAX;
 
 	if (cut) {
@@ -59,11 +59,17 @@ static void append_text(struct buffer *out, const char *text)
 		       ((unsigned char)text[length] & 0xc0) == 0x80)
 			length--;
 	}
-	buffer_append_char(out, '"');
 	if (length > 0)
 		buffer_append_json(out, text, length);
 	if (cut)
 		buffer_append_text(out, "...");
+}
+
+static void append_text(struct buffer *out, const char *text)
+{
+	buffer_append_char(out, '"');
+	audit_append_text(out, text,
+			  text != NULL ? strnlen(text, AUDIT_TEXT_MAX + 1) : 0);
 	buffer_append_char(out, '"');
 }
 
@@ -158,13 +164,13 @@ struct audit_entry *audit_entry_new(const struct audit_record *record)
 }
 
 atom_status audit_entry_write(const struct audit_entry *entry,
-			      uint64_t sequence, int64_t time_ms,
+			      uint64_t sequence, const char *time,
 			      struct buffer *out)
 {
 	const size_t before = out->length;
-	char time[TEXT_TIME_MAX];
 
-	text_of_time(time_ms, time);
+	if (entry->block != NULL)
+		return audit_call_write(entry, sequence, time, out);
 	if (buffer_reserve(out, (size_t)entry->head_length +
 					entry->tail_length + 100) != ATOM_OK)
 		return ATOM_ENOMEM;
@@ -182,4 +188,12 @@ atom_status audit_entry_write(const struct audit_entry *entry,
 		return ATOM_OK;
 	out->length = before;
 	return ATOM_ENOMEM;
+}
+
+void audit_entry_free(struct audit_entry *entry)
+{
+	if (entry->block != NULL)
+		audit_call_free(entry);
+	else
+		mem_free(entry);
 }

@@ -25,6 +25,7 @@
 #include "audit/event.h"
 #include "core/buffer.h"
 #include "core/loop.h"
+#include "core/text.h"
 
 #define AUDIT_DETAILS_MAX 16
 #define AUDIT_TEXT_MAX	  256
@@ -60,24 +61,37 @@ void audit_number(struct audit_record *record, const char *name,
 		  int64_t number);
 
 struct audit_waiter;
+struct audit_block;
 
 /* A record on its way. */
 struct audit_entry {
 	struct message message; /* in the sequencer's mailbox */
 	struct audit_waiter *waiter;
 	const struct audit_event_row *row;
-	uint32_t head_length; /* up to "sequence" */
-	uint32_t tail_length; /* from "user" on */
-	char bytes[];	      /* head, tail */
+	struct audit_block *block; /* of a call's (call.h); NULL: no call's */
+	uint32_t head_length;	   /* up to "sequence"; of a call's: all */
+	uint32_t tail_length;	   /* from "user" on */
+	char bytes[];		   /* head, tail */
 };
 
 /* NULL without memory.  Details that the event may not have are left out and
  * counted: audit_details_refused(). [any] */
 struct audit_entry *audit_entry_new(const struct audit_record *record);
 uint64_t audit_details_refused(void);
-/* The whole line, appended.  Not ATOM_OK: `out` is as it was. [any] */
+/* The whole line, appended; `time` as text_of_time() writes it.  Not ATOM_OK:
+ * `out` is as it was. [any] */
 atom_status audit_entry_write(const struct audit_entry *entry,
-			      uint64_t sequence, int64_t time_ms,
+			      uint64_t sequence, const char *time,
 			      struct buffer *out);
+/* What it takes while it waits. */
+static inline size_t audit_entry_size(const struct audit_entry *entry)
+{
+	return sizeof(*entry) + entry->head_length + entry->tail_length;
+}
+
+void audit_entry_free(struct audit_entry *entry);
+/* The inside of a JSON string: a text of `length` bytes, at most one more than
+ * a record holds of it, escaped, and cut where it has that one. */
+void audit_append_text(struct buffer *out, const char *text, size_t length);
 
 #endif

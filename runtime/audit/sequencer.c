@@ -88,8 +88,13 @@ static void collect(void)
 {
 	struct message *message;
 
-	while ((message = mailbox_take(&audit.entries)) != NULL)
+	while ((message = mailbox_take(&audit.entries)) != NULL) {
 		append(&seq.first, &seq.last, message);
+		seq.queued++;
+		seq.waiting +=
+			CONTAINER_OF(message, struct audit_entry, message)
+				->waiter != NULL;
+	}
 	while ((message = mailbox_take(&audit.jobs)) != NULL)
 		append(&seq.job_first, &seq.job_last, message);
 }
@@ -150,14 +155,8 @@ static void linger(void)
 	const int64_t until = os.monotonic_ns() + LINGER_NS;
 
 	for (;;) {
-		size_t waiting = 0, count = 0;
-
-		for (struct message *m = seq.first;
-		     m != NULL && count < BATCH_RECORDS; m = m->next, count++)
-			waiting += CONTAINER_OF(m, struct audit_entry, message)
-					   ->waiter != NULL;
-		if (waiting == 0 || waiting >= seq.expected ||
-		    count == BATCH_RECORDS || os.monotonic_ns() >= until)
+		if (seq.waiting == 0 || seq.waiting >= seq.expected ||
+		    seq.queued >= BATCH_RECORDS || os.monotonic_ns() >= until)
 			return;
 		(void)pthread_mutex_lock(&audit.lock);
 		if (!audit.urgent)
@@ -214,6 +213,8 @@ static void throw_away(void)
 			CONTAINER_OF(message, struct audit_entry, message));
 		lost++;
 	}
+	seq.queued = 0;
+	commit_settle();
 	if (seq.batch != NULL)
 		lost += seq.batch->count;
 	batch_unref(&seq.batch);

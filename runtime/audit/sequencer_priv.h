@@ -10,13 +10,20 @@
 
 #include "audit/audit_priv.h"
 
-#define BATCH_RECORDS  512
-#define HEAD_EVERY_NS  ((int64_t)1000000000)
-#define DELAY_FIRST_NS ((int64_t)100 * 1000000)
+#define BATCH_RECORDS 512
+/* While nobody waits for it: calls, thousands of which share one sync. */
+#define BATCH_RECORDS_CALLS BATCH_SPARE_RECORDS
+#define HEAD_EVERY_NS	    ((int64_t)1000000000)
+#define DELAY_FIRST_NS	    ((int64_t)100 * 1000000)
 
 struct sequencer {
 	/* Taken from the mailbox, in order. */
 	struct message *first, *last;
+	size_t queued;	/* how many those are */
+	size_t waiting; /* and how many of them somebody waits for */
+	/* Entries that have ended, not taken off the counters that posters
+	 * change, too. */
+	size_t ended, ended_bytes;
 	struct message *job_first, *job_last;
 	/* The batch that is being made durable, and those who wait. */
 	struct audit_batch *batch;
@@ -46,5 +53,7 @@ void commit_head(void);
 void commit_release_waiting(void);
 /* The entry is written, or thrown away. */
 void commit_entry_done(struct audit_entry *entry);
+/* What has ended makes room. */
+void commit_settle(void);
 
 #endif

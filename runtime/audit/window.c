@@ -4,7 +4,8 @@
  * The last batches and heads, in order: what the sinks beside the required one
  * take their records from, each at its own pace.  A sink that falls behind the
  * window's beginning costs nothing more: it reads the rest from the required
- * one.  So no sink can make the log's memory grow.
+ * one.  So no sink can make the log's memory grow.  Where there is none beside
+ * the required one nothing is kept.
  */
 
 #include <string.h>
@@ -12,8 +13,9 @@
 #include "audit/audit_priv.h"
 #include "core/memory.h"
 
-#define ITEMS_MAX 1024
-#define BYTES_MAX ((size_t)8 * 1024 * 1024)
+#define ITEMS_MAX	1024
+#define BYTES_MAX	((size_t)8 * 1024 * 1024)
+#define SPARE_BYTES_MAX ((size_t)4 * 1024 * 1024)
 
 struct item {
 	struct audit_batch *batch; /* or: */
@@ -24,10 +26,32 @@ struct item {
 static struct item items[ITEMS_MAX];
 static size_t first, count, bytes;
 
+/* The memory of the last batch that ended: a fresh one of this size costs a
+ * page fault for every ten records. */
+static _Atomic(struct audit_batch *) spare;
+
+static void destroy(struct audit_batch *batch)
+{
+	if (batch == NULL)
+		return;
+	mem_free(batch->records);
+	mem_free(batch->starts);
+	buffer_fini(&batch->json);
+	mem_free(batch);
+}
+
 struct audit_batch *batch_new(size_t room)
 {
-	struct audit_batch *batch = mem_zalloc(sizeof(*batch));
+	struct audit_batch *batch = atomic_exchange(&spare, NULL);
 
+	if (batch != NULL && batch->room >= room) {
+		batch->references = 1;
+		batch->count = 0;
+		buffer_clear(&batch->json);
+		return batch;
+	}
+	destroy(batch);
+	batch = mem_zalloc(sizeof(*batch));
 	if (batch == NULL)
 		return NULL;
 	batch->references = 1;
@@ -52,10 +76,10 @@ void batch_unref(struct audit_batch **batch)
 
 	if (b == NULL || atomic_fetch_sub(&b->references, 1) > 1)
 		return;
-	mem_free(b->records);
-	mem_free(b->starts);
-	buffer_fini(&b->json);
-	mem_free(b);
+	if (b->room <= BATCH_SPARE_RECORDS &&
+	    b->json.capacity <= SPARE_BYTES_MAX)
+		b = atomic_exchange(&spare, b);
+	destroy(b);
 }
 
 void batch_seal(struct audit_batch *batch)
@@ -108,6 +132,14 @@ static void drop_first(void)
 static void add(struct item item)
 {
 	(void)pthread_mutex_lock(&audit.lock);
+	if (atomic_load(&audit.followers) == 0) {
+		while (count > 0)
+			drop_first();
+		(void)pthread_mutex_unlock(&audit.lock);
+		batch_unref(&item.batch);
+		head_unref(&item.head);
+		return;
+	}
 	/* The newest stays, however large. */
 	while (count > 0 &&
 	       (count == ITEMS_MAX || bytes + size_of(&item) > BYTES_MAX))
@@ -134,6 +166,7 @@ void window_fini(void)
 	while (count > 0)
 		drop_first();
 	(void)pthread_mutex_unlock(&audit.lock);
+	destroy(atomic_exchange(&spare, NULL));
 }
 
 enum window_next window_next(uint64_t cursor, uint64_t head,

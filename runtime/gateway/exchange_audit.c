@@ -14,46 +14,46 @@
 /* A sink that hangs is not waited for. */
 #define DEADLINE_MS 5000
 
-/* Details in the order of their names, which spares the sorting. */
-static void describe(const struct exchange *x, int status, const char *code,
-		     char session[SECRET_TRACE_MAX],
-		     struct audit_record *record)
+static struct audit_call describe(const struct exchange *x, int status,
+				  const char *code,
+				  char session[SECRET_TRACE_MAX])
 {
 	const struct call *call = &x->call;
 
-	record->event = status >= 500 ? AUDIT_CALL_FAILED : AUDIT_CALL;
-	record->user = x->user;
-	record->address = x->address;
-	record->request_id = x->request_id;
-	audit_text(record, "agent", revision_agent(x->revision));
-	if (code != NULL && code[0] != '\0')
-		audit_text(record, "code", code);
-	if (call->began_ns != 0)
-		audit_number(record, "duration_ms",
-			     (os.monotonic_ns() - call->began_ns) / 1000000);
-	audit_number(record, "input_bytes", (int64_t)x->body_length);
-	audit_number(record, "input_tokens", call->usage.input_tokens);
-	audit_number(record, "output_bytes", (int64_t)x->output_bytes);
-	audit_number(record, "output_tokens", call->usage.output_tokens);
-	audit_text(record, "revision", revision_label(x->revision));
-	if (x->conversation != NULL) {
+	session[0] = '\0';
+	if (x->conversation != NULL)
 		secret_trace(x->conversation->principal, x->conversation->id,
 			     session);
-		audit_text(record, "session", session);
-	}
-	audit_number(record, "status", status);
-	audit_number(record, "stream", x->stream);
+	return (struct audit_call){
+		.user = x->user,
+		.address = x->address,
+		.request_id = x->request_id,
+		.agent = revision_agent(x->revision),
+		.code = code,
+		.revision = revision_label(x->revision),
+		.session = session,
+		.duration_ms =
+			call->began_ns != 0
+				? (os.monotonic_ns() - call->began_ns) / 1000000
+				: -1,
+		.input_bytes = (int64_t)x->body_length,
+		.input_tokens = call->usage.input_tokens,
+		.output_bytes = (int64_t)x->output_bytes,
+		.output_tokens = call->usage.output_tokens,
+		.status = status,
+		.stream = x->stream,
+	};
 }
 
 void exchange_record(const struct exchange *x, int status, const char *code)
 {
-	struct audit_record record = AUDIT_RECORD(AUDIT_NONE);
+	struct audit_call call;
 	char session[SECRET_TRACE_MAX];
 
 	if (!audit_enabled() || audit_calls() == CONFIG_AUDIT_NONE)
 		return;
-	describe(x, status, code, session, &record);
-	(void)audit_post(&record, AUDIT_BATCHED, NULL);
+	call = describe(x, status, code, session);
+	(void)audit_post_call(&call, AUDIT_BATCHED, NULL);
 }
 
 /* --- strict: the answer waits for its record ------------------------------------- */
@@ -145,16 +145,16 @@ static void withhold(struct exchange *x)
 bool exchange_hold(struct exchange *x, const struct api_error *e,
 		   const struct buffer *body)
 {
-	struct audit_record record = AUDIT_RECORD(AUDIT_NONE);
+	struct audit_call call;
 	char session[SECRET_TRACE_MAX];
 	int status = e->status == 0 ? 200 : e->status;
 
 	if (!audit_enabled() || audit_calls() != CONFIG_AUDIT_STRICT)
 		return false;
-	describe(x, status, e->code, session, &record);
+	call = describe(x, status, e->code, session);
 	x->held = held_new(x, e, body);
 	if (x->held != NULL &&
-	    audit_post(&record, AUDIT_SOON, &x->held->waiter) == ATOM_OK) {
+	    audit_post_call(&call, AUDIT_SOON, &x->held->waiter) == ATOM_OK) {
 		(void)timer_set(x->loop, &x->held->deadline, DEADLINE_MS);
 		return true;
 	}

@@ -160,21 +160,21 @@ static double run_real(void)
 
 static void post_call(int number)
 {
-	struct audit_record record = AUDIT_RECORD(AUDIT_CALL);
+	const struct audit_call call = {
+		.user = "key:4fQ2kPz81hWs",
+		.address = "203.0.113.77",
+		.request_id = "req_01j9x2m4c8v5k7n3p6q8r0s2t4",
+		.agent = "summarizer",
+		.revision = "3",
+		.duration_ms = number % 1000,
+		.input_bytes = 1024,
+		.input_tokens = 256,
+		.output_bytes = 400,
+		.output_tokens = 100,
+		.status = 200,
+	};
 
-	record.user = "key:4fQ2kPz81hWs";
-	record.address = "203.0.113.77";
-	record.request_id = "req_01j9x2m4c8v5k7n3p6q8r0s2t4";
-	audit_text(&record, "agent", "summarizer");
-	audit_number(&record, "duration_ms", number % 1000);
-	audit_number(&record, "input_bytes", 1024);
-	audit_number(&record, "input_tokens", 256);
-	audit_number(&record, "output_bytes", 400);
-	audit_number(&record, "output_tokens", 100);
-	audit_text(&record, "revision", "3");
-	audit_number(&record, "status", 200);
-	audit_number(&record, "stream", 0);
-	if (audit_post(&record, AUDIT_BATCHED, NULL) != ATOM_OK)
+	if (audit_post_call(&call, AUDIT_BATCHED, NULL) != ATOM_OK)
 		atomic_fetch_add(&refused, 1);
 }
 

@@ -3,13 +3,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "audit/call.h"
 #include "audit/record.h"
 #include "core/json.h"
 #include "core/memory.h"
 
 /* Records: the canonical form, what may be in them, and what may not. */
 
-#define TIME_MS 1767323045678
+#define TIME "2026-01-02T03:04:05.678Z"
 
 static struct buffer line = BUFFER_INIT(AUDIT_LINE_MAX);
 
@@ -19,8 +20,8 @@ static const char *write_line(const struct audit_record *record)
 
 	cr_assert_not_null(entry);
 	buffer_clear(&line);
-	cr_assert_eq(audit_entry_write(entry, 12, TIME_MS, &line), ATOM_OK);
-	mem_free(entry);
+	cr_assert_eq(audit_entry_write(entry, 12, TIME, &line), ATOM_OK);
+	audit_entry_free(entry);
 	return line.bytes;
 }
 
@@ -171,4 +172,130 @@ Test(record, negative_and_large_numbers_are_written_whole)
 	cr_assert_not_null(strstr(line.bytes,
 				  "\"duration_ms\":-9223372036854775808,"
 				  "\"status\":9223372036854775807"));
+}
+
+/* --- calls: made another way, and the same ----------------------------------- */
+
+static const char *write_call(const struct audit_call *call)
+{
+	static struct buffer out = BUFFER_INIT(AUDIT_LINE_MAX);
+	struct audit_entry *entry = audit_call_entry(call);
+
+	cr_assert_not_null(entry);
+	buffer_clear(&out);
+	cr_assert_eq(audit_entry_write(entry, 12, TIME, &out), ATOM_OK);
+	audit_entry_free(entry);
+	cr_assert_eq(out.length, strlen(out.bytes));
+	return out.bytes;
+}
+
+/* The line that the general way makes of the same. */
+static const char *write_generally(const struct audit_call *call)
+{
+	struct audit_record record = AUDIT_RECORD(
+		call->status >= 500 ? AUDIT_CALL_FAILED : AUDIT_CALL);
+	const struct {
+		const char *name, *text;
+	} texts[] = {
+		{ "agent", call->agent },
+		{ "code", call->code },
+		{ "revision", call->revision },
+		{ "session", call->session },
+	};
+
+	record.user = call->user;
+	record.address = call->address;
+	record.request_id = call->request_id;
+	for (size_t i = 0; i < 4; i++)
+		if (texts[i].text != NULL && texts[i].text[0] != '\0')
+			audit_text(&record, texts[i].name, texts[i].text);
+	if (call->duration_ms >= 0)
+		audit_number(&record, "duration_ms", call->duration_ms);
+	audit_number(&record, "input_bytes", call->input_bytes);
+	audit_number(&record, "input_tokens", call->input_tokens);
+	audit_number(&record, "output_bytes", call->output_bytes);
+	audit_number(&record, "output_tokens", call->output_tokens);
+	audit_number(&record, "status", call->status);
+	if (call->stream)
+		audit_number(&record, "stream", 1);
+	return write_line(&record);
+}
+
+Test(record, a_call_is_the_line_that_the_general_way_makes)
+{
+	char longest[AUDIT_TEXT_MAX + 1], longer[2 * AUDIT_TEXT_MAX];
+	char control[AUDIT_TEXT_MAX + 50];
+
+	memset(longest, 'x', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	/* Cut in the middle of a character. */
+	for (size_t i = 0; i + 3 < sizeof(longer); i += 3)
+		memcpy(longer + i, "\xe2\x82\xac", 4);
+	memset(control, 1, sizeof(control) - 1);
+	control[sizeof(control) - 1] = '\0';
+
+	const struct audit_call calls[] = {
+		{ .user = "key:4fQ2kPz81hWs",
+		  .address = "203.0.113.77",
+		  .request_id = "req_01j9x2m4c8v5k7n3p6q8r0s2t4",
+		  .agent = "summarizer",
+		  .revision = "3",
+		  .session = "a1b2c3",
+		  .code = "",
+		  .duration_ms = 1234567890123,
+		  .input_bytes = 10,
+		  .input_tokens = 9,
+		  .output_bytes = INT64_MAX,
+		  .output_tokens = 100,
+		  .status = 200,
+		  .stream = true },
+		{ .duration_ms = -1,
+		  .input_tokens = -1,
+		  .output_tokens = INT64_MIN,
+		  .status = 499 },
+		{ .user = longer,
+		  .address = longest,
+		  .request_id = control,
+		  .agent = control,
+		  .code = longer,
+		  .revision = control,
+		  .session = longest,
+		  .status = 503 },
+		{ .user = "\"\\\x7f\n\xff", .agent = "a", .status = 599 },
+	};
+
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+		cr_assert_str_eq(write_call(&calls[i]),
+				 write_generally(&calls[i]));
+	cr_assert_eq(audit_details_refused(), 0);
+}
+
+/* Over many blocks, in another order than they were made. */
+Test(record, entries_of_calls_live_until_each_has_ended)
+{
+	enum {
+		COUNT = 3000
+	};
+	static struct audit_entry *entries[COUNT];
+	static struct buffer out = BUFFER_INIT(AUDIT_LINE_MAX);
+	char id[32], expected[64];
+
+	for (int i = 0; i < COUNT; i++) {
+		(void)snprintf(id, sizeof(id), "req_%d", i);
+		entries[i] = audit_call_entry(&(struct audit_call){
+			.request_id = id, .status = 200 });
+		cr_assert_not_null(entries[i]);
+	}
+	for (int k = 0; k < COUNT; k++) {
+		int i = (int)((unsigned int)k * 7919 % COUNT);
+
+		buffer_clear(&out);
+		cr_assert_eq(audit_entry_write(entries[i], 1, TIME, &out),
+			     ATOM_OK);
+		(void)snprintf(expected, sizeof(expected),
+			       "\"request_id\":\"req_%d\",", i);
+		cr_assert(strstr(out.bytes, expected), "%s", out.bytes);
+		audit_entry_free(entries[i]);
+	}
+	buffer_fini(&out);
 }

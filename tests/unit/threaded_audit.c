@@ -108,9 +108,12 @@ static void *post_many(void *argument)
 	char user[32];
 
 	for (int i = 0; i < EACH; i++) {
+		const struct audit_call call = { .user = user, .status = 200 };
 		struct audit_record record;
 		struct asked a;
 
+		(void)snprintf(user, sizeof(user), "call:%u-%d", number, i);
+		CHECK(audit_post_call(&call, AUDIT_BATCHED, NULL) == ATOM_OK);
 		(void)snprintf(user, sizeof(user), "key:%u-%d", number, i);
 		record = event(user);
 		asked_init(&a, number);
@@ -138,21 +141,28 @@ static void each_record_is_durable_before_it_is_answered_once(void)
 	for (int i = 0; i < THREADS; i++)
 		CHECK(pthread_join(threads[i], NULL) == 0);
 	stop();
-	/* Each once, and the end of the daemon. */
-	CHECK(stages[0].count == THREADS * EACH + 1);
+	/* Each once, a call before each, and the end of the daemon. */
+	CHECK(stages[0].count == 2 * THREADS * EACH + 1);
 	CHECK(stages[0].synced == stages[0].count);
 	CHECK(stages[0].syncs < THREADS * EACH);
 	stage_verify(&stages[0]);
 	for (int t = 0; t < THREADS; t++)
 		for (int i = 0; i < EACH; i += 37) {
-			int found = 0;
+			int found = 0, calls = 0;
+			char call[32];
 
 			(void)snprintf(user, sizeof(user), "\"key:%d-%d\"", t,
 				       i);
-			for (size_t n = 0; n < stages[0].count; n++)
-				found += strstr(stages[0].lines[n].json,
-						user) != NULL;
-			CHECK(found == 1);
+			(void)snprintf(call, sizeof(call), "\"call:%d-%d\"", t,
+				       i);
+			for (size_t n = 0; n < stages[0].count; n++) {
+				const char *json = stages[0].lines[n].json;
+
+				calls += strstr(json, call) != NULL;
+				found += strstr(json, user) != NULL;
+				CHECK(found <= calls);
+			}
+			CHECK(found == 1 && calls == 1);
 		}
 }
 
@@ -350,8 +360,10 @@ static void a_sink_that_fails_is_tried_again_and_lacks_nothing(void)
 
 static void a_full_ring_counts_calls_and_tells_of_the_gap(void)
 {
-	struct audit_record call = AUDIT_RECORD(AUDIT_CALL);
 	char text[AUDIT_TEXT_MAX + 1];
+	const struct audit_call call = {
+		.user = text, .agent = text, .session = text, .status = 200
+	};
 	uint64_t lost = 0, told = 0;
 	atom_status status;
 
@@ -360,16 +372,12 @@ static void a_full_ring_counts_calls_and_tells_of_the_gap(void)
 	stage_hang(&stages[0], true);
 	memset(text, 'x', AUDIT_TEXT_MAX);
 	text[AUDIT_TEXT_MAX] = '\0';
-	call.user = text;
-	for (const char *const *name = audit_event_row(AUDIT_CALL)->details;
-	     *name; name++)
-		audit_text(&call, *name, text);
 	do {
-		status = audit_post(&call, AUDIT_BATCHED, NULL);
+		status = audit_post_call(&call, AUDIT_BATCHED, NULL);
 	} while (status == ATOM_OK);
 	CHECK(status == ATOM_EUNAVAILABLE);
 	for (lost = 1; lost < 5; lost++)
-		CHECK(audit_post(&call, AUDIT_BATCHED, NULL) != ATOM_OK);
+		CHECK(audit_post_call(&call, AUDIT_BATCHED, NULL) != ATOM_OK);
 	/* There is room kept for control. */
 	{
 		struct audit_record record = event("key:control");
@@ -394,12 +402,12 @@ static void a_full_ring_counts_calls_and_tells_of_the_gap(void)
 
 static void calls_are_durable_within_a_second(void)
 {
-	struct audit_record call = AUDIT_RECORD(AUDIT_CALL);
+	const struct audit_call call = { .status = 200 };
 	int64_t began = os.monotonic_ns();
 
 	begin_anew();
 	start_with("{ plugin = \"first\"; }");
-	CHECK(audit_post(&call, AUDIT_BATCHED, NULL) == ATOM_OK);
+	CHECK(audit_post_call(&call, AUDIT_BATCHED, NULL) == ATOM_OK);
 	stage_wait(&stages[0], 1);
 	/* Much later would be wrong; a slow machine is not. */
 	CHECK(os.monotonic_ns() - began < (int64_t)30 * 1000000000);
