@@ -3,8 +3,8 @@
 #define AUDIT_FILE_DIGEST_H
 
 /*
- * SHA-256 by libcrypto: the running digest of a segment, and the hash
- * of one record.  False and NULL: no memory.
+ * SHA-256 by libcrypto: the running digest of a segment, and the hash of one
+ * record.  NULL: no memory; false: libcrypto refuses.
  */
 
 #include <stdbool.h>
@@ -25,9 +25,8 @@ bool digest_now(const struct digest *digest, uint8_t hash_r[DIGEST_BYTES]);
 /* Of those with `bytes` behind them, which are not added. */
 bool digest_with(const struct digest *digest, const void *bytes, size_t length,
 		 uint8_t hash_r[DIGEST_BYTES]);
-/* SHA-256 over `hash` and `bytes`; uses nothing of what was added. */
-bool digest_step(const struct digest *digest, const uint8_t hash[DIGEST_BYTES],
-		 const void *bytes, size_t length,
-		 uint8_t hash_r[DIGEST_BYTES]);
+/* SHA-256 over `hash` and `bytes`. */
+bool digest_step(const uint8_t hash[DIGEST_BYTES], const void *bytes,
+		 size_t length, uint8_t hash_r[DIGEST_BYTES]);
 
 #endif

@@ -78,6 +78,7 @@ static void destroy(void *self)
 		(void)audit_disk.close(sink->folder);
 	digest_free(&sink->digest);
 	text_fini(&sink->lines);
+	text_fini(&sink->covered);
 	text_fini(&sink->plain);
 	free(sink);
 }
@@ -183,7 +184,8 @@ static atom_status seal_records(struct sink *sink, const void *records,
 	for (size_t i = 0, begin = 0; status == ATOM_OK && i < count; i++) {
 		if (i == begin)
 			text_clear(&sink->plain);
-		line_write_record(&sink->plain, record_at(records, stride, i));
+		line_write_record(&sink->plain, NULL,
+				  record_at(records, stride, i));
 		if (sink->plain.failed)
 			return atom_fail(err, ATOM_ENOMEM, "out of memory");
 		if (i + 1 < count && i + 1 - begin < FRAME_RECORDS &&
@@ -216,7 +218,8 @@ static atom_status write_records(void *self, const void *records, size_t count,
 	if (sink->head.sealed)
 		status = seal_records(sink, records, count, stride, err);
 	for (size_t i = 0; !sink->head.sealed && i < count; i++)
-		line_write_record(&sink->lines, record_at(records, stride, i));
+		line_write_record(&sink->lines, &sink->covered,
+				  record_at(records, stride, i));
 	if (status == ATOM_OK)
 		status = segment_append(sink, false, err);
 	if (status != ATOM_OK)

@@ -6,16 +6,25 @@
 
 /* --- writing ------------------------------------------------------------- */
 
-void line_write_record(struct text *text,
+void line_write_record(struct text *text, struct text *covered,
 		       const struct atom_audit_record *record)
 {
+	const size_t start = text->length;
+	size_t length;
+
 	text_add(text, "R ", 2);
 	text_add_number(text, record->sequence);
 	text_add(text, " ", 1);
 	text_add_hex(text, record->hash, sizeof(record->hash));
 	text_add(text, " ", 1);
+	length = text->length;
 	text_add(text, record->json.bytes, record->json.length);
 	text_add(text, "\n", 1);
+	if (covered == NULL || text->failed)
+		return;
+	if (record->sequence == 1)
+		length = text->length;
+	text_add(covered, text->bytes + start, length - start);
 }
 
 void line_write_sealed(struct text *text, uint64_t first, uint64_t count,
@@ -35,39 +44,6 @@ void line_write_signed_head(struct text *text, const struct signed_head *head)
 		     (size_t)head->range_count * DIGEST_BYTES);
 	text_add(text, " ", 1);
 	text_add_escaped(text, head->note, head->note_length);
-}
-
-/* How much of a line with its end. */
-static size_t covered(const char *line, size_t length)
-{
-	const char *at = line + 2, *end = line + length;
-
-	if (length < 4 || line[0] != 'R' || (at[0] == '1' && at[1] == ' '))
-		return length;
-	/* Behind the second space from there: sequence, hash. */
-	for (int spaces = 0; spaces < 2; spaces++) {
-		at = memchr(at, ' ', (size_t)(end - at));
-		if (at == NULL)
-			return length;
-		at++;
-	}
-	return (size_t)(at - line);
-}
-
-bool line_digest(struct digest *digest, const char *lines, size_t length)
-{
-	const char *end = lines + length;
-
-	while (lines < end) {
-		const char *stop = memchr(lines, '\n', (size_t)(end - lines));
-		const char *next = stop != NULL ? stop + 1 : end;
-
-		if (!digest_add(digest, lines,
-				covered(lines, (size_t)(next - lines))))
-			return false;
-		lines = next;
-	}
-	return true;
 }
 
 bool line_write_digest(struct text *text, size_t start, struct digest *digest)

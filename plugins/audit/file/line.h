@@ -91,13 +91,12 @@ struct sealed_line {
 /* False: no memory.  `digest` is begun anew and has the head's bytes after. */
 bool line_write_segment_head(struct text *text, struct digest *digest,
 			     const struct segment_head *head);
-void line_write_record(struct text *text,
+/* What a digest covers of it goes behind `covered`, unless that is NULL. */
+void line_write_record(struct text *text, struct text *covered,
 		       const struct atom_audit_record *record);
 void line_write_sealed(struct text *text, uint64_t first, uint64_t count,
 		       const char *bytes, size_t length);
 void line_write_signed_head(struct text *text, const struct signed_head *head);
-/* Adds what a digest covers of whole lines that end in none. */
-bool line_digest(struct digest *digest, const char *lines, size_t length);
 /* Ends a line whose first byte is at `start` of the text with the digest;
  * `digest` has all before that byte, and has the line as well after. */
 bool line_write_digest(struct text *text, size_t start, struct digest *digest);

@@ -135,8 +135,8 @@ static atom_status take_record(struct reading *reading,
 	}
 	before->sequence = found.sequence;
 	if (found.sequence > reading->after && before->has_hash &&
-	    (!digest_step(sink->digest, before->hash, found.json.bytes,
-			  found.json.length, hash) ||
+	    (!digest_step(before->hash, found.json.bytes, found.json.length,
+			  hash) ||
 	     memcmp(hash, found.hash, sizeof(hash)) != 0))
 		return damaged(sink, reading->number, offset, err,
 			       "a record that its hash does not fit");

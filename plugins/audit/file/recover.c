@@ -50,8 +50,7 @@ atom_status damaged(const struct sink *sink, uint64_t number, off_t offset,
 /* --- records -------------------------------------------------------------- */
 
 /* Does the record follow the one before? */
-static bool step(const struct sink *sink, struct position *position,
-		 const struct record_line *record)
+static bool step(struct position *position, const struct record_line *record)
 {
 	uint8_t hash[DIGEST_BYTES];
 
@@ -59,7 +58,7 @@ static bool step(const struct sink *sink, struct position *position,
 		return false;
 	/* hash(0) takes the log's id, which a sink is not told. */
 	if (position->has_hash &&
-	    (!digest_step(sink->digest, position->hash, record->json.bytes,
+	    (!digest_step(position->hash, record->json.bytes,
 			  record->json.length, hash) ||
 	     memcmp(hash, record->hash, sizeof(hash)) != 0))
 		return false;
@@ -80,7 +79,7 @@ static bool step_lines(const struct sink *sink, struct position *position)
 		struct record_line record;
 
 		if (stop == NULL || !line_read_record(&line, &record) ||
-		    !step(sink, position, &record))
+		    !step(position, &record))
 			return false;
 		at = stop + 1;
 	}
@@ -117,11 +116,12 @@ static atom_status take_line(struct sink *sink, struct found *found,
 	struct record_line record;
 	struct atom_span body;
 	bool plain = !sink->head.sealed;
+	size_t covered;
 
 	switch (line->length > 0 ? line->bytes[0] : '\0') {
 	case 'R':
 		if (plain && line_read_record(line, &record) &&
-		    step(sink, &found->position, &record))
+		    step(&found->position, &record))
 			status = ATOM_OK;
 		break;
 	case 'E':
@@ -151,7 +151,10 @@ static atom_status take_line(struct sink *sink, struct found *found,
 		return status;
 	found->at_checkpoint = false;
 	/* With its end, which the scan has found behind it. */
-	return line_digest(sink->digest, line->bytes, line->length + 1)
+	covered = line->bytes[0] == 'R' && record.sequence > 1
+			  ? line->length - record.json.length
+			  : line->length + 1;
+	return digest_add(sink->digest, line->bytes, covered)
 		       ? ATOM_OK
 		       : atom_fail(err, ATOM_ENOMEM, "out of memory");
 }
@@ -210,7 +213,7 @@ static bool only_end_is_wrong(struct sink *sink, const struct found *found,
 			       ATOM_OK;
 	default:
 		return line_read_record(&line, &record) && position.has_hash &&
-		       step(sink, &position, &record);
+		       step(&position, &record);
 	}
 }
 

@@ -146,6 +146,7 @@ atom_status segment_ready(struct sink *sink, struct atom_error *err)
 void segment_begin_lines(struct sink *sink)
 {
 	text_clear(&sink->lines);
+	text_clear(&sink->covered);
 	if (sink->mark_due && text_room(&sink->lines, MARK_LENGTH) != NULL)
 		sink->lines.length = MARK_LENGTH;
 }
@@ -169,14 +170,19 @@ atom_status segment_append(struct sink *sink, bool with_digest,
 			   struct atom_error *err)
 {
 	struct text *lines = &sink->lines;
+	const struct text *covered = &sink->covered;
 	size_t start = sink->mark_due ? MARK_LENGTH : 0;
+	struct atom_span bytes = { covered->bytes, covered->length };
 
-	if (lines->failed)
+	if (lines->failed || covered->failed)
 		return atom_fail(err, ATOM_ENOMEM, OUT_OF_MEMORY);
+	if (bytes.length == 0)
+		bytes = (struct atom_span){ lines->bytes + start,
+					    lines->length - start };
 	if ((sink->mark_due && !fill_mark(sink)) ||
 	    (with_digest && !line_write_digest(lines, start, sink->digest)) ||
-	    (!with_digest && !line_digest(sink->digest, lines->bytes + start,
-					  lines->length - start)))
+	    (!with_digest &&
+	     !digest_add(sink->digest, bytes.bytes, bytes.length)))
 		return give_up(sink, "digest", ENOMEM, err);
 	if (!write_all(sink->fd, lines->bytes, lines->length, sink->length))
 		return give_up(sink, "write", errno, err);

@@ -87,6 +87,7 @@ struct sink {
 	bool has_key_file;
 
 	struct text lines, plain; /* being put together */
+	struct text covered;	  /* of R lines: what the digest has of them */
 
 	enum space_stage stage;
 	bool has_reserve;
@@ -125,7 +126,7 @@ bool write_all(int fd, const char *bytes, size_t length, off_t at);
 
 /* A segment is open and may be written to. */
 atom_status segment_ready(struct sink *sink, struct atom_error *err);
-/* Empties sink->lines, but for the room of a mark where one is due. */
+/* Empties sink->lines and sink->covered, but for the room of a mark where one is due. */
 void segment_begin_lines(struct sink *sink);
 /* Writes sink->lines, a digest and line end behind them where asked for.  On
  * failure nothing of them counts. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "text.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -105,10 +106,9 @@ void text_add_hex(struct text *text, const uint8_t *bytes, size_t length)
 	if (room == NULL)
 		return;
 	for (size_t i = 0; i < length; i += 4, room += 8) {
-		uint64_t digits = eight_digits(bytes + i);
+		uint64_t digits = htole64(eight_digits(bytes + i));
 
-		for (size_t k = 0; k < 8; k++)
-			room[k] = (char)(digits >> 8 * k);
+		memcpy(room, &digits, sizeof(digits));
 	}
 	text->length += 2 * length;
 }
