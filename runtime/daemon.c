@@ -263,6 +263,7 @@ static void on_tick(struct timer *timer)
 	pool_set_daemon_memory(daemon_resident_bytes());
 	agents_measure();
 	audit_tick();
+	security_tick();
 	gateway_tick();
 	if (d->started && !d->healthy && agents_ready())
 		check_health(d);

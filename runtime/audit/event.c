@@ -16,6 +16,7 @@ DETAILS(instance, "agent", "code", "instance", "revision");
 DETAILS(sink, "count", "error", "from", "sink", "to");
 DETAILS(denied, "agent", "code", "count", "method", "reason", "role", "route",
 	"status");
+DETAILS(locked, "count", "reason", "seconds");
 DETAILS(call, "agent", "code", "duration_ms", "input_bytes", "input_tokens",
 	"output_bytes", "output_tokens", "revision", "session", "status",
 	"stream");
@@ -84,6 +85,8 @@ static const struct audit_event_row rows[AUDIT_EVENT_COUNT] = {
 	    "Logon", AUTHENTICATION, denied),
 	ROW(ACCESS_DENIED, "access.denied", SECURITY_EVENTS, WARN,
 	    "Other", API_ACTIVITY, denied),
+	ROW(ADDRESS_LOCKED, "address.locked", SECURITY_EVENTS, WARN,
+	    "Other", AUTHENTICATION, locked),
 
 	CALL_ROW(CALL, "call", PERFORMANCE_EVENTS, INFO),
 	CALL_ROW(CALL_FAILED, "call.failed", ERROR_EVENTS, WARN),

@@ -30,6 +30,7 @@ enum audit_event {
 	/* --- who was not let in --- */
 	AUDIT_LOGIN_FAILED,
 	AUDIT_ACCESS_DENIED,
+	AUDIT_ADDRESS_LOCKED,
 	/* --- calls of agents --- */
 	AUDIT_CALL,
 	AUDIT_CALL_FAILED,

@@ -18,6 +18,7 @@
 #include "security/jwt_issuers.h"
 #include "security/keys_priv.h"
 #include "security/lockout.h"
+#include "security/lockout_audit.h"
 #include "security/peer.h"
 #include "security/role.h"
 
@@ -61,7 +62,7 @@ static bool may_log(_Atomic int64_t *logged_ms, int64_t now_ms)
 	       atomic_compare_exchange_strong(logged_ms, &last, now_ms);
 }
 
-static void log_lockout(const char *address, int64_t locked_ms, int64_t now_ms)
+static void tell_lockout(const char *address, int64_t locked_ms, int64_t now_ms)
 {
 	static _Atomic int64_t logged_ms = INT64_MIN / 2;
 
@@ -71,6 +72,7 @@ static void log_lockout(const char *address, int64_t locked_ms, int64_t now_ms)
 			 "served to this address",
 			 LOG_TEXT("address", address),
 			 LOG_NUMBER("seconds", locked_ms / 1000));
+	lockout_audit(address, locked_ms, now_ms);
 }
 
 /* Counts a credential that is refused, and tells the log; `what` is for the
@@ -100,7 +102,7 @@ static void hold_refused(const struct http_request *request, const char *what,
 	else
 		count_refused(request, what);
 	if (verdict.begun)
-		log_lockout(address, verdict.locked_ms, now_ms);
+		tell_lockout(address, verdict.locked_ms, now_ms);
 	err->retry_after_ms = verdict.locked_ms > INT32_MAX
 				      ? INT32_MAX
 				      : (int32_t)verdict.locked_ms;
@@ -492,6 +494,11 @@ bool security_has_admin(const struct key *without)
 	return (policy != NULL &&
 		(policy->admin_listener || policy->has_bootstrap)) ||
 	       keys_have_admin(without);
+}
+
+void security_tick(void)
+{
+	lockout_audit_tick();
 }
 
 void security_flush(void)

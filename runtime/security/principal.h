@@ -96,6 +96,8 @@ atom_status security_knows_keys(struct atom_error *err);
  * not: a peer, the bootstrap key, or another key? */
 struct key;
 bool security_has_admin(const struct key *without);
+/* [control] Once a second. */
+void security_tick(void);
 /* [control] Before the store is closed: what it should still get. */
 void security_flush(void);
 void security_fini(void);

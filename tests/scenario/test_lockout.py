@@ -2,9 +2,11 @@
 """Who guesses is locked out; who has a valid key never notices."""
 
 import threading
+import time
 import zlib
 
 from atomd_test import Daemon, config, run, test, wait_for
+from audit_log import audited, search, wait_records
 
 CLOSED = ""
 PROXIED = ('{ address = "127.0.0.1:0"; trusted_proxies = [ "127.0.0.0/8",'
@@ -189,6 +191,43 @@ def guesses_on_all_loops_at_once_are_counted_together():
         assert told.count(False) == 9, told.count(False)
         assert set(served) == {200}, served
         assert daemon.metrics().sum("atomd_auth_lockouts_total") == 1
+
+
+ONE_TRY = 'lockout: { failures = 1; window_ms = "1m"; ban_ms = "1m"; };'
+
+
+@test
+def a_lock_out_is_on_record_with_its_address():
+    with Daemon(audited(security=ONE_TRY, listeners=PROXIED)) as daemon:
+        assert locked(guess(daemon, "203.0.113.7"))
+        assert locked(guess(daemon, "203.0.113.7"))
+        record, = wait_records(daemon, 1, type="address.locked")
+        assert record["address"] == "203.0.113.7", record
+        assert record["category"] == "security_events", record
+        assert record["severity"] == "warn", record
+        assert record["details"] == {"count": 1, "seconds": 60}, record
+        assert UNKNOWN not in str(search(daemon))
+
+
+@test
+def lock_outs_of_a_crowd_are_counted_in_few_records():
+    crowd = 300
+    with Daemon(audited(security=ONE_TRY, listeners=PROXIED)) as daemon:
+        began = time.monotonic()
+        for n in range(crowd):
+            guess(daemon, "198.51.%d.%d" % divmod(n, 250))
+        assert daemon.metrics().sum("atomd_auth_lockouts_total") == crowd
+
+        def counted():
+            rows = search(daemon, type="address.locked", limit=1000)
+            return rows if sum(r["details"]["count"] for r in rows) == \
+                crowd else None
+        rows = wait_for(counted, what="every lock-out in some record")
+        # However fast: ten a second, and one for those beyond.
+        whole = int(time.monotonic() - began) + 2
+        named = [r for r in rows if r["address"]]
+        assert len(named) <= 10 * whole, (len(named), whole)
+        assert len(rows) - len(named) <= whole, (len(rows), whole)
 
 
 if __name__ == "__main__":
