@@ -75,7 +75,9 @@ struct atom_audit_ops {
 	/* Take `count` records, `stride` bytes apart.  May buffer. */
 	atom_status (*write)(void *self, const void *records, size_t count,
 			     size_t stride, struct atom_error *err);
-	/* All taken so far is durable. */
+	/* All taken so far is durable.  ATOM_ENOTSUP: it is taken, and this
+	 * sink never knows more than that, which is no failure; the required
+	 * sink has to know, and is refused at the start. */
 	atom_status (*sync)(void *self, struct atom_error *err);
 	/* Keep or send the head; durable when it returns ATOM_OK.  NULL: this
 	 * sink has no use for heads. */

@@ -128,6 +128,7 @@ struct audit_sink {
 	bool failing;		       /* the thread's own */
 	_Atomic int64_t busy_since_ns; /* in a function of the sink; 0: not */
 	_Atomic bool hangs;	       /* told */
+	_Atomic bool lossy;	       /* it cannot say what is durable */
 	_Atomic uint64_t cursor;       /* the last record it has */
 	uint64_t synced;
 	uint64_t head;
@@ -140,7 +141,7 @@ struct audit_sink {
 	struct audit_batch *fetched;
 	atom_status fetch_status;
 
-	metric_id written, failed, dropped, depth, sync_seconds;
+	metric_id written, taken, failed, dropped, depth, sync_seconds;
 };
 
 #define SINK_HANG_NS ((int64_t)5 * 1000000000)
@@ -164,6 +165,8 @@ atom_status sink_write(struct audit_sink *sink, const struct audit_batch *batch,
 atom_status sink_sync(struct audit_sink *sink, struct atom_error *err);
 atom_status sink_head(struct audit_sink *sink, const struct audit_head *head,
 		      struct atom_error *err);
+/* [sink's thread] Its sync has said that it cannot know: told once. */
+void sink_note_lossy(struct audit_sink *sink, const struct atom_error *err);
 /* Has one of its functions been running for longer than that? */
 bool sink_is_hanging(const struct audit_sink *sink, int64_t for_ns);
 /* [sink's thread] Tells health, log and audit log of a failure, once, and of

@@ -8,6 +8,9 @@
  *	opening ├── head ───► checkpoint ──────┼──► again
  *	        └── behind ─► fetch, write ────┘
  *	   a failure: back to what is synced, wait (0.2 s to 30 s), again
+ *
+ * A sink that cannot say what is durable (its sync: ATOM_ENOTSUP) does not fail
+ * by that: what it has taken is all that one can know.
  */
 
 #include "audit/audit_priv.h"
@@ -60,16 +63,19 @@ static atom_status find_place(struct audit_sink *sink, struct atom_error *err)
 static atom_status sync_now(struct audit_sink *sink, struct atom_error *err)
 {
 	const uint64_t cursor = cursor_of(sink);
+	const double count = (double)(cursor - sink->synced);
 	atom_status status;
 
 	if (cursor == sink->synced)
 		return ATOM_OK;
 	status = sink_sync(sink, err);
-	if (status != ATOM_OK) {
-		metric_add(sink->failed, (double)(cursor - sink->synced));
+	if (status != ATOM_OK && status != ATOM_ENOTSUP) {
+		metric_add(sink->failed, count);
 		return status;
 	}
-	metric_add(sink->written, (double)(cursor - sink->synced));
+	if (status == ATOM_ENOTSUP)
+		sink_note_lossy(sink, err);
+	metric_add(status == ATOM_OK ? sink->written : sink->taken, count);
 	sink->synced = cursor;
 	sink->unsynced = 0;
 	sink_success(sink);

@@ -316,10 +316,11 @@ static json_t *describe_sink(const struct audit_sink *sink)
 {
 	bool hangs = sink_is_hanging(sink, SINK_HANG_NS);
 
-	return json_pack("{s:s,s:b,s:I,s:b}", "name", sink->name, "required",
-			 (int)sink->required, "sequence",
+	return json_pack("{s:s,s:b,s:I,s:b,s:b}", "name", sink->name,
+			 "required", (int)sink->required, "sequence",
 			 (json_int_t)atomic_load(&sink->cursor), "hangs",
-			 (int)hangs);
+			 (int)hangs, "durable",
+			 (int)!atomic_load(&sink->lossy));
 }
 
 json_t *audit_describe(void)

@@ -78,6 +78,7 @@ void audit_metrics_of(struct audit_sink *sink)
 		metric_id *id;
 	} rows[] = {
 		{ "written", &sink->written },
+		{ "taken", &sink->taken },
 		{ "failed", &sink->failed },
 		{ "dropped", &sink->dropped },
 	};

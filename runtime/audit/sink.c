@@ -233,6 +233,13 @@ void sink_success(struct audit_sink *sink)
 	sink->failing = false;
 }
 
+void sink_note_lossy(struct audit_sink *sink, const struct atom_error *err)
+{
+	if (!atomic_exchange(&sink->lossy, true))
+		log_line(ATOM_LOG_INFO, "audit_sink_lossy", err->message,
+			 LOG_TEXT("sink", sink->name));
+}
+
 static void look_at(struct audit_sink *sink)
 {
 	char name[sizeof(sink->name) + 8];

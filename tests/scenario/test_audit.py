@@ -184,7 +184,12 @@ def without_a_sink_that_keeps_records_control_is_refused():
                               {"instances": 3})
         assert answer.code == "audit_unavailable", answer
         assert daemon.agents()["echo"]["instances"]["desired"] == 1
-        assert daemon.status()["system_status"] == "degraded"
+        status = daemon.status()
+        assert status["system_status"] == "degraded"
+        step = status["initialization_results"]["security_layer"]
+        assert "has to know what is durable" in step["details"], step
+        assert "accept_loss" in step["details"], step
+        assert daemon.get("/readyz").status == 503
         # Calls go on, and strangers stay out.
         assert daemon.chat("echo", "x", key=key["key"]).status == 200
         assert daemon.get("/v1/models", key="atm_x").status == 401

@@ -121,6 +121,8 @@ static atom_status sync_records(void *self, struct atom_error *err)
 	if (fails(&s->fail_syncs)) {
 		cut(s, s->synced);
 		status = atom_fail(err, ATOM_EIO, "sync failed");
+	} else if (atomic_load(&s->lossy)) {
+		status = atom_fail(err, ATOM_ENOTSUP, "who knows");
 	}
 	s->synced = s->count;
 	(void)pthread_cond_broadcast(&s->changed);

@@ -38,7 +38,8 @@ struct stage {
 	/* --- what the test says --- */
 	_Atomic int fail_writes; /* so many */
 	_Atomic int fail_syncs;
-	bool hang; /* in write, until it is false; [lock] */
+	_Atomic bool lossy; /* sync: it cannot know */
+	bool hang;	    /* in write, until it is false; [lock] */
 };
 
 extern struct stage stages[2];

@@ -1,103 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The audit log with its threads: many who post, loops on which they are told,
- * sinks that fail and hang.  The tests run on a thread of their own; the main
- * one is the control loop.
+ * The audit log with its threads: many who post, a restart, a log that was
+ * changed meanwhile, search and prune.
  */
+#include "audit_asked.h"
 #include "audit_fixture.h"
 #include "tap.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "core/health.h"
-#include "core/log.h"
 #include "core/memory.h"
 #include "core/os.h"
-#include "plugin/host.h"
-
-/* --- waiting, from threads that are no loop ------------------------------------ */
-
-struct asked {
-	struct audit_waiter waiter;
-	pthread_mutex_t lock;
-	pthread_cond_t answered;
-	int answers;
-	atom_status status;
-};
-
-static void on_answer(struct audit_waiter *waiter, atom_status status)
-{
-	struct asked *a = CONTAINER_OF(waiter, struct asked, waiter);
-
-	CHECK(loop_current() == waiter->loop);
-	(void)pthread_mutex_lock(&a->lock);
-	a->answers++;
-	a->status = status;
-	(void)pthread_cond_signal(&a->answered);
-	(void)pthread_mutex_unlock(&a->lock);
-}
-
-static void asked_init(struct asked *a, unsigned int loop)
-{
-	memset(a, 0, sizeof(*a));
-	(void)pthread_mutex_init(&a->lock, NULL);
-	(void)pthread_cond_init(&a->answered, NULL);
-	a->waiter.loop = loops_get(loop % loops_serving());
-	a->waiter.done = on_answer;
-}
-
-static atom_status wait_for(struct asked *a)
-{
-	(void)pthread_mutex_lock(&a->lock);
-	while (a->answers == 0)
-		(void)pthread_cond_wait(&a->answered, &a->lock);
-	(void)pthread_mutex_unlock(&a->lock);
-	return a->status;
-}
-
-static struct audit_record event(const char *user)
-{
-	struct audit_record record = AUDIT_RECORD(AUDIT_KEY_CREATE);
-
-	record.user = user;
-	audit_text(&record, "phase", "intent");
-	return record;
-}
-
-static atom_status post_and_wait(const char *user, enum audit_urgency urgency)
-{
-	struct audit_record record = event(user);
-	struct asked a;
-	atom_status status;
-
-	asked_init(&a, 0);
-	status = audit_post(&record, urgency, &a.waiter);
-	if (status == ATOM_OK)
-		status = wait_for(&a);
-	return status;
-}
-
-static struct config *config;
-
-static void start_with(const char *sinks)
-{
-	struct atom_error err = ATOM_ERROR_INIT;
-
-	config = audit_fixture_config(sinks);
-	if (audit_start(config, &err) != ATOM_OK) {
-		printf("# %s\n", err.message);
-		CHECK(false);
-	}
-}
-
-static void stop(void)
-{
-	audit_stop();
-	CHECK(!audit_enabled());
-	config_unref(&config);
-}
-
-/* --- tests --------------------------------------------------------------------------- */
 
 #define THREADS 8
 #define EACH	300
@@ -115,10 +30,10 @@ static void *post_many(void *argument)
 		(void)snprintf(user, sizeof(user), "call:%u-%d", number, i);
 		CHECK(audit_post_call(&call, AUDIT_BATCHED, NULL) == ATOM_OK);
 		(void)snprintf(user, sizeof(user), "key:%u-%d", number, i);
-		record = event(user);
+		record = asked_event(user);
 		asked_init(&a, number);
 		CHECK(audit_post(&record, AUDIT_GATED, &a.waiter) == ATOM_OK);
-		CHECK(wait_for(&a) == ATOM_OK);
+		CHECK(asked_wait(&a) == ATOM_OK);
 		(void)pthread_mutex_lock(&a.lock);
 		CHECK(a.answers == 1);
 		(void)pthread_mutex_unlock(&a.lock);
@@ -132,7 +47,7 @@ static void each_record_is_durable_before_it_is_answered_once(void)
 	unsigned int numbers[THREADS];
 	char user[32];
 
-	start_with("{ plugin = \"first\"; }");
+	audit_begin_with("{ plugin = \"first\"; }");
 	for (unsigned int i = 0; i < THREADS; i++) {
 		numbers[i] = i;
 		CHECK(pthread_create(&threads[i], NULL, post_many,
@@ -140,7 +55,7 @@ static void each_record_is_durable_before_it_is_answered_once(void)
 	}
 	for (int i = 0; i < THREADS; i++)
 		CHECK(pthread_join(threads[i], NULL) == 0);
-	stop();
+	audit_end();
 	/* Each once, a call before each, and the end of the daemon. */
 	CHECK(stages[0].count == 2 * THREADS * EACH + 1);
 	CHECK(stages[0].synced == stages[0].count);
@@ -170,9 +85,9 @@ static void a_restart_goes_on_with_the_same_log(void)
 {
 	size_t before = stages[0].count;
 
-	start_with("{ plugin = \"first\"; }");
+	audit_begin_with("{ plugin = \"first\"; }");
 	CHECK(post_and_wait("key:again", AUDIT_GATED) == ATOM_OK);
-	stop();
+	audit_end();
 	CHECK(stages[0].count == before + 2);
 	stage_verify(&stages[0]);
 }
@@ -180,16 +95,16 @@ static void a_restart_goes_on_with_the_same_log(void)
 static void refused_at_start(const char *what)
 {
 	struct atom_error err = ATOM_ERROR_INIT;
-	struct audit_record record = event("key:x");
+	struct audit_record record = asked_event("key:x");
 
-	config = audit_fixture_config("{ plugin = \"first\"; }");
-	CHECK(audit_start(config, &err) != ATOM_OK);
+	audit_config = audit_fixture_config("{ plugin = \"first\"; }");
+	CHECK(audit_start(audit_config, &err) != ATOM_OK);
 	if (strstr(err.message, what) == NULL) {
 		printf("# expected '%s' in: %s\n", what, err.message);
 		CHECK(false);
 	}
 	CHECK(audit_post(&record, AUDIT_GATED, NULL) == ATOM_EUNAVAILABLE);
-	stop();
+	audit_end();
 }
 
 static void a_changed_record_of_the_tail_is_noticed_at_start(void)
@@ -203,9 +118,9 @@ static void a_changed_record_of_the_tail_is_noticed_at_start(void)
 	char note[sizeof(s->note)];
 
 	memcpy(note, s->note, sizeof(note));
-	start_with("{ plugin = \"first\"; }");
+	audit_begin_with("{ plugin = \"first\"; }");
 	CHECK(post_and_wait("key:tail", AUDIT_GATED) == ATOM_OK);
-	stop();
+	audit_end();
 	s->position = old;
 	memcpy(s->note, note, sizeof(note));
 	before = s->count;
@@ -236,30 +151,19 @@ static void lost_records_are_noticed_at_start(void)
 	s->count -= 2;
 	refused_at_start("records are lost");
 	s->count = count;
-	start_with("{ plugin = \"first\"; }");
-	stop();
+	audit_begin_with("{ plugin = \"first\"; }");
+	audit_end();
 	stage_verify(s);
 	stage_clear(s);
 	refused_at_start("records are lost");
 }
 
-static void begin_anew(void)
-{
-	char path[300];
-
-	(void)snprintf(path, sizeof(path), "%s/audit.key",
-		       audit_fixture_folder());
-	(void)unlink(path);
-	stage_clear(&stages[0]);
-	stage_clear(&stages[1]);
-}
-
 static void a_lost_key_is_noticed_at_start(void)
 {
-	begin_anew();
-	start_with("{ plugin = \"first\"; }");
+	audit_begin_anew();
+	audit_begin_with("{ plugin = \"first\"; }");
 	CHECK(post_and_wait("key:x", AUDIT_GATED) == ATOM_OK);
-	stop();
+	audit_end();
 	stage_verify(&stages[0]);
 	{
 		char path[300];
@@ -271,93 +175,6 @@ static void a_lost_key_is_noticed_at_start(void)
 	refused_at_start("audit.key");
 }
 
-static void one_failed_sync_is_tried_again_with_the_same_records(void)
-{
-	begin_anew();
-	start_with("{ plugin = \"first\"; }");
-	atomic_store(&stages[0].fail_syncs, 1);
-	CHECK(post_and_wait("key:one", AUDIT_GATED) == ATOM_OK);
-	atomic_store(&stages[0].fail_writes, 1);
-	CHECK(post_and_wait("key:two", AUDIT_GATED) == ATOM_OK);
-	stop();
-	CHECK(stages[0].count == 3);
-	stage_verify(&stages[0]);
-}
-
-static void wait_until_well(void)
-{
-	while (atomic_load(&audit.state) != AUDIT_WELL)
-		(void)usleep(1000);
-}
-
-static void while_the_sink_fails_control_is_refused_and_the_rest_is_kept(void)
-{
-	struct audit_record record = event("key:later");
-	bool sound = false;
-
-	begin_anew();
-	start_with("{ plugin = \"first\"; }");
-	CHECK(post_and_wait("key:before", AUDIT_GATED) == ATOM_OK);
-	atomic_store(&stages[0].fail_syncs, 1000000);
-	CHECK(post_and_wait("key:first", AUDIT_GATED) == ATOM_EUNAVAILABLE);
-	/* At the door now. */
-	CHECK(audit_post(&record, AUDIT_GATED, NULL) == ATOM_EUNAVAILABLE);
-	/* What makes things safer is recorded later. */
-	CHECK(post_and_wait("key:safer", AUDIT_SOON) == ATOM_EUNAVAILABLE);
-	CHECK(strcmp(health_system_status(), "operational") != 0);
-	atomic_store(&stages[0].fail_syncs, 0);
-	wait_until_well();
-	CHECK(post_and_wait("key:after", AUDIT_GATED) == ATOM_OK);
-	stop();
-	stage_verify(&stages[0]);
-	for (size_t i = 0; i < stages[0].count; i++)
-		sound |= strstr(stages[0].lines[i].json, "key:safer") != NULL;
-	CHECK(sound);
-	CHECK(strstr(stages[0].lines[stages[0].count - 1].json,
-		     "daemon.stop") != NULL);
-}
-
-static void a_sink_that_hangs_slows_nobody_and_catches_up(void)
-{
-	int64_t slowest = 0;
-
-	begin_anew();
-	start_with("{ plugin = \"first\"; }, { plugin = \"second\"; }");
-	CHECK(post_and_wait("key:x", AUDIT_GATED) == ATOM_OK);
-	stage_wait(&stages[1], 1);
-	stage_hang(&stages[1], true);
-	/* More batches than the window holds. */
-	for (int i = 0; i < 1500; i++) {
-		int64_t began = os.monotonic_ns();
-
-		CHECK(post_and_wait("key:y", AUDIT_GATED) == ATOM_OK);
-		if (os.monotonic_ns() - began > slowest)
-			slowest = os.monotonic_ns() - began;
-	}
-	printf("# slowest %lld us\n", (long long)slowest / 1000);
-	CHECK(stages[0].count >= 1501);
-	CHECK(atomic_load(&audit.others->cursor) < 1500);
-	stage_hang(&stages[1], false);
-	stage_wait(&stages[1], 1501);
-	stop();
-	stage_verify(&stages[0]);
-	stage_verify(&stages[1]);
-	CHECK(stages[1].count == stages[0].count);
-}
-
-static void a_sink_that_fails_is_tried_again_and_lacks_nothing(void)
-{
-	begin_anew();
-	start_with("{ plugin = \"first\"; }, { plugin = \"second\"; }");
-	atomic_store(&stages[1].fail_writes, 1);
-	CHECK(post_and_wait("key:a", AUDIT_GATED) == ATOM_OK);
-	CHECK(post_and_wait("key:b", AUDIT_GATED) == ATOM_OK);
-	stage_wait(&stages[1], 2);
-	stop();
-	stage_verify(&stages[1]);
-	CHECK(stages[1].count == stages[0].count);
-}
-
 static void a_full_ring_counts_calls_and_tells_of_the_gap(void)
 {
 	char text[AUDIT_TEXT_MAX + 1];
@@ -367,8 +184,8 @@ static void a_full_ring_counts_calls_and_tells_of_the_gap(void)
 	uint64_t lost = 0, told = 0;
 	atom_status status;
 
-	begin_anew();
-	start_with("{ plugin = \"first\"; }");
+	audit_begin_anew();
+	audit_begin_with("{ plugin = \"first\"; }");
 	stage_hang(&stages[0], true);
 	memset(text, 'x', AUDIT_TEXT_MAX);
 	text[AUDIT_TEXT_MAX] = '\0';
@@ -380,12 +197,12 @@ static void a_full_ring_counts_calls_and_tells_of_the_gap(void)
 		CHECK(audit_post_call(&call, AUDIT_BATCHED, NULL) != ATOM_OK);
 	/* There is room kept for control. */
 	{
-		struct audit_record record = event("key:control");
+		struct audit_record record = asked_event("key:control");
 
 		CHECK(audit_post(&record, AUDIT_SOON, NULL) == ATOM_OK);
 	}
 	stage_hang(&stages[0], false);
-	stop();
+	audit_end();
 	stage_verify(&stages[0]);
 	for (size_t i = 0; i < stages[0].count; i++)
 		if (strstr(stages[0].lines[i].json, "\"audit.gap\"") != NULL) {
@@ -405,13 +222,13 @@ static void calls_are_durable_within_a_second(void)
 	const struct audit_call call = { .status = 200 };
 	int64_t began = os.monotonic_ns();
 
-	begin_anew();
-	start_with("{ plugin = \"first\"; }");
+	audit_begin_anew();
+	audit_begin_with("{ plugin = \"first\"; }");
 	CHECK(audit_post_call(&call, AUDIT_BATCHED, NULL) == ATOM_OK);
 	stage_wait(&stages[0], 1);
 	/* Much later would be wrong; a slow machine is not. */
 	CHECK(os.monotonic_ns() - began < (int64_t)30 * 1000000000);
-	stop();
+	audit_end();
 	stage_verify(&stages[0]);
 }
 
@@ -426,7 +243,7 @@ static void on_found(struct audit_waiter *waiter, atom_status status)
 {
 	struct looked *l = CONTAINER_OF(waiter, struct looked, search.waiter);
 
-	on_answer(&l->asked.waiter, status);
+	asked_answer(&l->asked.waiter, status);
 }
 
 static void look(struct looked *l)
@@ -435,7 +252,7 @@ static void look(struct looked *l)
 	l->search.waiter.loop = l->asked.waiter.loop;
 	l->search.waiter.done = on_found;
 	CHECK(audit_search(&l->search) == ATOM_OK);
-	CHECK(wait_for(&l->asked) == ATOM_OK);
+	CHECK(asked_wait(&l->asked) == ATOM_OK);
 }
 
 static void a_search_finds_the_last_ones_that_fit_in_order(void)
@@ -444,13 +261,13 @@ static void a_search_finds_the_last_ones_that_fit_in_order(void)
 	const char *at;
 	char user[32];
 
-	begin_anew();
-	start_with("{ plugin = \"first\"; }");
+	audit_begin_anew();
+	audit_begin_with("{ plugin = \"first\"; }");
 	for (int i = 0; i < 2500; i++) {
 		struct audit_record record;
 
 		(void)snprintf(user, sizeof(user), "key:%d", i % 1000);
-		record = event(user);
+		record = asked_event(user);
 		CHECK(audit_post(&record, AUDIT_BATCHED, NULL) == ATOM_OK);
 	}
 	CHECK(post_and_wait("key:last", AUDIT_GATED) == ATOM_OK);
@@ -478,7 +295,7 @@ static void a_search_finds_the_last_ones_that_fit_in_order(void)
 	look(&l);
 	CHECK(l.search.count == 0);
 	audit_search_fini(&l.search);
-	stop();
+	audit_end();
 }
 
 struct pruned {
@@ -490,7 +307,7 @@ static void on_pruned(struct audit_waiter *waiter, atom_status status)
 {
 	struct pruned *p = CONTAINER_OF(waiter, struct pruned, prune.waiter);
 
-	on_answer(&p->asked.waiter, status);
+	asked_answer(&p->asked.waiter, status);
 }
 
 static void a_prune_forgets_what_is_before_a_time(void)
@@ -498,7 +315,7 @@ static void a_prune_forgets_what_is_before_a_time(void)
 	struct pruned p;
 	int64_t middle;
 
-	start_with("{ plugin = \"first\"; }");
+	audit_begin_with("{ plugin = \"first\"; }");
 	CHECK(post_and_wait("key:x", AUDIT_GATED) == ATOM_OK);
 	memset(&p, 0, sizeof(p));
 	asked_init(&p.asked, 0);
@@ -509,45 +326,14 @@ static void a_prune_forgets_what_is_before_a_time(void)
 	p.prune.waiter.loop = p.asked.waiter.loop;
 	p.prune.waiter.done = on_pruned;
 	CHECK(audit_prune(&p.prune) == ATOM_OK);
-	CHECK(wait_for(&p.asked) == ATOM_OK);
+	CHECK(asked_wait(&p.asked) == ATOM_OK);
 	CHECK(p.prune.sequence == 1700 && p.prune.removed == 1700);
 	CHECK(stages[0].lines[0].sequence == 1701);
-	stop();
+	audit_end();
 	/* The rest is taken up again by the signed range. */
-	start_with("{ plugin = \"first\"; }");
+	audit_begin_with("{ plugin = \"first\"; }");
 	CHECK(post_and_wait("key:y", AUDIT_GATED) == ATOM_OK);
-	stop();
-}
-
-static void a_reload_adds_and_removes_sinks(void)
-{
-	const char *needs_restart = NULL;
-	struct config *next;
-
-	begin_anew();
-	start_with("{ plugin = \"first\"; }");
-	CHECK(post_and_wait("key:a", AUDIT_GATED) == ATOM_OK);
-	next = audit_fixture_config(
-		"{ plugin = \"first\"; }, { plugin = \"second\"; }");
-	audit_apply(next, &needs_restart);
-	CHECK(needs_restart == NULL);
-	/* What was before it, too. */
-	stage_wait(&stages[1], 1);
-	config_unref(&config);
-	config = next;
-	next = audit_fixture_config("{ plugin = \"first\"; }");
-	audit_apply(next, &needs_restart);
-	CHECK(needs_restart == NULL && audit.others == NULL);
-	config_unref(&config);
-	config = next;
-	next = audit_fixture_config("{ plugin = \"second\"; }");
-	audit_apply(next, &needs_restart);
-	CHECK(needs_restart != NULL &&
-	      strcmp(needs_restart, "audit_sinks") == 0);
-	config_unref(&next);
-	CHECK(post_and_wait("key:b", AUDIT_GATED) == ATOM_OK);
-	stop();
-	stage_verify(&stages[0]);
+	audit_end();
 }
 
 static const struct tap_test tests[] = {
@@ -557,44 +343,13 @@ static const struct tap_test tests[] = {
 	TAP_TEST(a_changed_range_or_note_is_noticed_at_start),
 	TAP_TEST(lost_records_are_noticed_at_start),
 	TAP_TEST(a_lost_key_is_noticed_at_start),
-	TAP_TEST(one_failed_sync_is_tried_again_with_the_same_records),
-	TAP_TEST(while_the_sink_fails_control_is_refused_and_the_rest_is_kept),
-	TAP_TEST(a_sink_that_hangs_slows_nobody_and_catches_up),
-	TAP_TEST(a_sink_that_fails_is_tried_again_and_lacks_nothing),
 	TAP_TEST(a_full_ring_counts_calls_and_tells_of_the_gap),
 	TAP_TEST(calls_are_durable_within_a_second),
 	TAP_TEST(a_search_finds_the_last_ones_that_fit_in_order),
 	TAP_TEST(a_prune_forgets_what_is_before_a_time),
-	TAP_TEST(a_reload_adds_and_removes_sinks),
 };
-
-static void *drive(void *argument)
-{
-	(void)argument;
-	(void)tap_main(tests, ARRAY_SIZE(tests));
-	loops_stop();
-	return NULL;
-}
 
 int main(void)
 {
-	struct atom_error err = ATOM_ERROR_INIT;
-	pthread_t driver;
-
-	log_set_descriptor(-1);
-	CHECK(loops_init(2, &err) == ATOM_OK);
-	CHECK(metric_init(2) == ATOM_OK);
-	CHECK(host_register_basic() == ATOM_OK);
-	health_started();
-	audit_fixture_begin();
-	CHECK(loops_start(&err) == ATOM_OK);
-	CHECK(pthread_create(&driver, NULL, drive, NULL) == 0);
-	loops_run_control();
-	CHECK(pthread_join(driver, NULL) == 0);
-	audit_fixture_end();
-	loops_fini();
-	metric_fini();
-	health_fini();
-	log_fini();
-	return 0;
+	return audit_tests_main(tests, ARRAY_SIZE(tests));
 }
