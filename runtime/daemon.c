@@ -132,6 +132,9 @@ static atom_status prepare(const struct daemon_options *options, bool check,
 	status = daemon_read_config(options, &d->config, errors);
 	if (status != ATOM_OK)
 		return status;
+	status = config_check_names(d->config, errors);
+	if (status != ATOM_OK)
+		return status;
 	/* A check says faults, and nothing of how it went. */
 	log_set_level(check ? ATOM_LOG_WARN : d->config->log_level);
 	if (d->config->log_journal) {

@@ -87,7 +87,9 @@ static atom_status apply(json_t **result_r, struct atom_error *err)
 	struct config_difference difference;
 	atom_status status;
 
-	status = agents_check(next, &reload.errors);
+	status = config_check_names(next, &reload.errors);
+	if (status == ATOM_OK)
+		status = agents_check(next, &reload.errors);
 	if (status == ATOM_OK)
 		status = audit_check(next, &reload.errors);
 	if (status == ATOM_OK)

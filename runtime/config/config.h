@@ -244,6 +244,10 @@ atom_status config_load(const char *path,
 			const struct config_override *overrides,
 			size_t override_count, struct config **config_r,
 			struct buffer *errors);
+/* Are the users and groups that it names on this machine?  Faults as above.
+ * ATOM_EINVAL. [control] */
+atom_status config_check_names(const struct config *config,
+			       struct buffer *errors);
 /* The configuration of `atomd run -- COMMAND`: one process agent `agent` in
  * the current folder, callers without a key on 127.0.0.1:8080, an admin
  * socket, and a state folder of the user's own; overrides apply. */
