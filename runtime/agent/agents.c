@@ -43,8 +43,26 @@ struct agent *agents_find(const char *name)
 int64_t agent_desired(const struct agent *agent,
 		      const struct revision *revision)
 {
-	return agent->pinned >= 0 ? agent->pinned
-				  : revision->agent->instances.min;
+	const struct config_instances *bounds = &revision->agent->instances;
+	int64_t desired = agent->scaler->desired;
+
+	if (agent->pinned >= 0)
+		return agent->pinned;
+	if (agent->scaler->strategy == NULL || desired < bounds->min)
+		return bounds->min;
+	return desired > bounds->max ? bounds->max : desired;
+}
+
+/* What is no part of a revision may have changed since it was made. */
+const struct setting *agent_setting(const struct agent *agent)
+{
+	const struct config_agent *serves = agent->stable->agent;
+	const struct config_agent *now = agent->scaler->settings;
+
+	return now != NULL && memcmp(now->text_hash, serves->text_hash,
+				     sizeof(now->text_hash)) == 0
+		       ? now->setting
+		       : serves->setting;
 }
 
 atom_status agents_init(struct atom_error *err)
@@ -55,6 +73,8 @@ atom_status agents_init(struct atom_error *err)
 		status = agent_limits_init(err);
 	if (status == ATOM_OK)
 		status = host_backend_register();
+	if (status == ATOM_OK)
+		status = scalers_init(err);
 	return status;
 }
 
@@ -324,10 +344,20 @@ atom_status agents_check(const struct config *config, struct buffer *errors)
 {
 	size_t before = errors->length;
 
-	for (size_t i = 0; i < config->agent_count; i++)
+	for (size_t i = 0; i < config->agent_count; i++) {
 		check_backend(&config->agents[i], errors);
+		scaler_check(&config->agents[i], errors);
+	}
 	return errors->length > before || errors->failed ? ATOM_EINVAL
 							 : ATOM_OK;
+}
+
+void agent_free(struct agent *agent)
+{
+	scaler_free(&agent->scaler);
+	agent_limits_unref(agent->limits);
+	mem_free(agent->name);
+	mem_free(agent);
 }
 
 static struct agent *agent_new(const struct config_agent *from)
@@ -339,12 +369,12 @@ static struct agent *agent_new(const struct config_agent *from)
 	agent->pinned = -1;
 	agent->name = mem_strdup(from->name);
 	agent->limits = agent_limits_new();
+	agent->scaler = scaler_new(agent);
 	if (agent->name == NULL || agent->limits == NULL ||
+	    agent->scaler == NULL ||
 	    table_set(&agents_table, agent->name, strlen(agent->name), agent,
 		      NULL) != ATOM_OK) {
-		agent_limits_unref(agent->limits);
-		mem_free(agent->name);
-		mem_free(agent);
+		agent_free(agent);
 		return NULL;
 	}
 	memcpy(agent->text_hash, from->text_hash, sizeof(agent->text_hash));
@@ -398,9 +428,7 @@ static void agent_remove(struct agent *agent)
 		pool_set_desired(&agent->stable->pool, 0);
 		revision_unref(agent->stable);
 	}
-	agent_limits_unref(agent->limits);
-	mem_free(agent->name);
-	mem_free(agent);
+	agent_free(agent);
 }
 
 struct applied {
@@ -410,6 +438,24 @@ struct applied {
 	json_t *failed;
 	json_int_t unchanged;
 };
+
+static bool scaling_differs(const struct config_agent *now,
+			    const struct config_agent *next)
+{
+	struct buffer a = BUFFER_INIT((size_t)4 << 20);
+	struct buffer b = BUFFER_INIT((size_t)4 << 20);
+	bool differs;
+
+	if (now->scaling.options != NULL)
+		(void)setting_canonical(now->scaling.options, &a);
+	if (next->scaling.options != NULL)
+		(void)setting_canonical(next->scaling.options, &b);
+	differs = a.failed || b.failed || a.length != b.length ||
+		  (a.length > 0 && memcmp(a.bytes, b.bytes, a.length) != 0);
+	buffer_fini(&a);
+	buffer_fini(&b);
+	return differs;
+}
 
 static atom_status apply_one(struct config *config,
 			     const struct config_agent *from,
@@ -422,7 +468,12 @@ static atom_status apply_one(struct config *config,
 	if (!added && agent->stable != NULL &&
 	    memcmp(agent->text_hash, from->text_hash,
 		   sizeof(agent->text_hash)) == 0) {
-		applied->unchanged++;
+		if (agent->scaler->settings == NULL ||
+		    !scaling_differs(agent->scaler->settings, from))
+			applied->unchanged++;
+		else
+			json_array_append_new(applied->changed,
+					      json_string(from->name));
 		return ATOM_OK;
 	}
 	if (added)
@@ -454,6 +505,34 @@ static void apply_limits(const struct config *config)
 
 		if (agent != NULL)
 			limiter_set(&agent->limits->limiter, &limits, now_ns);
+	}
+}
+
+/* No part of a revision either: another strategy takes over at once. */
+static void apply_scaling(struct config *config, struct applied *applied)
+{
+	struct atom_error err = ATOM_ERROR_INIT;
+
+	for (size_t i = 0; i < config->agent_count; i++) {
+		const struct config_agent *from = &config->agents[i];
+		struct agent *agent = agents_find(from->name);
+
+		if (agent == NULL)
+			continue;
+		if (scaler_configure(agent->scaler, config, from, &err) !=
+		    ATOM_OK) {
+			log_line(ATOM_LOG_ERROR, "scaling_failed", err.message,
+				 LOG_TEXT("agent", from->name));
+			json_object_set_new(applied->failed, from->name,
+					    json_string(err.message));
+		}
+		if (agent->stable != NULL)
+			pool_set_desired(&agent->stable->pool,
+					 agent_desired(agent, agent->stable));
+		if (agent->candidate != NULL)
+			pool_set_desired(
+				&agent->candidate->pool,
+				agent_desired(agent, agent->candidate));
 	}
 }
 
@@ -517,6 +596,7 @@ atom_status agents_apply(struct config *config, bool now, json_t **result_r,
 		first = first != ATOM_OK ? first : status;
 	}
 	apply_limits(config);
+	apply_scaling(config, &applied);
 	remember_flush();
 	remove_gone(config, &applied);
 	status = take_over(now);

@@ -55,6 +55,10 @@ json_t *agents_describe(const char *name);
 atom_status agents_export(const char *name, struct buffer *out,
 			  struct atom_error *err);
 
+/* CONTRACT 7's rows of `scaling events`: the newest `limit` of one agent's
+ * ("": of all), oldest first; at most 1,000 are kept.  New. */
+json_t *agents_scaling_events(const char *agent, size_t limit);
+
 /* Brings gauges, memory and the health of agents up to date: each second, and
  * before a scrape. */
 void agents_measure(void);

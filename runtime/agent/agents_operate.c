@@ -20,7 +20,7 @@ atom_status agents_scale(const char *name, int64_t instances,
 			 struct atom_error *err)
 {
 	struct agent *agent = agents_find(name);
-	int64_t max;
+	int64_t max, before;
 
 	if (agent == NULL || agent->stable == NULL)
 		return not_found(name, err);
@@ -30,7 +30,9 @@ atom_status agents_scale(const char *name, int64_t instances,
 				 "instances: expected 0 to %lld (the agent's "
 				 "instances.max), found %lld",
 				 (long long)max, (long long)instances);
+	before = agent_desired(agent, agent->stable);
 	agent->pinned = instances;
+	scaler_pinned(agent->scaler, (int32_t)before, (int32_t)instances);
 	pool_set_desired(&agent->stable->pool, instances);
 	log_line(ATOM_LOG_INFO, "agent_scaled", "an operator set the size",
 		 LOG_TEXT("agent", name), LOG_NUMBER("instances", instances));
@@ -40,10 +42,13 @@ atom_status agents_scale(const char *name, int64_t instances,
 atom_status agents_scale_auto(const char *name, struct atom_error *err)
 {
 	struct agent *agent = agents_find(name);
+	int64_t before;
 
 	if (agent == NULL || agent->stable == NULL)
 		return not_found(name, err);
+	before = agent_desired(agent, agent->stable);
 	agent->pinned = -1;
+	scaler_released(agent->scaler, (int32_t)before);
 	pool_set_desired(&agent->stable->pool,
 			 agent_desired(agent, agent->stable));
 	return ATOM_OK;
@@ -126,6 +131,7 @@ void agents_stop(int64_t deadline_ms, void (*stopped)(void *argument),
 
 	stopped_callback = stopped;
 	stopped_argument = argument;
+	scalers_stop();
 	revisions_on_gone(check_stopped);
 	calls_refuse();
 	(void)directory_publish(NULL, 0);
@@ -148,11 +154,9 @@ void agents_fini(void)
 {
 	struct agent *agent;
 
-	for (size_t at = 0; (agent = table_next(&agents_table, &at)) != NULL;) {
-		agent_limits_unref(agent->limits);
-		mem_free(agent->name);
-		mem_free(agent);
-	}
+	for (size_t at = 0; (agent = table_next(&agents_table, &at)) != NULL;)
+		agent_free(agent);
 	table_fini(&agents_table);
+	scalers_fini();
 	handles_fini();
 }

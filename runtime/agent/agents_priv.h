@@ -9,6 +9,7 @@
 
 #include "agent/agent_limits.h"
 #include "agent/pool.h"
+#include "agent/scaler.h"
 #include "core/table.h"
 
 struct agent {
@@ -21,14 +22,19 @@ struct agent {
 	int64_t candidate_since_ms;
 	int64_t number; /* of the last revision made */
 	uint8_t text_hash[32];
-	int64_t pinned;	 /* instances asked by hand, -1 = none */
+	int64_t pinned; /* instances asked by hand, -1 = none */
+	struct scaler *scaler;
 	char error[240]; /* why there is no revision at all, or "" */
 };
 
 extern struct table agents_table; /* by name, struct agent */
 
+/* The agent's settings as they are written now, for people. */
+const struct setting *agent_setting(const struct agent *agent);
+void agent_free(struct agent *agent);
 struct agent *agents_find(const char *name);
-/* Instances the agent should have now: by hand, else `min`. */
+/* Instances the agent should have now: by hand, else what scaling put in
+ * force, else `min`. */
 int64_t agent_desired(const struct agent *agent,
 		      const struct revision *revision);
 /* Publishes the routing snapshot of all stable revisions. */

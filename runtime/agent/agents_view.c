@@ -86,9 +86,8 @@ json_t *agents_describe(const char *name)
 	if (row == NULL)
 		return NULL;
 	secrets = secrets_of(agent);
-	json_object_set_new(
-		row, "settings",
-		setting_to_json(agent->stable->agent->setting, secrets));
+	json_object_set_new(row, "settings",
+			    setting_to_json(agent_setting(agent), secrets));
 	mem_free(secrets);
 	return row;
 }
@@ -104,7 +103,7 @@ atom_status agents_export(const char *name, struct buffer *out,
 		return atom_fail(err, ATOM_ENOENT,
 				 "there is no agent named '%s'", name);
 	secrets = secrets_of(agent);
-	status = setting_print(agent->stable->agent->setting, 0, secrets, out);
+	status = setting_print(agent_setting(agent), 0, secrets, out);
 	mem_free(secrets);
 	return status;
 }

@@ -102,6 +102,7 @@ void attempt_begin(struct attempt *attempt)
 {
 	struct pool *pool = attempt->pool;
 
+	measure_arrived(pool);
 	if (pool->style != POOL_OWNED && pool_try_take(pool)) {
 		attempt_granted(attempt, NULL);
 		return;
@@ -138,7 +139,10 @@ static void run(struct attempt *attempt)
 
 	attempt->state = ATTEMPT_RUNNING;
 	if (atomic_load(&attempt->granted_ns) == 0) {
-		atomic_store(&attempt->granted_ns, os.monotonic_ns());
+		int64_t granted_ns = os.monotonic_ns();
+
+		atomic_store(&attempt->granted_ns, granted_ns);
+		measure_granted(pool, granted_ns - attempt->call->began_ns);
 		set_deadline(attempt);
 	}
 	attempt->handle = handle_new(attempt->home, attempt);
@@ -275,6 +279,9 @@ void attempt_finish(struct attempt *attempt, atom_status status,
 		return;
 	set_error(attempt, status, err);
 	attempt->state = ATTEMPT_ENDED;
+	measure_finished(pool,
+			 os.monotonic_ns() - atomic_load(&attempt->granted_ns),
+			 status != ATOM_OK && status != ATOM_ECANCELED);
 	if (pool->style == POOL_BLOCKING && attempt->handle != 0 &&
 	    loop_current() != attempt->front) {
 		/* The front frees the slot: handles are its own. */
@@ -310,6 +317,8 @@ void attempt_refused(struct attempt *attempt, atom_status status,
 	err.retry_after_ms = status == ATOM_EBUSY ? 1000 : 0;
 	if (atomic_exchange(&attempt->finished, true))
 		return;
+	if (status != ATOM_ECANCELED)
+		measure_refused(attempt->pool);
 	set_error(attempt, status, &err);
 	attempt->state = ATTEMPT_ENDED;
 	deliver_finish(attempt);

@@ -88,9 +88,10 @@ static void unit_measured(const struct atom_host *host, atom_unit unit,
 	struct instance *instance = handle_get(unit);
 
 	(void)host;
-	(void)cpu_ms;
 	if (instance != NULL && memory_bytes >= 0)
 		pool_note_memory(instance, memory_bytes);
+	if (instance != NULL && cpu_ms >= 0)
+		pool_note_cpu(instance, cpu_ms);
 }
 
 static const struct atom_call_request *call_request(

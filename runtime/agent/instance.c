@@ -19,7 +19,13 @@ void instance_publish(struct pool *pool)
 {
 	int64_t ready = 0, starting = 0, draining = 0, capacity = 0;
 
+	/* The newest stands first: of too many starting ones the oldest are
+	 * told. */
 	for (struct instance *i = pool->instances; i != NULL; i = i->next) {
+		if (i->state == INSTANCE_STARTING)
+			atomic_store(
+				&pool->started_at_ms[starting % STARTING_MAX],
+				i->began_ms);
 		ready += i->state == INSTANCE_READY;
 		starting += i->state == INSTANCE_STARTING;
 		draining += i->state == INSTANCE_DRAINING ||
@@ -65,6 +71,7 @@ bool instance_start(struct pool *pool)
 	instance->state = INSTANCE_STARTING;
 	instance->concurrency = pool->concurrency;
 	instance->began_ms = loop_now_ms(pool->home);
+	instance->cpu_ms = instance->cpu_permille = -1;
 	instance->generation = pool->restart_generation;
 	(void)snprintf(instance->name, sizeof(instance->name), "%s-%s.%llu",
 		       revision->agent->name, revision->label,
@@ -181,6 +188,15 @@ void instance_release(struct instance *instance)
 	pool_pump(pool);
 }
 
+/* For control, which looks each second. */
+static void note_cold_start(struct pool *pool, int64_t ms)
+{
+	uint32_t head = atomic_load(&pool->cold_start_head);
+
+	atomic_store(&pool->cold_start_ms[head % COLD_STARTS], (int32_t)ms);
+	atomic_store(&pool->cold_start_head, head + 1);
+}
+
 void instance_ready(struct instance *instance, int32_t concurrency)
 {
 	struct pool *pool = instance->pool;
@@ -196,6 +212,7 @@ void instance_ready(struct instance *instance, int32_t concurrency)
 		 LOG_TEXT("instance", instance->name),
 		 LOG_NUMBER("start_ms",
 			    loop_now_ms(pool->home) - instance->began_ms));
+	note_cold_start(pool, loop_now_ms(pool->home) - instance->began_ms);
 	instance_publish(pool);
 	/* Not from inside instance_start: unit_self is not set yet. */
 	if (!instance->in_start) {

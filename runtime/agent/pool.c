@@ -9,6 +9,7 @@
 #include "core/id.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "scaling/control.h"
 
 /* A start that failed is tried again after this long, doubled each time
  * with jitter (WORKER.md's supervision). */
@@ -44,6 +45,15 @@ int64_t pool_memory_total(void)
 	return atomic_load(&memory_total) + atomic_load(&daemon_memory);
 }
 
+double pool_memory_percent(void)
+{
+	int64_t limit = atomic_load(&memory_limit);
+
+	return limit < INT64_MAX
+		       ? 100.0 * (double)pool_memory_total() / (double)limit
+		       : -1;
+}
+
 /* Counts one more instance in, if the bounds allow it; says why not. */
 static const char *reserve_instance(void)
 {
@@ -61,9 +71,27 @@ void pool_unreserve(void)
 	atomic_fetch_sub(&instances_total, 1);
 }
 
+int64_t pool_room(const struct pool *pool, const char **limit_r)
+{
+	int64_t live = atomic_load(&pool->ready) + atomic_load(&pool->starting);
+	int64_t missing = atomic_load(&pool->desired) - live;
+	int64_t room = atomic_load(&max_agents) - pool_instances_total();
+
+	*limit_r = "max_agents";
+	if (pool->style != POOL_OWNED)
+		return INT32_MAX;
+	if (pool_memory_total() >= atomic_load(&memory_limit)) {
+		*limit_r = "memory_limit";
+		return 0;
+	}
+	/* Those that are wanted already and still to come take their part. */
+	return missing > 0 ? room - missing : room;
+}
+
 static void forget_instance(struct instance *instance)
 {
 	pool_unreserve();
+	pool_note_cpu(instance, -1);
 	atomic_fetch_sub(&memory_total, instance->memory_bytes);
 	atomic_fetch_sub(&instance->pool->memory_bytes, instance->memory_bytes);
 }
@@ -125,6 +153,42 @@ void pool_give_back(struct pool *pool)
 
 /* --- the waiting room ----------------------------------------------------- */
 
+static void (*urgent_callback)(struct revision *revision);
+
+void pool_on_urgent(void (*urgent)(struct revision *revision))
+{
+	urgent_callback = urgent;
+}
+
+static void on_urgent(struct loop *loop, struct message *message)
+{
+	struct pool *pool = CONTAINER_OF(message, struct pool, urgent);
+
+	(void)loop;
+	atomic_store(&pool->urgent_posted, false);
+	urgent_callback(pool->revision);
+	revision_unref(pool->revision);
+}
+
+/* A call waits and nothing is free: the strategy is asked at once. */
+static void tell_urgent(struct pool *pool)
+{
+	if (!atomic_load(&pool->scaled) ||
+	    atomic_exchange(&pool->urgent_posted, true))
+		return;
+	revision_ref(pool->revision);
+	pool->urgent.deliver = on_urgent;
+	loop_post(loop_control(), &pool->urgent);
+}
+
+static void publish_longest_wait(struct pool *pool)
+{
+	const struct attempt *first = pool->first_waiting;
+
+	atomic_store(&pool->waiting_since_ns,
+		     first != NULL ? first->call->began_ns : 0);
+}
+
 static void waiting_remove(struct pool *pool, struct attempt *attempt)
 {
 	if (attempt->previous != NULL)
@@ -137,6 +201,7 @@ static void waiting_remove(struct pool *pool, struct attempt *attempt)
 		pool->last_waiting = attempt->previous;
 	attempt->previous = attempt->next = NULL;
 	atomic_fetch_sub(&pool->waiting, 1);
+	publish_longest_wait(pool);
 }
 
 /* One slot for one that waits; for owned pools *instance_r is whose. */
@@ -204,8 +269,11 @@ void pool_enter(struct pool *pool, struct attempt *attempt)
 		pool->first_waiting = attempt;
 	pool->last_waiting = attempt;
 	atomic_fetch_add(&pool->waiting, 1);
+	publish_longest_wait(pool);
 	/* A slot may have come free before we were counted. */
 	pool_pump(pool);
+	if (pool->first_waiting != NULL)
+		tell_urgent(pool);
 	if (pool->style == POOL_OWNED)
 		pool_reconcile(pool);
 }
@@ -271,21 +339,24 @@ static int64_t wanted_instances(const struct pool *pool)
 	return desired;
 }
 
-/* Which one goes: idle first, then starting ones, then the least loaded. */
-static struct instance *choose_victim(struct pool *pool)
+/* Which one goes; `spare`: more are ready than shall remain.  Of starting ones
+ * the youngest, which has the longest way to go. */
+static struct instance *choose_victim(struct pool *pool, bool spare)
 {
-	struct instance *starting = NULL, *least = NULL;
+	struct instance *victim = NULL;
+	int64_t lowest = INT64_MAX;
 
 	for (struct instance *i = pool->instances; i != NULL; i = i->next) {
-		if (i->state == INSTANCE_READY && i->in_flight == 0)
-			return i;
-		if (i->state == INSTANCE_STARTING && starting == NULL)
-			starting = i;
-		if (i->state == INSTANCE_READY &&
-		    (least == NULL || i->in_flight < least->in_flight))
-			least = i;
+		bool starting = i->state == INSTANCE_STARTING;
+		int64_t rank =
+			scaling_victim_rank(starting, i->in_flight, spare);
+
+		if ((starting || i->state == INSTANCE_READY) && rank < lowest) {
+			victim = i;
+			lowest = rank;
+		}
 	}
-	return starting != NULL ? starting : least;
+	return victim;
 }
 
 static struct instance *outdated(struct pool *pool)
@@ -343,6 +414,10 @@ void pool_reconcile(struct pool *pool)
 	count_live(pool, &live, &ready);
 	surge = restart_surge(pool, live);
 	while (live < want + surge && !timer_pending(&pool->backoff)) {
+		/* Where the last one failed and none is ready, one is tried
+		 * at a time. */
+		if (atomic_load(&pool->failing) && live > 0)
+			break;
 		if (!start_one(pool)) {
 			if (surge > 0 && live >= want) {
 				/* No room beside: go one down first. */
@@ -358,10 +433,12 @@ void pool_reconcile(struct pool *pool)
 		live--;
 	}
 	while (live > want + surge) {
-		struct instance *victim = choose_victim(pool);
+		struct instance *victim =
+			choose_victim(pool, ready > want + surge);
 
 		if (victim == NULL)
 			break;
+		ready -= victim->state == INSTANCE_READY;
 		instance_drain(victim);
 		live--;
 	}
@@ -468,6 +545,28 @@ void pool_note_memory(struct instance *instance, int64_t bytes)
 	instance->memory_bytes = bytes;
 	atomic_fetch_add(&memory_total, change);
 	atomic_fetch_add(&instance->pool->memory_bytes, change);
+}
+
+/* Percent of one CPU since the last look; negative: it is gone. */
+void pool_note_cpu(struct instance *instance, int64_t cpu_ms)
+{
+	struct pool *pool = instance->pool;
+	int64_t now = loop_now_ms(pool->home);
+	int64_t past = now - instance->cpu_at_ms, permille = -1;
+
+	if (cpu_ms >= 0 && instance->cpu_ms >= 0 && past > 0 &&
+	    cpu_ms >= instance->cpu_ms)
+		permille = (cpu_ms - instance->cpu_ms) * 1000 / past;
+	atomic_fetch_add(&pool->cpu_permille,
+			 (permille > 0 ? permille : 0) -
+				 (instance->cpu_permille > 0
+					  ? instance->cpu_permille
+					  : 0));
+	atomic_fetch_add(&pool->cpu_known,
+			 (permille >= 0) - (instance->cpu_permille >= 0));
+	instance->cpu_permille = permille;
+	instance->cpu_ms = cpu_ms;
+	instance->cpu_at_ms = now;
 }
 
 void pool_forget(struct instance *instance)

@@ -23,6 +23,7 @@
 #include <atomd/backend.h>
 
 #include "agent/call.h"
+#include "agent/measure.h"
 #include "config/config.h"
 #include "core/loop.h"
 #include "core/metric.h"
@@ -38,6 +39,10 @@ enum pool_style {
 	POOL_SHARED,
 	POOL_BLOCKING
 };
+
+/* Starting instances whose age is told, and starts remembered a second. */
+#define STARTING_MAX 16
+#define COLD_STARTS  16
 
 struct pool {
 	struct revision *revision;
@@ -56,6 +61,19 @@ struct pool {
 	_Atomic int64_t memory_bytes;
 	_Atomic bool unhealthy; /* failed ten times in five minutes */
 	_Atomic bool failing;	/* the last start failed, none is ready */
+
+	/* --- for control's scaler --- */
+	_Atomic(struct measure *) measure; /* NULL until the first call */
+	_Atomic bool scaled;		   /* a strategy wants to be told */
+	_Atomic int64_t waiting_since_ns;  /* the longest wait, 0 = none */
+	_Atomic int64_t cpu_permille;	   /* sum over instances */
+	_Atomic int64_t cpu_known;	   /* instances that were measured */
+	_Atomic int64_t started_at_ms[STARTING_MAX]; /* the oldest, by age */
+	_Atomic int32_t cold_start_ms[COLD_STARTS];  /* a ring */
+	_Atomic uint32_t cold_start_head;
+	uint32_t cold_start_tail; /* control's */
+	struct message urgent;	  /* to control */
+	_Atomic bool urgent_posted;
 
 	/* --- the home loop's own --- */
 	struct attempt *first_waiting;
@@ -104,6 +122,9 @@ struct instance {
 	int64_t began_ms;
 	int64_t generation; /* of restarts */
 	int64_t memory_bytes;
+	int64_t cpu_ms; /* used since its start, -1 = not measured yet */
+	int64_t cpu_at_ms;
+	int64_t cpu_permille;  /* between the last two looks, -1 = unknown */
 	struct timer deadline; /* of stopping */
 	char name[96];
 };
@@ -152,6 +173,7 @@ void revision_set_token_limit(int64_t limit);
 atom_status revision_metrics_init(struct atom_error *err);
 /* Revisions that are not freed yet; `gone` runs when one is. */
 size_t revisions_alive(void);
+void revisions_visit(void (*visit)(struct revision *revision));
 void revisions_on_gone(void (*gone)(void));
 
 /* --- pool.c --- */
@@ -175,13 +197,22 @@ void pool_close(struct pool *pool);
 void pool_note_failure(struct pool *pool);
 void pool_note_success(struct pool *pool); /* a call was answered well */
 void pool_note_memory(struct instance *instance, int64_t bytes);
+void pool_note_cpu(struct instance *instance, int64_t cpu_ms);
 void pool_forget(struct instance *instance);
+/* Control's scaler is called with the revision whose waiting room holds a
+ * call that nothing is free for. */
+void pool_on_urgent(void (*urgent)(struct revision *revision));
+/* How many more owned instances the limits over all agents leave the pool,
+ * beyond `desired`; which limit it is. [control] */
+int64_t pool_room(const struct pool *pool, const char **limit_r);
 void pool_unreserve(void);
 /* Bounds over all pools, from the configuration. [control] */
 void pool_set_bounds(int64_t max_agents, int64_t memory_limit_bytes);
 void pool_set_daemon_memory(int64_t bytes);
 int64_t pool_instances_total(void); /* owned instances, all pools */
 int64_t pool_memory_total(void);
+/* Of the configuration's memory_limit; negative: there is none. */
+double pool_memory_percent(void);
 
 /* --- instance.c [home] --- */
 /* The place in max_agents is reserved already and given back on failure. */

@@ -178,6 +178,7 @@ static void revision_destroy(void *object)
 	agent_limits_unref(r->limits);
 	configured_free(&r->backend);
 	config_unref(&r->config);
+	mem_free(atomic_load(&r->pool.measure));
 forget:
 	if (r->previous != NULL)
 		r->previous->next = r->next;
@@ -190,6 +191,12 @@ forget:
 		mem_free(r);
 	if (gone_callback != NULL)
 		gone_callback();
+}
+
+void revisions_visit(void (*visit)(struct revision *revision))
+{
+	for (struct revision *r = alive; r != NULL; r = r->next)
+		visit(r);
 }
 
 size_t revisions_alive(void)
@@ -381,14 +388,20 @@ void revision_count(struct revision *revision,
 	metric_observe(
 		lazily(&revision->duration, duration_family, revision, NULL),
 		(double)(outcome->ended_ns - outcome->began_ns) / 1e9);
+	if (outcome->first_emit_ns != 0 && outcome->granted_ns != 0)
+		measure_first_token(&revision->pool,
+				    outcome->first_emit_ns -
+					    outcome->granted_ns);
 	if (outcome->first_emit_ns != 0)
 		metric_observe(
-			revision->first_token,
+			lazily(&revision->first_token, first_token_family,
+			       revision, NULL),
 			(double)(outcome->first_emit_ns - outcome->began_ns) /
 				1e9);
 	if (outcome->granted_ns != 0)
 		metric_observe(
-			revision->queue_wait,
+			lazily(&revision->queue_wait, queue_wait_family,
+			       revision, NULL),
 			(double)(outcome->granted_ns - outcome->began_ns) /
 				1e9);
 	if (outcome->input_tokens > 0)

@@ -13,6 +13,8 @@ DETAILS(config, "changed", "code", "error", "needs_restart", "now", "object",
 	"outcome", "phase", "result", "status");
 DETAILS(plugin, "error", "kind", "name", "path", "version");
 DETAILS(instance, "agent", "code", "instance", "revision");
+DETAILS(scaled, "action", "agent", "from", "metric", "reason", "strategy",
+	"to");
 DETAILS(sink, "count", "error", "from", "sink", "to");
 DETAILS(denied, "agent", "code", "count", "method", "reason", "role", "route",
 	"status");
@@ -72,6 +74,8 @@ static const struct audit_event_row rows[AUDIT_EVENT_COUNT] = {
 	    "Disable", APP_LIFECYCLE, plugin),
 	ROW(INSTANCE_LOST, "instance.lost", ERROR_EVENTS, WARN,
 	    "Stop", APP_LIFECYCLE, instance),
+	ROW(SCALED, "scaling", PERFORMANCE_EVENTS, INFO,
+	    "Update", APP_LIFECYCLE, scaled),
 	ROW(GAP, "audit.gap", SECURITY_EVENTS, ERROR,
 	    "Other", EVENT_LOG, sink),
 	ROW(SINK_FAILED, "audit.sink_failed", ERROR_EVENTS, ERROR,

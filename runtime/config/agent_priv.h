@@ -8,10 +8,39 @@
  */
 
 #include "config/config.h"
+#include "config/keys_priv.h"
 
 struct agent_reading {
 	struct config_agent agent;
 	int caller_system; /* 0 keep, 1 refuse */
+	const struct setting *scaling;
 };
+
+/* The group `scaling`; the policies are lists of groups. */
+struct scaling_rules_reading {
+	int64_t stabilization_ms;
+	int64_t cooldown_ms;
+	double tolerance;
+	int select; /* enum scaling_select */
+	const struct setting *policies;
+};
+
+struct scaling_reading {
+	const char *plugin;
+	int64_t target_wait_ms;
+	bool dry_run;
+	struct scaling_rules_reading up;
+	struct scaling_rules_reading down;
+};
+
+struct policy_reading {
+	int type; /* enum scaling_policy_type */
+	int64_t value;
+	int64_t period_ms;
+};
+
+void config_read_scaling(const struct setting *group,
+			 struct config_scaling *scaling_r,
+			 struct keys_reading *r);
 
 #endif

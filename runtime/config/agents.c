@@ -10,8 +10,8 @@
 #include "core/table.h"
 #include "core/text.h"
 
-/* What may stand at `plugin`, by place.  Only backends and audit sinks are run
- * by this version; a component that would be loaded and never asked is refused. */
+/* What may stand at `plugin`, by place.  Only backends, scaling strategies and
+ * audit sinks are run by this version; a component that would be loaded and never asked is refused. */
 static const char any_component[] = "";
 static const char only_rolling[] = "rolling";
 
@@ -104,12 +104,23 @@ static void hash_text(const struct setting *group, struct config_agent *agent,
 		      struct keys_reading *r)
 {
 	struct buffer text = BUFFER_INIT(2 * PARSE_FILE_MAX);
+	struct setting without = *group;
 	unsigned int length = 0;
 
-	if (setting_canonical(group, &text) != ATOM_OK ||
+	/* Another strategy is no other revision. */
+	without.members =
+		mem_array(group->member_count + 1, sizeof(struct setting *));
+	without.member_count = 0;
+	for (size_t i = 0; without.members && i < group->member_count; i++)
+		if (strcmp(group->members[i]->name, "scaling") != 0)
+			without.members[without.member_count++] =
+				group->members[i];
+	if (without.members == NULL ||
+	    setting_canonical(&without, &text) != ATOM_OK ||
 	    EVP_Digest(text.bytes, text.length, agent->text_hash, &length,
 		       EVP_sha256(), NULL) != 1)
 		r->no_memory = true;
+	mem_free(without.members);
 	buffer_fini(&text);
 }
 
@@ -131,9 +142,7 @@ void config_read_agent(struct config_holder *holder,
 	if (agent->backend_options)
 		agent->backend = read_component(agent->backend_options,
 						any_component, r);
-	if (agent->scaling_options)
-		agent->scaling =
-			read_component(agent->scaling_options, NULL, r);
+	config_read_scaling(reading.scaling, &agent->scaling, r);
 	if (agent->deployment_options)
 		read_deployment(agent, r);
 	hash_text(group, agent, r);

@@ -25,6 +25,7 @@
 
 #include "config/setting.h"
 #include "core/buffer.h"
+#include "scaling/control.h"
 
 #define CONFIG_ERRORS_MAX 50
 
@@ -69,6 +70,14 @@ struct config_limits {
 #define CONFIG_RATE_MAX	      1000000000
 #define CONFIG_CONCURRENT_MAX 1000000
 
+/* How many instances; no part of a revision: a change is in force at once. */
+struct config_scaling {
+	const char *plugin;	       /* NULL = stays at min */
+	const struct setting *options; /* the group; NULL = none */
+	int64_t target_wait_ms;	       /* 1,000 */
+	struct scaling_settings settings;
+};
+
 struct config_agent {
 	const char *name;
 	const struct setting *setting;	       /* the agent's whole group */
@@ -84,9 +93,8 @@ struct config_agent {
 	struct config_limits rate_limits; /* unset: agent_limits */
 	const char *probe_input;
 	int64_t probe_every_ms;
-	const char *scaling;		       /* NULL = stays at min */
-	const struct setting *scaling_options; /* NULL */
-	const char *deployment;		       /* NULL = rolling */
+	struct config_scaling scaling;
+	const char *deployment; /* NULL = rolling */
 	const struct setting *deployment_options;
 	uint8_t text_hash[32]; /* SHA-256 of the canonical text, secrets
 				  unresolved */

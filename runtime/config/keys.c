@@ -66,6 +66,8 @@ static const char *wanted(const struct key *key, char *out, size_t out_size)
 	case KEY_DURATION:
 		return key->unit == 0
 			       ? "a duration with its unit, such as \"30d\""
+		       : key->unit == 1000
+			       ? "a duration: \"250ms\", \"30s\", \"2h\", or a number of seconds"
 			       : "a duration: \"250ms\", \"30s\", \"2h\", or a number of milliseconds";
 	case KEY_SIZE:
 		return "a size: \"512M\", \"2G\", or a number of MiB";

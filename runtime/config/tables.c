@@ -69,6 +69,68 @@ static const struct key sink_rows[] = {
 };
 const struct key_table sink_keys = TABLE_OPEN(sink_rows);
 
+/* --- scaling ------------------------------------------------------------- */
+
+#define POLICY(field) offsetof(struct policy_reading, field)
+static const char *const policy_words[] = { [SCALING_POLICY_COUNT] = "count",
+					    [SCALING_POLICY_PERCENT] =
+						    "percent",
+					    NULL };
+static const struct key policy_rows[] = {
+	CHOICE("type", POLICY(type), "count", policy_words,
+	       "instances, or percent of those there were when the period began"),
+	INT("value", POLICY(value), 1, 100000, "1", "how many at most"),
+	DURATION("period_s", POLICY(period_ms), 1000, SCALING_PERIOD_MAX_MS,
+		 1000, "15s", "within this time"),
+};
+const struct key_table policy_keys = TABLE(policy_rows);
+
+#define RULES(field) offsetof(struct scaling_rules_reading, field)
+static const char *const select_words[] = { [SCALING_SELECT_MAX] = "max",
+					    [SCALING_SELECT_MIN] = "min",
+					    [SCALING_SELECT_DISABLED] =
+						    "disabled",
+					    NULL };
+#define RULE_ROWS(stabilization, stabilization_help, cooldown_help)                                  \
+	DURATION("stabilization_s", RULES(stabilization_ms), 0, 3600000, 1000,                       \
+		 stabilization, stabilization_help),                                                 \
+		DURATION("cooldown_s", RULES(cooldown_ms), 0, 3600000, 1000,                         \
+			 "0s", cooldown_help),                                                       \
+		ROW("tolerance", KEY_FLOAT, RULES(tolerance), "0",                                   \
+		    "a change by less than this share of the instances is left alone", ),            \
+		CHOICE("select", RULES(select), "max", select_words,                                 \
+		       "which policy counts: the one that allows most, least, or no change at all"), \
+		GROUPS("policies", RULES(policies), &policy_keys,                                    \
+		       "how fast, at most 8 of them; none: as fast as advised")
+
+static const struct key up_rows[] = {
+	RULE_ROWS("0s", "added is the least that was advised within this time",
+		  "no more are added until so long after some were"),
+};
+static const struct key_table up_keys = TABLE(up_rows);
+static const struct key down_rows[] = {
+	RULE_ROWS(
+		"60s",
+		"kept is the most that was advised within this time; absent: as the strategy says, and where it says nothing the default",
+		"none is removed until so long after some were added or removed"),
+};
+static const struct key_table down_keys = TABLE(down_rows);
+
+#define SCALING(field) offsetof(struct scaling_reading, field)
+static const struct key scaling_rows[] = {
+	STRING("plugin", SCALING(plugin), "concurrency",
+	       "the strategy; its options stand beside this key"),
+	DURATION("target_wait_ms", SCALING(target_wait_ms), 1, DAY_MS, 1,
+		 "1000", "calls should not wait longer for an instance"),
+	BOOL("dry_run", SCALING(dry_run), "false",
+	     "decide and tell (`atomctl scaling events`), but change nothing"),
+	GROUP("scale_up", SCALING(up), &up_keys,
+	      "what bounds the way up, whatever the strategy says"),
+	GROUP("scale_down", SCALING(down), &down_keys,
+	      "what bounds the way down"),
+};
+const struct key_table scaling_keys = TABLE_OPEN(scaling_rows);
+
 /* --- agents -------------------------------------------------------------- */
 
 #define MEMORY(field) offsetof(struct config_memory, field)
@@ -176,8 +238,8 @@ static const struct key agent_rows[] = {
 	GROUP("rate_limits", AGENT(rate_limits), &agent_limit_keys,
 	      "how much all its callers together may ask"),
 	GROUP("probe", 0, &probe_keys, "a synthetic call"),
-	OPTIONS("scaling", AGENT(scaling_options), &component_keys,
-		"how many instances; absent: `min`"),
+	OPTIONS("scaling", offsetof(struct agent_reading, scaling),
+		&scaling_keys, "how many instances; absent: `min`"),
 	OPTIONS("deployment", AGENT(deployment_options), &component_keys,
 		"how a new revision replaces the old one; absent: rolling"),
 	GROUP("bad_events", KEY_NOWHERE, &bad_event_keys,

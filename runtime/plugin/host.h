@@ -40,6 +40,10 @@ void host_release(const struct atom_host *host);
 void host_set_event_sink(void (*sink)(const char *name, const char *agent,
 				      const struct atom_span *json));
 
+/* An event of the host's own, to where those of plugins go. [any] */
+void host_publish(const char *name, const char *agent,
+		  const struct atom_span *json);
+
 /* A [control] or [loop] call into a plugin, timed: over 50 ms is logged and
  * counted with the plugin's name (atomd_plugin_slow_calls_total).
  *	int64_t began = host_call_begin();

@@ -24,6 +24,15 @@ void host_set_event_sink(void (*new_sink)(const char *name, const char *agent,
 	atomic_store(&sink, new_sink);
 }
 
+void host_publish(const char *name, const char *agent,
+		  const struct atom_span *json)
+{
+	event_sink to = atomic_load(&sink);
+
+	if (to != NULL)
+		to(name, agent, json);
+}
+
 static const char *fault_of(const char *name, const struct atom_span *json)
 {
 	json_t *value = NULL;
