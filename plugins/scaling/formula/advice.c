@@ -26,3 +26,22 @@ void advice_give(struct atom_scaling_advice *advice,
 	(void)vsnprintf(advice->reason, sizeof(advice->reason), format, args);
 	va_end(args);
 }
+
+bool advice_sleeper(const struct atom_load *load)
+{
+	return load->desired <= 0 && load->waiting > 0;
+}
+
+void advice_wake(struct atom_scaling_advice *advice,
+		 const struct atom_load *load)
+{
+	struct advice_cause cause = {
+		.metric = "waiting",
+		.code = "call_waits",
+		.value = (double)load->waiting,
+	};
+
+	advice_give(advice, load, 1, &cause,
+		    "%lld calls wait and no instance is in force: 1 wanted",
+		    (long long)load->waiting);
+}

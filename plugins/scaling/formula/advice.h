@@ -4,6 +4,8 @@
 
 /* Filling struct atom_scaling_advice. */
 
+#include <stdbool.h>
+
 #include <atomd/scaling.h>
 
 /* What the advice is about: the metric that decided and its value, and the
@@ -20,5 +22,11 @@ ATOM_PRINTF(5, 6)
 void advice_give(struct atom_scaling_advice *advice,
 		 const struct atom_load *load, int32_t wanted,
 		 const struct advice_cause *cause, const char *format, ...);
+
+/* A call waits and no instance is in force, which measurements of instances
+ * cannot say: one is wanted. */
+bool advice_sleeper(const struct atom_load *load);
+void advice_wake(struct atom_scaling_advice *advice,
+		 const struct atom_load *load);
 
 #endif

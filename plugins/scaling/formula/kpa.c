@@ -50,7 +50,7 @@ static bool measure(const struct kpa_settings *settings,
 {
 	if (!window_calls(load, settings->stable_ms, &verdict->stable_calls)) {
 		if (load->in_flight < 0 || load->waiting < 0 ||
-		    load->in_flight + load->waiting == 0)
+		    (load->in_flight == 0 && load->waiting == 0))
 			return false;
 		verdict->stable_calls =
 			(double)load->in_flight + (double)load->waiting;
@@ -105,7 +105,7 @@ void kpa_decide(const struct kpa_settings *settings,
 		const struct atom_load *load, struct kpa_memory *memory,
 		struct kpa_verdict *verdict)
 {
-	double ready = load->ready > 0 ? load->ready : 0;
+	double ready = instances_counted(load->ready);
 	double base = fmax(ready, 1);
 
 	*verdict = (struct kpa_verdict){ .wanted = -1 };

@@ -36,6 +36,14 @@ static inline int32_t instances_at_least(double exact)
 	return (int32_t)ceil(exact - CEILING_SLACK);
 }
 
+/* A count of the load, 0 to INSTANCES_MAX. */
+static inline int32_t instances_counted(int32_t count)
+{
+	if (count < 0)
+		return 0;
+	return count < INSTANCES_MAX ? count : INSTANCES_MAX;
+}
+
 /* `value` is within `low` and `high`; NaN is `low`. */
 static inline double number_within(double value, double low, double high)
 {
