@@ -89,6 +89,7 @@ static void reset_load(void)
 		.struct_size = sizeof(scaling_load),
 		.sample_stride = sizeof(struct atom_load_sample),
 		.now_ms = SCALING_MONDAY_MS,
+		.steady_ms = 1000,
 		.tick_ms = 2000,
 		.seconds = seconds,
 		.five_minutes = five_minutes,
@@ -259,6 +260,8 @@ int32_t scaling_ask(void)
 	struct atom_error err = ATOM_ERROR_INIT;
 
 	memset(advice, 0, sizeof(*advice));
+	advice->wanted = -1;
+	advice->hold_ms = -1;
 	advice->struct_size = sizeof(*advice);
 	memset(scaling_state + ATOM_SCALING_STATE_MAX, GUARD, GUARD_BYTES);
 	cr_assert_eq(ops->evaluate(self, &scaling_load, scaling_state,
@@ -267,7 +270,7 @@ int32_t scaling_ask(void)
 	cr_assert_leq(scaling_state_size, ATOM_SCALING_STATE_MAX);
 	for (size_t i = 0; i < GUARD_BYTES; i++)
 		cr_assert_eq(scaling_state[ATOM_SCALING_STATE_MAX + i], GUARD);
-	cr_assert_leq(advice->wanted, 1000000);
+	cr_assert(advice->wanted >= -1 && advice->wanted <= 100000);
 	cr_assert(advice->action >= ATOM_SCALE_NONE &&
 		  advice->action <= ATOM_SCALE_ADD_MEMORY);
 	cr_assert(isfinite(advice->value));
@@ -280,6 +283,7 @@ int32_t scaling_ask(void)
 int32_t scaling_ask_after(int64_t passed_ms)
 {
 	scaling_load.now_ms += passed_ms;
+	scaling_load.steady_ms += passed_ms;
 	return scaling_ask();
 }
 
@@ -361,6 +365,7 @@ static void spoil_load(uint64_t *seed)
 	spoil_samples(seconds, load->second_count, seed);
 	spoil_samples(five_minutes, load->five_minute_count, seed);
 	load->now_ms = odd_int64(seed);
+	load->steady_ms = odd_int64(seed);
 	load->utc_offset_s = odd_int32(seed);
 	load->tick_ms = odd_int32(seed);
 	load->concurrency = odd_int32(seed);

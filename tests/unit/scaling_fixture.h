@@ -49,7 +49,7 @@ struct atom_load_sample *scaling_last_five_minutes(void);
 /* Evaluate; checks that the advice is legal: bounded texts, known action,
  * finite value.  Returns what is wanted. */
 int32_t scaling_ask(void);
-/* Time passes, then evaluate. */
+/* Time passes on both clocks, then evaluate. */
 int32_t scaling_ask_after(int64_t passed_ms);
 
 /* Ask with damaged, foreign and random states and loads of nonsense, many

@@ -8,7 +8,6 @@
 
 #include <atomd/scaling.h>
 
-#include "plugins/scaling/formula/advice.h"
 #include "plugins/scaling/formula/component.h"
 #include "plugins/scaling/formula/kpa.h"
 #include "plugins/scaling/formula/memory.h"
@@ -60,50 +59,6 @@ static const struct atom_option concurrency_options[] = {
 static const struct memory_kind memory_kind = { MEMORY_WORD('c', 'o', 'n', 'c'),
 						1 };
 
-static void answer(const struct kpa_settings *settings,
-		   const struct atom_load *load,
-		   const struct kpa_memory *memory,
-		   const struct kpa_verdict *verdict,
-		   struct atom_scaling_advice *advice)
-{
-	struct advice_cause cause = {
-		.metric = "concurrency",
-		.value = verdict->deciding_calls,
-	};
-	double stable_s = (double)settings->stable_ms / 1000;
-	double panic_s = (double)settings->panic_ms / 1000;
-
-	if (verdict->wanted < 0) {
-		cause.value = -1;
-		cause.code = "no_measurement";
-		advice_give(advice, load, -1, &cause,
-			    "calls at once were not measured in the last "
-			    "%g s: nothing changes",
-			    stable_s);
-		return;
-	}
-	if (verdict->panicking) {
-		cause.code = "panic";
-		advice_give(advice, load, verdict->wanted, &cause,
-			    "%.4g calls at once over %g s and %.4g over %g s, "
-			    "%.4g for each instance: %d wanted; panic for "
-			    "%.0f s more, nothing goes down",
-			    verdict->stable_calls, stable_s,
-			    verdict->panic_calls, panic_s, settings->target,
-			    (int)verdict->wanted,
-			    (double)memory->panic_left_ms / 1000);
-		return;
-	}
-	cause.code = verdict->wanted > load->desired   ? "high_concurrency"
-		     : verdict->wanted < load->desired ? "low_concurrency"
-						       : "steady";
-	advice_give(advice, load, verdict->wanted, &cause,
-		    "%.4g calls at once over %g s, %.4g for each instance: "
-		    "%d wanted, %d are ready",
-		    verdict->stable_calls, stable_s, settings->target,
-		    (int)verdict->wanted, (int)load->ready);
-}
-
 static atom_status evaluate(void *self, const struct atom_load *load,
 			    void *state, size_t *state_size,
 			    struct atom_scaling_advice *advice,
@@ -131,7 +86,7 @@ static atom_status evaluate(void *self, const struct atom_load *load,
 		memory = (struct kpa_memory){ 0 };
 	kpa_decide(&settings, load, &memory, &verdict);
 	memory_write(&memory_kind, &memory, sizeof(memory), state, state_size);
-	answer(&settings, load, &memory, &verdict, advice);
+	kpa_advise(&settings, load, &memory, &verdict, advice);
 	return ATOM_OK;
 }
 

@@ -16,10 +16,10 @@
  * Source: Knative Serving's documentation of autoscaling ("About
  * autoscaling", "Configuring panic mode", config-autoscaler's defaults).
  *
- * What differs: time that passes in panic is counted from evaluation to
- * evaluation, and a step that no sequence of ticks explains counts as one
- * tick, so that a clock that jumps neither begins nor ends a panic; and
- * 28 calls at 0.7 x 4 each are 10 instances (number.h).
+ * What differs: time in panic is counted from evaluation to evaluation, and a
+ * step that no sequence of ticks explains (a machine that slept, a memory from
+ * before a restart) counts as one tick; and 28 calls at 0.7 x 4 each are 10
+ * instances (number.h).
  */
 
 #include <stdbool.h>
@@ -31,8 +31,9 @@
  * container-concurrency-target-default. */
 #define KPA_CONCURRENCY_DEFAULT 100
 
-/* The least target that Knative allows. */
+/* The least target that Knative allows, and enough. */
 #define KPA_TARGET_MIN 0.01
+#define KPA_TARGET_MAX 1e6
 
 struct kpa_settings {
 	double target; /* calls at once that one instance should have */
@@ -46,9 +47,10 @@ struct kpa_settings {
 
 /* What is remembered from one evaluation to the next; zeroed at first. */
 struct kpa_memory {
-	int64_t evaluated_ms;  /* 0 = never */
+	int64_t evaluated_ms;  /* steady, of the last evaluation */
 	int64_t panic_left_ms; /* 0 = calm */
 	double panic_peak;     /* instances wanted at most in this panic */
+	int64_t known;	       /* 0 = there was no evaluation */
 };
 
 struct kpa_verdict {
@@ -64,11 +66,21 @@ struct kpa_verdict {
 double kpa_target(const struct atom_load *load, double target,
 		  double utilization_percent);
 
+/* Knative's published defaults. */
+struct kpa_settings kpa_published(const struct atom_load *load,
+				  double utilization_percent);
+
 /* Is this a memory that kpa_decide may have left? */
 bool kpa_memory_sound(const struct kpa_memory *memory);
 
 void kpa_decide(const struct kpa_settings *settings,
 		const struct atom_load *load, struct kpa_memory *memory,
 		struct kpa_verdict *verdict_r);
+
+/* The verdict as advice. */
+void kpa_advise(const struct kpa_settings *settings,
+		const struct atom_load *load, const struct kpa_memory *memory,
+		const struct kpa_verdict *verdict,
+		struct atom_scaling_advice *advice);
 
 #endif

@@ -27,9 +27,11 @@ struct target_options {
 	int64_t window_ms;
 };
 
-#define OPTIONS		 struct target_options
-#define TARGET_MIN	 0.001
-#define TARGET_MAX	 1e9
+#define OPTIONS	   struct target_options
+#define TARGET_MIN 0.001
+#define TARGET_MAX 1e9
+/* HPA's default stabilisation window of scaling down. */
+#define HOLD_MS		 300000
 #define MORE_METRICS_MAX 8
 
 static const struct atom_option aim_options[] = {
@@ -176,6 +178,7 @@ static atom_status evaluate(void *self, const struct atom_load *load,
 	(void)state;
 	(void)err;
 	*state_size = 0;
+	advice->hold_ms = HOLD_MS;
 	for (size_t i = 0; i < options->more_metrics.count; i++) {
 		const struct aim *aim =
 			(const void *)(more + i * options->more_metrics.stride);
