@@ -156,3 +156,23 @@ bool certificate_principal(const struct certificate_rules *rules,
 	p->limited = p->agents[0] != NULL;
 	return true;
 }
+
+bool certificate_rules_give(const struct certificate_rules *rules,
+			    uint32_t permissions)
+{
+	for (size_t i = 0; i < rules->count; i++) {
+		const struct rule *rule = &rules->rules[i];
+		const struct config_client_certificate *row = rule->config;
+		enum http_name_kind kind;
+		bool counts;
+
+		(void)text_of(row, &kind);
+		/* Of two rows of one name the second never does. */
+		counts = table_get_text(&rules->by_kind[kind], rule->text) ==
+			 rule;
+		if (counts && row->agents[0] == NULL &&
+		    (role_permissions(row->role) & permissions) == permissions)
+			return true;
+	}
+	return false;
+}

@@ -33,4 +33,8 @@ bool certificate_principal(const struct certificate_rules *rules,
 			   const struct http_certificate *certificate,
 			   struct principal *principal_r);
 
+/* Is there a row whose role has all of these, for every agent? [control] */
+bool certificate_rules_give(const struct certificate_rules *rules,
+			    uint32_t permissions);
+
 #endif

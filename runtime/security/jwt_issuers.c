@@ -379,6 +379,31 @@ enum jwt_verdict jwt_issuers_judge(const char *bearer,
 	return verdict;
 }
 
+/* --- what they give ----------------------------------------------------------------- */
+
+static bool gives(const struct config_jwt *config, uint32_t permissions)
+{
+	/* Its tokens are for the agents that they name. */
+	if (config->agents_claim[0] != '\0')
+		return false;
+	for (size_t i = 0; i < config->role_count; i++)
+		if ((role_permissions(config->roles[i].role) & permissions) ==
+		    permissions)
+			return true;
+	return false;
+}
+
+bool jwt_issuers_give(uint32_t permissions, bool usable)
+{
+	const struct snapshot *now = atomic_load(&current);
+
+	for (size_t i = 0; now != NULL && i < source_count; i++)
+		if (gives(&now->config->jwt[i], permissions) &&
+		    (!usable || jwks_source_keys(sources[i]) != NULL))
+			return true;
+	return false;
+}
+
 /* --- start and end -------------------------------------------------------------------- */
 
 atom_status jwt_issuers_check(const struct config *config,

@@ -30,6 +30,11 @@ void jwt_issuers_commit(struct jwt_change **change);
 void jwt_issuers_discard(struct jwt_change **change);
 void jwt_issuers_fini(void);
 
+/* [control] Does some issuer's claim give a role that has all of these, for
+ * every agent?  `usable`: and its keys are here just now, so that its tokens
+ * are taken. */
+bool jwt_issuers_give(uint32_t permissions, bool usable);
+
 /* [loop] Whose token is this bearer?  On JWT_GOOD the principal is filled,
  * its agents until the next call; else *why_r is a phrase for it, and
  * *issuer_r the issuer's name or "". */

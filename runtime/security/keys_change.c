@@ -247,8 +247,9 @@ void keys_revoke(const char *id,
 				   "this is the last key with the role admin, "
 				   "and without it nobody could administer "
 				   "this daemon; make another one first, or "
-				   "give it a listener with `admin = true` or "
-				   "a bootstrap_admin_key");
+				   "give it a listener with `admin = true`, a "
+				   "bootstrap_admin_key, or a token or client "
+				   "certificate with the role admin");
 		done(argument, status, &err);
 		return;
 	}

@@ -31,6 +31,7 @@ struct policy {
 	struct certificate_rules *certificates;
 	char anonymous_role[64]; /* "" = none */
 	bool admin_listener;	 /* some peers are admin */
+	bool asks_certificates;	 /* some listener does */
 	bool has_bootstrap;
 	uint8_t bootstrap[SECRET_HASH_LENGTH];
 };
@@ -449,8 +450,11 @@ atom_status security_apply(struct config *config, struct atom_error *err)
 		return atom_fail(err, ATOM_ENOMEM, "no memory");
 	(void)snprintf(next->anonymous_role, sizeof(next->anonymous_role), "%s",
 		       config->anonymous_role);
-	for (size_t i = 0; i < config->listener_count; i++)
+	for (size_t i = 0; i < config->listener_count; i++) {
 		next->admin_listener |= config->listeners[i].admin;
+		next->asks_certificates |=
+			config->listeners[i].client_ca[0] != '\0';
+	}
 	status = peer_apply(config, err);
 	if (status == ATOM_OK && length > 0) {
 		status = secret_hash(config->bootstrap_admin_key, length,
@@ -479,21 +483,27 @@ atom_status security_apply(struct config *config, struct atom_error *err)
 		qsbr_retire(policy_free, old);
 	jwt_issuers_commit(&issuers);
 	keys_check_roles();
-	if (!security_has_admin(NULL))
+	/* Keys of an issuer may still be on their way. */
+	if (!security_has_admin(NULL) &&
+	    !jwt_issuers_give(role_permissions("admin"), false))
 		log_line(ATOM_LOG_WARN, "no_admin",
 			 "nobody can administer this daemon: it has no "
 			 "listener with `admin = true`, no "
-			 "bootstrap_admin_key, and no key with the role admin");
+			 "bootstrap_admin_key, and no key, token or client "
+			 "certificate with the role admin");
 	return ATOM_OK;
 }
 
 bool security_has_admin(const struct key *without)
 {
 	const struct policy *policy = atomic_load(&current);
+	const uint32_t all = role_permissions("admin");
 
 	return (policy != NULL &&
-		(policy->admin_listener || policy->has_bootstrap)) ||
-	       keys_have_admin(without);
+		(policy->admin_listener || policy->has_bootstrap ||
+		 (policy->asks_certificates &&
+		  certificate_rules_give(policy->certificates, all)))) ||
+	       jwt_issuers_give(all, true) || keys_have_admin(without);
 }
 
 void security_tick(void)

@@ -93,7 +93,10 @@ atom_status security_load(struct atom_error *err);
  * the start, and whoever has one is sent away with a 503; `err` says why. */
 atom_status security_knows_keys(struct atom_error *err);
 /* [control] Could somebody administer the daemon if this key (or NULL) were
- * not: a peer, the bootstrap key, or another key? */
+ * not: a peer, the bootstrap key, another key; a client certificate, where a
+ * row gives one the role and a listener asks for it; a token, where an issuer's
+ * claim gives it and the issuer's keys are here?  Each for all agents.  Whether
+ * somebody has such a certificate or token only its issuer knows. */
 struct key;
 bool security_has_admin(const struct key *without);
 /* [control] Once a second. */

@@ -10,8 +10,6 @@ from atomd_test import Daemon, agent, config, run, test, wait_for
 from wire import deltas
 
 CLOSED = ""
-NO_ADMIN_SOCKET = '{ address = "127.0.0.1:0"; }'
-BOOT = "bootstrap-0123456789-abcdef"
 
 
 def make(daemon, role, key=None, **more):
@@ -266,52 +264,6 @@ def a_body_that_began_before_the_revocation_is_refused_at_its_end():
             wire.send(whole[-5:])
             answer = wire.answer()
             assert answer.status == 401, answer
-
-
-# --- the last admin -----------------------------------------------------------------
-
-@test
-def the_last_admin_cannot_be_removed():
-    with Daemon(config(security='bootstrap_admin_key = "%s";' % BOOT,
-                       listeners=NO_ADMIN_SOCKET)) as daemon:
-        one = make(daemon, "admin", key=BOOT)
-        limited = make(daemon, "admin", key=BOOT, agents=["echo"])
-        # The bootstrap key is there: it may go.
-        spare = make(daemon, "admin", key=BOOT)
-        assert daemon.delete("/admin/v1/keys/" + spare["id"],
-                             key=BOOT).status == 200
-        daemon.configure(config(security=CLOSED, listeners=NO_ADMIN_SOCKET))
-        answer = daemon.post("/admin/v1/reload", {}, key=BOOT)
-        assert answer.status == 200, answer
-        assert daemon.get("/admin/v1/keys", key=BOOT).status == 401
-        answer = daemon.delete("/admin/v1/keys/" + one["id"], key=one["key"])
-        assert (answer.status, answer.code) == (409, "conflict"), answer
-        assert "last key with the role admin" in answer.text, answer
-        assert daemon.get("/admin/v1/keys", key=one["key"]).status == 200
-        # Rotating it is no way around that.
-        new = daemon.post("/admin/v1/keys/%s/rotate" % one["id"],
-                          {"grace": 0}, key=one["key"]).json
-        assert daemon.delete("/admin/v1/keys/" + limited["id"],
-                             key=new["key"]).status == 200
-        other = make(daemon, "admin", key=new["key"])
-        assert daemon.delete("/admin/v1/keys/" + one["id"],
-                             key=other["key"]).status == 200
-        assert daemon.delete("/admin/v1/keys/" + other["id"],
-                             key=other["key"]).status == 409
-
-
-@test
-def an_admin_socket_lets_the_last_admin_key_go():
-    with Daemon(config(security=CLOSED)) as daemon:
-        one = make(daemon, "admin")
-        assert daemon.admin("DELETE",
-                            "/admin/v1/keys/" + one["id"]).status == 200
-
-
-@test
-def a_daemon_that_nobody_can_administer_says_so():
-    with Daemon(config(listeners=NO_ADMIN_SOCKET)) as daemon:
-        daemon.wait_event("no_admin")
 
 
 # --- nobody raises their own role -----------------------------------------------------
