@@ -12,6 +12,7 @@
 #include <atomd/scaling.h>
 
 #include "plugins/scaling/formula/advice.h"
+#include "plugins/scaling/formula/cold_start.h"
 #include "plugins/scaling/formula/component.h"
 #include "plugins/scaling/formula/kpa.h"
 #include "plugins/scaling/formula/memory.h"
@@ -129,17 +130,6 @@ static void refresh(const struct predictive_options *options,
 	memory->origin = origin;
 }
 
-static int64_t ahead_ms(const struct predictive_options *options,
-			const struct atom_load *load)
-{
-	double ahead = (double)options->ahead_ms;
-
-	for (size_t i = 0; i < load->cold_start_count; i++)
-		if (number_known(load->cold_starts_s[i]))
-			ahead = fmax(ahead, load->cold_starts_s[i] * 1000);
-	return (int64_t)fmin(ahead, (double)HOUR_MS);
-}
-
 struct expected {
 	double calls;	    /* at once, at most, soon */
 	double with_margin; /* to be ready for */
@@ -157,7 +147,8 @@ static bool expect(const struct predictive_options *options,
 	if (!series_age(load, &age_ms) || age_ms > STALE_MS)
 		return false;
 	refresh(options, load, age_ms, memory);
-	if (!forecast_peak(forecast, age_ms, ahead_ms(options, load),
+	if (!forecast_peak(forecast, age_ms,
+			   cold_start_ms(load, options->ahead_ms, HOUR_MS),
 			   &expected_r->calls) ||
 	    expected_r->calls < QUIET_CALLS)
 		return false;
@@ -199,14 +190,16 @@ static atom_status evaluate(void *self, const struct atom_load *load,
 		.value = expected.with_margin,
 	};
 
-	advice_give(advice, load, least, &cause,
-		    "%s of the last days has %.4g calls at once within %lld "
-		    "min, usual error %.3g, %.4g for each instance: %d at "
-		    "least, the calls of now need %d",
-		    method_words[memory.forecast.method], expected.calls,
-		    (long long)(ahead_ms(options, load) / 60000),
-		    memory.forecast.error, settings.target, (int)least,
-		    (int)(verdict.wanted < 0 ? 0 : verdict.wanted));
+	advice_give(
+		advice, load, least, &cause,
+		"%s of the last days has %.4g calls at once within %lld "
+		"min, usual error %.3g, %.4g for each instance: %d at "
+		"least, the calls of now need %d",
+		method_words[memory.forecast.method], expected.calls,
+		(long long)(cold_start_ms(load, options->ahead_ms, HOUR_MS) /
+			    60000),
+		memory.forecast.error, settings.target, (int)least,
+		(int)(verdict.wanted < 0 ? 0 : verdict.wanted));
 	return ATOM_OK;
 }
 

@@ -13,6 +13,7 @@
 #include <atomd/scaling.h>
 
 #include "plugins/scaling/formula/advice.h"
+#include "plugins/scaling/formula/cold_start.h"
 #include "plugins/scaling/formula/kpa.h"
 #include "plugins/scaling/formula/memory.h"
 #include "plugins/scaling/formula/number.h"
@@ -175,26 +176,15 @@ static int64_t local_ms(const struct atom_load *load)
 	return now_ms + offset_ms;
 }
 
-/* How much earlier than its time a window begins, so that its instances are
- * ready by then. */
-static int64_t early_ms(const struct schedule_options *options,
-			const struct atom_load *load)
-{
-	double early = (double)options->early_ms;
-
-	for (size_t i = 0; i < load->cold_start_count; i++)
-		if (number_known(load->cold_starts_s[i]))
-			early = fmax(early, load->cold_starts_s[i] * 1000);
-	return (int64_t)fmin(early, (double)EARLY_MAX_MS);
-}
-
 static struct floor floor_now(const struct schedule *schedule,
 			      const struct atom_load *load)
 {
 	const struct schedule_options *options = schedule->options;
 	struct floor floor = { 0 };
 	int64_t now_ms = local_ms(load);
-	int64_t begins_ms = now_ms + early_ms(options, load);
+	/* Earlier than its time, so that its instances are ready by then. */
+	int64_t begins_ms =
+		now_ms + cold_start_ms(load, options->early_ms, EARLY_MAX_MS);
 
 	for (size_t i = 0; i < options->windows.count; i++) {
 		const struct window_options *window = window_at(options, i);
