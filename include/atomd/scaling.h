@@ -39,6 +39,9 @@ struct atom_load_sample {
 	double ready;	      /* instances */
 	double service_s_sum; /* seconds of service of those finished */
 	double wait_s_max;    /* longest wait for a slot that ended */
+	/* Calls whose wait ended above target_wait_ms, with or without a slot,
+	 * and those refused for want of one. */
+	int64_t late;
 };
 
 /* Log-linear histogram: bucket i counts values in

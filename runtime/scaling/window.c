@@ -187,6 +187,7 @@ static void begin_five(struct atom_load_sample *five)
 		.ready = -1,
 		.service_s_sum = -1,
 		.wait_s_max = -1,
+		.late = -1,
 	};
 }
 
@@ -197,6 +198,7 @@ static void add_to_five(struct atom_load_sample *five,
 	count_up(&five->refused, sample->refused);
 	count_up(&five->finished, sample->finished);
 	count_up(&five->failed, sample->failed);
+	count_up(&five->late, sample->late);
 	average(&five->in_flight, five->interval_ms, sample->in_flight,
 		sample->interval_ms);
 	average(&five->waiting, five->interval_ms, sample->waiting,
