@@ -142,6 +142,20 @@ static void keep_recent(const struct counted *counted, int64_t now_ms)
 	scaler->failed += counted->failed;
 }
 
+/* Waits above the target, to the width of a bucket; who is refused, or gives
+ * up, never had a slot. */
+static int64_t late_of(const struct counted *counted)
+{
+	double target_s =
+		(double)counted->scaler->settings->scaling.target_wait_ms /
+		1000;
+	int64_t late = counted->refused;
+
+	for (size_t i = scaling_bucket(target_s) + 1; i < SCALING_BUCKETS; i++)
+		late += counted->wait.counts[i];
+	return late;
+}
+
 static void keep_sample(const struct counted *counted, int64_t now_ms)
 {
 	struct scaler *scaler = counted->scaler;
@@ -159,6 +173,7 @@ static void keep_sample(const struct counted *counted, int64_t now_ms)
 		.ready = (double)atomic_load(&pool->ready),
 		.service_s_sum = counted->service.sum_s,
 		.wait_s_max = counted->wait.max_s,
+		.late = late_of(counted),
 	};
 
 	if (sample.in_flight > scaler->in_flight_peak)
