@@ -32,26 +32,49 @@ static const struct {
 	[LIMIT_CONCURRENT] = { "calls at once", "calls at once" },
 };
 
+/* Decimal digits at `out`, at most 19, with a NUL, which is returned. */
+static char *put_number(int64_t number, char *out)
+{
+	char digits[24];
+	size_t n = 0;
+
+	do
+		digits[n++] = (char)('0' + number % 10);
+	while ((number /= 10) > 0);
+	while (n > 0)
+		*out++ = digits[--n];
+	*out = '\0';
+	return out;
+}
+
+/* By hand: it is part of every answer with limits. */
 void allowance_time(int64_t ns, char out[ALLOWANCE_TIME_MAX])
 {
-	long long ms = (long long)((ns + MS_NS - 1) / MS_NS);
-	long long minutes = ms / 60000;
+	int64_t ms = ns / MS_NS + (ns % MS_NS > 0);
+	int64_t minutes = ms / 60000;
 	char *end = out;
 
 	if (ms < 1000) {
-		(void)snprintf(out, ALLOWANCE_TIME_MAX, "%lldms",
-			       ms > 0 ? ms : 0);
+		end = put_number(ms > 0 ? ms : 0, out);
+		memcpy(end, "ms", 3);
 		return;
 	}
 	ms %= 60000;
-	if (minutes >= 60)
-		end += snprintf(end, 24, "%lldh", minutes / 60);
-	if (minutes > 0)
-		end += snprintf(end, 4, "%dm", (int)(minutes % 60));
-	end += snprintf(end, 4, "%d", (int)(ms / 1000));
+	if (minutes >= 60) {
+		end = put_number(minutes / 60, end);
+		*end++ = 'h';
+	}
+	if (minutes > 0) {
+		end = put_number(minutes % 60, end);
+		*end++ = 'm';
+	}
+	end = put_number(ms / 1000, end);
 	ms %= 1000;
 	if (ms > 0) {
-		end += snprintf(end, 5, ".%03d", (int)ms);
+		*end++ = '.';
+		*end++ = (char)('0' + ms / 100);
+		*end++ = (char)('0' + ms / 10 % 10);
+		*end++ = (char)('0' + ms % 10);
 		while (end[-1] == '0')
 			end--;
 	}
@@ -202,20 +225,6 @@ void allowance_fini(struct allowance *a)
 
 /* --- headers ---------------------------------------------------------------------- */
 
-/* Decimal digits at `out`, at least 24 bytes. */
-static void put_number(int64_t number, char *out)
-{
-	char digits[24];
-	size_t n = 0;
-
-	do
-		digits[n++] = (char)('0' + number % 10);
-	while ((number /= 10) > 0);
-	while (n > 0)
-		*out++ = digits[--n];
-	*out = '\0';
-}
-
 /* Of two limits the one of which less is left. */
 static void view_of(const struct rate *key, const struct rate *agent,
 		    int64_t now_ns, struct rate_view *view_r)
@@ -240,9 +249,9 @@ static void tell(struct http_request *request, const char *const names[3],
 
 	if (view->limit == 0)
 		return;
-	put_number(view->limit, value);
+	(void)put_number(view->limit, value);
 	(void)http_add_field(request, names[0], value);
-	put_number(view->remaining, value);
+	(void)put_number(view->remaining, value);
 	(void)http_add_field(request, names[1], value);
 	allowance_time(view->full_ns, value);
 	(void)http_add_field(request, names[2], value);

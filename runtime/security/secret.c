@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Every call with a key has an HMAC: with OpenSSL 3.0's EVP_MAC most of its
+ * cost is contexts that are allocated and freed.  SHA256_* are called
+ * deprecated since they know no providers; the code is the same. */
+#define OPENSSL_SUPPRESS_DEPRECATED
+
 #include "security/secret.h"
 
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "core/loop.h"
-#include "core/memory.h"
 #include "core/os.h"
 #include "core/text.h"
 
@@ -22,11 +24,10 @@ static const uint32_t crc_of_nibble[16] = {
 	0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
 };
 
-/* One keyed context a loop (control's is the last), made once: setting the
- * key costs more than the hash. */
-static EVP_MAC_CTX *contexts[LOOP_MAX + 1];
-static uint8_t pepper_bytes[SECRET_PEPPER_BYTES];
-static EVP_MAC *hmac;
+/* HMAC-SHA256 that has taken in the pepper, before the text and before the
+ * hash of it: set once, and copied for each key that is checked. */
+static SHA256_CTX inner, outer;
+static bool has_pepper;
 
 uint32_t secret_crc32(const void *bytes, size_t length)
 {
@@ -128,55 +129,45 @@ bool secret_parse(const char *text, char id[SECRET_ID_LENGTH + 1])
 	return true;
 }
 
+/* RFC 2104: the pepper, filled up to a block, exclusive or `pad`. */
+static bool keyed(SHA256_CTX *state_r,
+		  const uint8_t pepper[SECRET_PEPPER_BYTES], uint8_t pad)
+{
+	uint8_t block[SHA256_CBLOCK];
+	bool done;
+
+	for (size_t i = 0; i < sizeof(block); i++)
+		block[i] = (i < SECRET_PEPPER_BYTES ? pepper[i] : 0) ^ pad;
+	done = SHA256_Init(state_r) == 1 &&
+	       SHA256_Update(state_r, block, sizeof(block)) == 1;
+	OPENSSL_cleanse(block, sizeof(block));
+	return done;
+}
+
 atom_status secret_set_pepper(const uint8_t pepper[SECRET_PEPPER_BYTES],
 			      struct atom_error *err)
 {
-	memcpy(pepper_bytes, pepper, SECRET_PEPPER_BYTES);
-	hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-	if (hmac == NULL)
+	has_pepper = keyed(&inner, pepper, 0x36) && keyed(&outer, pepper, 0x5c);
+	if (!has_pepper)
 		return atom_fail(err, ATOM_EINTERNAL,
-				 "OpenSSL offers no HMAC: is its default "
-				 "provider switched off?");
+				 "OpenSSL does not hash by SHA-256");
 	return ATOM_OK;
-}
-
-static EVP_MAC_CTX *context_new(void)
-{
-	char digest[] = "SHA256";
-	OSSL_PARAM parameters[] = {
-		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest,
-						 0),
-		OSSL_PARAM_construct_end(),
-	};
-	EVP_MAC_CTX *context = EVP_MAC_CTX_new(hmac);
-
-	if (context != NULL &&
-	    EVP_MAC_init(context, pepper_bytes, sizeof(pepper_bytes),
-			 parameters) != 1) {
-		EVP_MAC_CTX_free(context);
-		context = NULL;
-	}
-	return context;
 }
 
 atom_status secret_hash(const char *text, size_t length,
 			uint8_t hash_r[SECRET_HASH_LENGTH])
 {
-	EVP_MAC_CTX **context = &contexts[loop_index(loop_current())];
-	size_t n = 0;
+	SHA256_CTX state = inner;
+	uint8_t within[SHA256_DIGEST_LENGTH];
+	bool done = has_pepper && SHA256_Update(&state, text, length) == 1 &&
+		    SHA256_Final(within, &state) == 1;
 
-	if (*context == NULL)
-		*context = context_new();
-	if (*context == NULL)
-		return ATOM_ENOMEM;
-	/* No key given: the one set before stays. */
-	if (EVP_MAC_init(*context, NULL, 0, NULL) != 1 ||
-	    EVP_MAC_update(*context, (const unsigned char *)text, length) !=
-		    1 ||
-	    EVP_MAC_final(*context, hash_r, &n, SECRET_HASH_LENGTH) != 1 ||
-	    n != SECRET_HASH_LENGTH)
-		return ATOM_EINTERNAL;
-	return ATOM_OK;
+	state = outer;
+	done = done && SHA256_Update(&state, within, sizeof(within)) == 1 &&
+	       SHA256_Final(hash_r, &state) == 1;
+	/* What is left of the pepper in it. */
+	OPENSSL_cleanse(&state, sizeof(state));
+	return done ? ATOM_OK : ATOM_EINTERNAL;
 }
 
 void secret_trace(const char *owner, const char *name,
@@ -197,11 +188,7 @@ void secret_trace(const char *owner, const char *name,
 
 void secret_fini(void)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(contexts); i++) {
-		EVP_MAC_CTX_free(contexts[i]);
-		contexts[i] = NULL;
-	}
-	EVP_MAC_free(hmac);
-	hmac = NULL;
-	OPENSSL_cleanse(pepper_bytes, sizeof(pepper_bytes));
+	has_pepper = false;
+	OPENSSL_cleanse(&inner, sizeof(inner));
+	OPENSSL_cleanse(&outer, sizeof(outer));
 }

@@ -42,7 +42,7 @@ bool secret_parse(const char *text, char id[SECRET_ID_LENGTH + 1]);
 /* [control] Before loops serve: the pepper that keys the hash. */
 atom_status secret_set_pepper(const uint8_t pepper[SECRET_PEPPER_BYTES],
 			      struct atom_error *err);
-/* HMAC-SHA256 of the text under the pepper. [loop] [control] */
+/* HMAC-SHA256 of the text under the pepper. [any] */
 atom_status secret_hash(const char *text, size_t length,
 			uint8_t hash_r[SECRET_HASH_LENGTH]);
 /* The hash of "owner/name" as 32 hexadecimal digits: tells in records one
