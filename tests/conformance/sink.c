@@ -36,7 +36,9 @@
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/metric.h"
+#include "keyring/keyring.h"
 #include "plugin/host.h"
+#include "plugin/host_seal.h"
 #include "plugin/registry.h"
 
 #define WORDS_MAX	6
@@ -256,8 +258,27 @@ static json_t *obey(char **words, size_t count)
 	return answer_of(status, &error);
 }
 
+/* Where a test wants one: the keyring at $ATOMD_TEST_KEYRING, made when it is
+ * not there. */
+static bool open_keyring(struct keyring **keyring_r, struct atom_error *error)
+{
+	static const uint8_t kek[KEYRING_KEY_BYTES] = { 1, 2, 3 };
+	const char *path = getenv("ATOMD_TEST_KEYRING");
+	atom_status status;
+
+	if (path == NULL)
+		return true;
+	status = keyring_open(path, "", kek, NULL, keyring_r, error);
+	if (status == ATOM_ENOENT)
+		status = keyring_create(path, kek, true, keyring_r, error);
+	if (status == ATOM_OK)
+		host_seal_use(*keyring_r);
+	return status == ATOM_OK;
+}
+
 int main(int argc, char **argv)
 {
+	struct keyring *keyring = NULL;
 	struct atom_error error = ATOM_ERROR_INIT;
 	char *line;
 
@@ -267,7 +288,8 @@ int main(int argc, char **argv)
 	line = mem_alloc(LINE_LENGTH_MAX);
 	if (line == NULL || metric_init(0) != ATOM_OK ||
 	    host_register_basic() != ATOM_OK ||
-	    registry_init(NULL, false, &error) != ATOM_OK) {
+	    registry_init(NULL, false, &error) != ATOM_OK ||
+	    !open_keyring(&keyring, &error)) {
 		(void)fprintf(stderr, "%s\n", error.message);
 		return 1;
 	}
@@ -281,6 +303,8 @@ int main(int argc, char **argv)
 		say(obey(words, count));
 	}
 	configured_free(&configured);
+	host_seal_use(NULL);
+	keyring_free(&keyring);
 	registry_fini();
 	metric_fini();
 	log_fini();

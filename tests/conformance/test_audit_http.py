@@ -25,7 +25,9 @@ def http(folder, url, **more):
     options = {"url": url, "spill": folder.at("spill"), "timeout": "5s",
                "retry_max": "100ms"}
     options.update(more)
-    return Sink("http", **options)
+    env = {"ATOMD_TEST_KEYRING": folder.at("keyring"),
+           **options.pop("env", {})}
+    return Sink("http", env=env, **options)
 
 
 def spilled(folder):
@@ -258,6 +260,27 @@ def torn_spill(folder, count=20):
     paths = spilled(folder)
     assert len(paths) == 1, paths
     return paths[0]
+
+
+@test
+def what_waits_on_disk_is_sealed_by_the_keyring():
+    with Folder() as folder:
+        path = torn_spill(folder)
+        with open(path, "rb") as f:
+            waiting = f.read()
+        for clear in (b"sequence", b"category", b"record", b"event_type"):
+            assert clear not in waiting, clear
+        # Under another keyring it does not open, and is not given up.
+        other = {"ATOMD_TEST_KEYRING": folder.at("other")}
+        with Receiver() as receiver:
+            with http(folder, receiver.url, start=False, env=other) as sink:
+                answer = sink.create(ok=False)
+                assert answer["status"] == EDATALOSS, answer
+                assert "another keyring" in answer["error"], answer
+            assert not receiver.requests and spilled(folder) == [path]
+            with http(folder, receiver.url):
+                wait_for(lambda: receiver.sequences() == list(range(1, 21)),
+                         20, "all of it")
 
 
 @test

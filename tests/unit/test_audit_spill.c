@@ -59,11 +59,76 @@ static void note_damage(void *argument, const char *path, uint64_t at,
 	torn += count == 0;
 }
 
+/* --- a keyring that is no cipher, but refuses what a real one refuses ------ */
+
+static bool no_keyring;
+
+/* FNV-1a, over the identity and the text. */
+static uint64_t sum_of(const struct atom_span *identity, const char *bytes,
+		       size_t length)
+{
+	uint64_t sum = 0xcbf29ce484222325ULL;
+
+	for (size_t i = 0; i < identity->length + length; i++)
+		sum = (sum ^
+		       (unsigned char)(i < identity->length
+					       ? identity->bytes[i]
+					       : bytes[i - identity->length])) *
+		      0x100000001b3ULL;
+	return sum;
+}
+
+static atom_status fake_seal(const struct atom_host *host,
+			     const struct atom_span *identity,
+			     const struct atom_span *plain, char *out,
+			     size_t *length_r, struct atom_error *error)
+{
+	uint64_t sum = sum_of(identity, plain->bytes, plain->length);
+
+	(void)host;
+	if (no_keyring)
+		return atom_fail(error, ATOM_EUNAVAILABLE, "no keyring");
+	for (size_t i = 0; i < plain->length; i++)
+		out[i] = (char)(plain->bytes[i] ^ 0x55);
+	memcpy(out + plain->length, &sum, sizeof(sum));
+	*length_r = plain->length + sizeof(sum);
+	return ATOM_OK;
+}
+
+static atom_status fake_open(const struct atom_host *host,
+			     const struct atom_span *identity,
+			     const struct atom_span *sealed, char *out,
+			     size_t *length_r, struct atom_error *error)
+{
+	uint64_t sum;
+
+	(void)host;
+	if (no_keyring)
+		return atom_fail(error, ATOM_EUNAVAILABLE, "no keyring");
+	if (sealed->length < sizeof(sum))
+		return ATOM_EDATALOSS;
+	*length_r = sealed->length - sizeof(sum);
+	for (size_t i = 0; i < *length_r; i++)
+		out[i] = (char)(sealed->bytes[i] ^ 0x55);
+	sum = sum_of(identity, out, *length_r);
+	return memcmp(&sum, sealed->bytes + *length_r, sizeof(sum)) == 0
+		       ? ATOM_OK
+		       : ATOM_EDATALOSS;
+}
+
+static const struct atom_seal fake = {
+	.struct_size = sizeof(fake),
+	.seal = fake_seal,
+	.open = fake_open,
+};
+
+static struct spill_sealer sealer = { .seal = &fake };
+
 static void open_spill(uint64_t size_max)
 {
 	err = (struct atom_error)ATOM_ERROR_INIT;
-	cr_assert_eq(spill_open(&spill, folder, size_max, note_damage, NULL,
-				&file, &position, &err),
+	cr_assert_eq(spill_open(&spill, folder, &sealer, size_max, note_damage,
+				NULL, &file, &position, &err),
 		     ATOM_OK, "%s", err.message);
 }
 
@@ -355,4 +420,101 @@ Test(audit_spill, a_torn_position_leaves_the_one_before)
 		     ATOM_OK);
 	cr_assert_eq(back.sequence, 40);
 	(void)fclose(f);
+}
+
+/* --- sealed ---------------------------------------------------------------- */
+
+/* The only segment, whole; the caller frees it. */
+static char *read_segment(char path[160], size_t *size_r)
+{
+	FILE *stream;
+	char *bytes = malloc(1 << 20);
+
+	(void)snprintf(path, 160, "%s/spill-%020d", folder, 1);
+	stream = fopen(path, "rb");
+	cr_assert(bytes && stream);
+	*size_r = fread(bytes, 1, 1 << 20, stream);
+	(void)fclose(stream);
+	return bytes;
+}
+
+Test(audit_spill, nothing_is_in_clear_on_disk)
+{
+	char path[160], *bytes;
+	size_t size;
+
+	cr_assert_eq(append(1, 20, 200), ATOM_OK);
+	bytes = read_segment(path, &size);
+	cr_assert_gt(size, 20 * 200);
+	cr_assert_null(memmem(bytes, size, "llllllll", 8));
+	cr_assert_null(memmem(bytes, size, "ATE1", 4));
+	free(bytes);
+	cr_assert_eq(take(1, 100), 21);
+}
+
+Test(audit_spill, what_an_older_version_left_in_clear_is_delivered)
+{
+	close_spill();
+	sealer.seal = NULL;
+	open_spill(1 << 20);
+	cr_assert_eq(append(1, 30, 100), ATOM_OK);
+	close_spill();
+	sealer.seal = &fake;
+	open_spill(1 << 20);
+	cr_assert_eq(position.taken, 30);
+	cr_assert_eq(append(31, 30, 100), ATOM_OK);
+	cr_assert_eq(take(1, 10), 11);
+	close_spill();
+	open_spill(1 << 20);
+	/* A batch ends with its segment. */
+	cr_assert_eq(take(11, 100), 31);
+	cr_assert_eq(take(31, 100), 61);
+	cr_assert(spill_is_empty(&spill));
+	cr_assert_eq(lost + torn, 0);
+}
+
+Test(audit_spill, a_sealed_entry_opens_in_its_own_place_only)
+{
+	char path[160], *bytes, *copy;
+	FILE *stream;
+	size_t size, each;
+
+	/* Of one size, all of them. */
+	cr_assert_eq(append(1, 3, 100), ATOM_OK);
+	bytes = read_segment(path, &size);
+	each = size / 3;
+	copy = malloc(each);
+	cr_assert(copy);
+	/* The sealed parts of the second and the third change places. */
+	memcpy(copy, bytes + each + 16, each - 16);
+	memcpy(bytes + each + 16, bytes + 2 * each + 16, each - 16);
+	memcpy(bytes + 2 * each + 16, copy, each - 16);
+	stream = fopen(path, "r+b");
+	cr_assert(stream && fwrite(bytes, 1, size, stream) == size);
+	cr_assert_eq(fclose(stream), 0);
+	free(copy);
+	free(bytes);
+	cr_assert_eq(take(1, 100), 2);
+	cr_assert_eq(take(2, 100), 2);
+	cr_assert_eq(lost, 2);
+}
+
+Test(audit_spill, without_a_keyring_nothing_is_spilled_and_nothing_given_up)
+{
+	struct spill other;
+	struct position_file other_file;
+
+	cr_assert_eq(append(1, 5, 100), ATOM_OK);
+	no_keyring = true;
+	cr_assert_eq(append(6, 5, 100), ATOM_EUNAVAILABLE);
+	close_spill();
+	cr_assert_eq(spill_open(&other, folder, &sealer, 1 << 20, note_damage,
+				NULL, &other_file, &position, &err),
+		     ATOM_EUNAVAILABLE);
+	no_keyring = false;
+	open_spill(1 << 20);
+	cr_assert_eq(append(6, 5, 100), ATOM_OK);
+	cr_assert_eq(take(1, 100), 6);
+	cr_assert_eq(take(6, 100), 11);
+	cr_assert_eq(lost + torn, 0);
 }

@@ -147,11 +147,15 @@ static atom_status make_settings(struct http_sink *sink, struct atom_error *err)
 static atom_status open_spill(struct http_sink *sink, struct atom_error *err)
 {
 	char *folder = absolute_path(sink->host, sink->options->spill);
+	const struct spill_sealer sealer = {
+		.host = sink->host,
+		.seal = atom_service(sink->host, ATOM_SEAL),
+	};
 	atom_status status;
 
 	if (folder == NULL)
 		return atom_fail(err, ATOM_ENOMEM, "out of memory");
-	status = spill_open(&sink->spill, folder,
+	status = spill_open(&sink->spill, folder, &sealer,
 			    (uint64_t)sink->options->spill_size, note_damage,
 			    sink, &sink->position_file, &sink->position, err);
 	free(folder);

@@ -72,7 +72,8 @@ static atom_status claim(struct spill *spill, struct atom_error *err)
 	return ATOM_OK;
 }
 
-atom_status spill_open(struct spill *spill, const char *path, uint64_t size_max,
+atom_status spill_open(struct spill *spill, const char *path,
+		       const struct spill_sealer *sealer, uint64_t size_max,
 		       spill_damage damage, void *argument,
 		       struct position_file *file, struct position *position,
 		       struct atom_error *err)
@@ -90,6 +91,8 @@ atom_status spill_open(struct spill *spill, const char *path, uint64_t size_max,
 		.lock = -1,
 		.write_fd = -1,
 		.read_fd = -1,
+		.host = sealer->host,
+		.seal = sealer->seal,
 		.size_max = size_max,
 		.segment_max = segment_max,
 		.damage = damage,
@@ -135,8 +138,10 @@ void spill_close(struct spill *spill)
 	close_fd(&spill->lock);
 	close_fd(&spill->directory);
 	free(spill->buffer);
+	free(spill->plain);
 	free(spill->path);
-	spill->buffer = NULL;
+	pack_fini(&spill->sealed);
+	spill->buffer = spill->plain = NULL;
 	spill->path = NULL;
 }
 
@@ -154,17 +159,12 @@ static atom_status fail_disk(const struct spill *spill, const char *doing,
 			 doing, strerror(errno));
 }
 
-static atom_status new_segment(struct spill *spill, const struct pack *pack,
+static atom_status new_segment(struct spill *spill, uint64_t first,
 			       struct atom_error *err)
 {
 	char name[SEGMENT_NAME_SIZE];
-	struct entry entry;
-	size_t size;
 
-	if (entry_decode(pack->bytes, pack->length, &entry, &size) != ATOM_OK)
-		return atom_fail(err, ATOM_EINTERNAL,
-				 "no entry to begin a segment with");
-	segment_name(name, entry.ordinal);
+	segment_name(name, first);
 	close_fd(&spill->write_fd);
 	/* One whose first append failed may still be there. */
 	(void)unlinkat(spill->directory, name, 0);
@@ -172,7 +172,7 @@ static atom_status new_segment(struct spill *spill, const struct pack *pack,
 				 O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (spill->write_fd < 0)
 		return fail_disk(spill, "make a segment", err);
-	if (segment_add(spill, entry.ordinal) == NULL) {
+	if (segment_add(spill, first) == NULL) {
 		close_fd(&spill->write_fd);
 		(void)unlinkat(spill->directory, name, 0);
 		return atom_fail(err, ATOM_ENOMEM, "out of memory");
@@ -213,37 +213,57 @@ static void end_segment(struct spill *spill)
 		segment_remove_last(spill);
 }
 
+/* The first and the last of them; false: there is none. */
+static bool ordinals_of(const struct pack *pack, uint64_t *first_r,
+			uint64_t *last_r)
+{
+	struct entry entry = { 0 };
+
+	for (size_t at = 0, size; at < pack->length; at += size) {
+		if (entry_decode(pack->bytes + at, pack->length - at, &entry,
+				 &size) != ATOM_OK)
+			return false;
+		if (at == 0)
+			*first_r = entry.ordinal;
+	}
+	*last_r = entry.ordinal;
+	return true;
+}
+
 atom_status spill_append(struct spill *spill, const struct pack *pack,
 			 struct atom_error *err)
 {
+	const struct pack *on_disk = pack;
+	uint64_t first, last;
 	atom_status status = ATOM_OK;
 
 	if (pack->length == 0)
 		return ATOM_OK;
-	if (spill->bytes + pack->length > spill->size_max)
+	if (!ordinals_of(pack, &first, &last))
+		return atom_fail(err, ATOM_EINTERNAL, "no entries to spill");
+	if (spill->seal != NULL) {
+		on_disk = &spill->sealed;
+		status = spill_seal_pack(spill, pack, &spill->sealed, err);
+		if (status != ATOM_OK)
+			return status;
+	}
+	if (spill->bytes + on_disk->length > spill->size_max)
 		return atom_fail(err, ATOM_EBUSY,
 				 "spill folder %s is full (%llu bytes): the "
 				 "receiver has been away for too long; raise "
 				 "spill_size",
 				 spill->path, (unsigned long long)spill->bytes);
 	if (spill->write_fd < 0 || spill->last->length >= spill->segment_max)
-		status = new_segment(spill, pack, err);
+		status = new_segment(spill, first, err);
 	if (status == ATOM_OK)
-		status = write_all(spill, pack, err);
+		status = write_all(spill, on_disk, err);
 	if (status != ATOM_OK) {
 		end_segment(spill);
 		return status;
 	}
-	spill->last->length += pack->length;
-	spill->bytes += pack->length;
-	for (size_t at = 0, size; at < pack->length; at += size) {
-		struct entry entry;
-
-		if (entry_decode(pack->bytes + at, pack->length - at, &entry,
-				 &size) != ATOM_OK)
-			break;
-		spill->appended = entry.ordinal;
-	}
+	spill->last->length += on_disk->length;
+	spill->bytes += on_disk->length;
+	spill->appended = last;
 	return ATOM_OK;
 }
 

@@ -15,6 +15,15 @@
  * two segments: reading stops at the first damaged entry of a segment and
  * passes over ordinals that it has seen.
  *
+ * On disk an entry is sealed by the daemon's keyring (atom.seal/1), under its
+ * ordinal, so that none opens in another's place.  Little-endian:
+ *
+ *	 0  magic "ATS1"                8  ordinal, 8 bytes
+ *	 4  bytes of the sealed entry  16  the sealed entry (entry.h)
+ *
+ * Entries that an older version left as they are (entry.h) are read as well;
+ * none is written.  What cannot be sealed is not spilled.
+ *
  * Not locked: the sink does that.
  */
 
@@ -43,8 +52,13 @@ struct spill {
 	int write_fd; /* of the last segment; -1: none may be written */
 	int read_fd;  /* of the first; -1: not open */
 	uint64_t read_at;
-	uint8_t *buffer; /* holds one entry */
+	const struct atom_host *host;
+	const struct atom_seal *seal; /* NULL: entries are not sealed */
+	uint8_t *buffer;	      /* holds one entry */
 	size_t buffer_size;
+	uint8_t *plain; /* the same, opened */
+	size_t plain_size;
+	struct pack sealed; /* what is appended, as it is on disk */
 	struct segment *first;
 	struct segment *last;
 	uint64_t bytes; /* that wait, delivered parts of a segment included */
@@ -56,11 +70,20 @@ struct spill {
 	void *argument;
 };
 
+/* Who seals; `seal` NULL: nobody. */
+struct spill_sealer {
+	const struct atom_host *host;
+	const struct atom_seal *seal;
+};
+
 /* Makes the folder (0700) where there is none, refuses one that others may
  * write into or another sink uses, and reads what is there: `position` is
  * moved on to the last whole entry.  On failure spill_close() is not
- * needed. */
-atom_status spill_open(struct spill *spill, const char *path, uint64_t size_max,
+ * needed.  ATOM_EUNAVAILABLE: there is something sealed, and no keyring at
+ * this time; ATOM_EDATALOSS: a segment's first entry does not open, as under
+ * another keyring: nothing is given up. */
+atom_status spill_open(struct spill *spill, const char *path,
+		       const struct spill_sealer *sealer, uint64_t size_max,
 		       spill_damage damage, void *argument,
 		       struct position_file *file, struct position *position,
 		       struct atom_error *err);
@@ -78,13 +101,27 @@ atom_status spill_peek(struct spill *spill, size_t records, size_t bytes,
 /* The entries up to `ordinal` have been delivered. */
 void spill_consume(struct spill *spill, uint64_t ordinal);
 
+/* --- spill_seal.c, for spill.c and spill_segment.c alone ------------------- */
+
+/* The entries of `pack`, sealed, into `out`. */
+atom_status spill_seal_pack(struct spill *spill, const struct pack *pack,
+			    struct pack *out, struct atom_error *err);
+/* Of the sealed entry that begins so; 0: it is none. */
+size_t spill_sealed_size(const uint8_t head[ENTRY_HEAD]);
+/* Opens one of that size; the entry points into spill->plain.
+ * ATOM_EDATALOSS: it does not open. */
+atom_status spill_open_sealed(struct spill *spill, const uint8_t *bytes,
+			      size_t size, struct entry *entry,
+			      struct atom_error *err);
+
 /* --- spill_segment.c, for spill.c alone ----------------------------------- */
 
 #define SEGMENT_NAME_SIZE 32
 
 void segment_name(char name[SEGMENT_NAME_SIZE], uint64_t first);
 /* Reads the entry at byte `at` into the spill's buffer.  ATOM_ENOENT: the
- * file ends there; ATOM_EDATALOSS: it is torn or damaged. */
+ * file ends there; ATOM_EDATALOSS: it is torn, damaged, or (*size_r is not 0)
+ * whole and does not open. */
 atom_status segment_read(struct spill *spill, int fd, uint64_t at,
 			 struct entry *entry, size_t *size_r,
 			 struct atom_error *err);

@@ -118,29 +118,51 @@ static bool buffer_holds(struct spill *spill, size_t size)
 	return true;
 }
 
+/* `wanted` bytes at `at`, in the spill's buffer. */
+static atom_status fetch(struct spill *spill, int fd, uint64_t at,
+			 size_t wanted, struct atom_error *err)
+{
+	size_t got = 0;
+	atom_status status;
+
+	if (!buffer_holds(spill, wanted))
+		return atom_fail(err, ATOM_ENOMEM, "out of memory");
+	status = read_at(fd, spill->buffer, wanted, at, &got, err);
+	if (status != ATOM_OK)
+		return status;
+	if (got == 0)
+		return ATOM_ENOENT;
+	return got < wanted ? ATOM_EDATALOSS : ATOM_OK;
+}
+
 atom_status segment_read(struct spill *spill, int fd, uint64_t at,
 			 struct entry *entry, size_t *size_r,
 			 struct atom_error *err)
 {
-	size_t wanted = ENTRY_HEAD, got = 0;
-	atom_status status;
+	size_t sealed;
+	atom_status status = fetch(spill, fd, at, ENTRY_HEAD, err);
 
-	for (int i = 0; i < 2; i++) {
-		if (!buffer_holds(spill, wanted))
-			return atom_fail(err, ATOM_ENOMEM, "out of memory");
-		status = read_at(fd, spill->buffer, wanted, at, &got, err);
+	*size_r = 0;
+	if (status != ATOM_OK)
+		return status;
+	sealed = spill_sealed_size(spill->buffer);
+	if (sealed > 0) {
+		status = fetch(spill, fd, at, sealed, err);
 		if (status != ATOM_OK)
 			return status;
-		if (got == 0)
-			return ATOM_ENOENT;
-		if (got < wanted)
-			return ATOM_EDATALOSS;
-		status = entry_decode(spill->buffer, got, entry, size_r);
-		if (status != ATOM_ENOENT)
-			return status;
-		wanted = entry_size(entry);
+		*size_r = sealed;
+		return spill_open_sealed(spill, spill->buffer, sealed, entry,
+					 err);
 	}
-	return ATOM_EDATALOSS;
+	/* Of a version that did not seal. */
+	status = entry_decode(spill->buffer, ENTRY_HEAD, entry, size_r);
+	if (status != ATOM_ENOENT)
+		return status;
+	status = fetch(spill, fd, at, entry_size(entry), err);
+	if (status == ATOM_OK)
+		status = entry_decode(spill->buffer, entry_size(entry), entry,
+				      size_r);
+	return status == ATOM_ENOENT ? ATOM_EDATALOSS : status;
 }
 
 /* --- what an earlier run left ----------------------------------------------- */
@@ -198,9 +220,17 @@ static atom_status scan_one(struct spill *spill, struct segment *segment,
 			spill->appended = entry.ordinal;
 		move_on(position, &entry);
 	}
-	if (status != ATOM_ENOENT && status != ATOM_EDATALOSS)
+	if (status == ATOM_EDATALOSS && segment->length == 0 && size > 0)
+		status = atom_fail(err, ATOM_EDATALOSS,
+				   "spill %s/%s does not open: it was sealed "
+				   "under another keyring, or is damaged; "
+				   "restore the keyring, or move the file away "
+				   "and lose what waits in it",
+				   spill->path, name);
+	else if (status == ATOM_ENOENT || status == ATOM_EDATALOSS)
+		status = ATOM_OK;
+	if (status != ATOM_OK)
 		goto out;
-	status = ATOM_OK;
 	if ((uint64_t)st.st_size > segment->length)
 		spill->damage(spill->argument, name, segment->length, 0);
 	spill->bytes += segment->length;
