@@ -29,13 +29,13 @@ extern struct atom_scaling_advice scaling_advice;
 extern unsigned char scaling_state[];
 extern size_t scaling_state_size;
 
-/* Open scaling-NAME.so and make it with `options`, as in a configuration. */
-void scaling_begin(const char *name, const char *options);
+/* Open scaling-NAME.so and make it with options as in a configuration. */
+void scaling_begin(const char *name, const char *text);
 void scaling_end(void);
 /* New options for the same component; only RELOADABLE ones. */
-void scaling_reconfigure(const char *options);
-/* Is `options` refused with these words in it, by the table or by create? */
-void scaling_refused(const char *name, const char *options, const char *words);
+void scaling_reconfigure(const char *text);
+/* Is `text` refused with these words in it, by the table or by create? */
+void scaling_refused(const char *name, const char *text, const char *words);
 
 /* Drop the samples; then one a second, or one each five minutes, that ends
  * now: older ones are moved back. */

@@ -229,19 +229,19 @@ Test(scaling_target, options_out_of_range_are_refused)
 
 Test(scaling_target, nonsense_is_bounded)
 {
-	for (int i = 0; i < 7; i++) {
-		static const char *const all[] = {
-			"metric = \"slot_percent\";",
-			"metric = \"cpu_percent\";",
-			"metric = \"memory_percent\";",
-			"metric = \"calls\"; target = 0.001;",
-			"metric = \"in_flight\";",
-			"metric = \"waiting\";",
-			"metric = \"arrivals_per_s\"; target = 0.001;"
-			"more_metrics = ( { metric = \"calls\"; } );",
-		};
+	static const char *const all[] = {
+		"metric = \"slot_percent\";",
+		"metric = \"cpu_percent\";",
+		"metric = \"memory_percent\";",
+		"metric = \"calls\"; target = 0.001;",
+		"metric = \"in_flight\";",
+		"metric = \"waiting\";",
+		"metric = \"arrivals_per_s\"; target = 0.001;",
+		"more_metrics = ( { metric = \"calls\"; } );",
+	};
 
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		scaling_reconfigure(all[i]);
-		scaling_bombard(2 + (uint64_t)i, 500);
+		scaling_bombard(2 + i, 500);
 	}
 }
