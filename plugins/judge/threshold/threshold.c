@@ -245,7 +245,7 @@ static const struct atom_judge_ops ops = {
 	.judge = judge,
 };
 
-ATOM_PLUGIN("threshold", "1.0.0", "Apache-2.0",
+ATOM_PLUGIN("threshold_judge", "1.0.0", "Apache-2.0",
 	    ATOM_COMPONENT(ATOM_KIND_JUDGE, "threshold",
 			   "fixed limits at each interval, as Argo Rollouts",
 			   &ops, threshold_options, struct threshold_options));
