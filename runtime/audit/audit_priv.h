@@ -194,6 +194,7 @@ struct audit {
 	pthread_cond_t changed; /* window, ends, fetches: everybody else */
 	bool urgent, batched, stopping, ended, opened;
 	int64_t batched_ns;	 /* when the batched ones shall be written */
+	size_t lingers_for;	 /* the sequencer: for so many waiters */
 	struct atom_error error; /* why it is BROKEN */
 
 	_Atomic int state;
@@ -202,6 +203,7 @@ struct audit {
 	struct mailbox jobs;
 	_Atomic size_t waiting_bytes;
 	_Atomic uint64_t waiting;
+	_Atomic size_t waiters;	    /* posted, in no batch yet */
 	_Atomic uint64_t gaps;	    /* records not kept, not told yet */
 	_Atomic uint64_t gaps_seen; /* all of them */
 	_Atomic uint64_t sequence;  /* durable */

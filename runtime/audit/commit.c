@@ -127,6 +127,7 @@ bool commit_make_batch(void)
 		}
 		commit_entry_done(entry);
 	}
+	atomic_fetch_sub(&audit.waiters, seq.waiter_count);
 	commit_settle();
 	if (seq.batch != NULL && seq.batch->count == 0)
 		batch_unref(&seq.batch);
@@ -156,6 +157,7 @@ void commit_release_waiting(void)
 		if (entry->waiter != NULL)
 			audit_tell(TAKE(entry->waiter), ATOM_EUNAVAILABLE);
 	}
+	atomic_fetch_sub(&audit.waiters, seq.waiting);
 	seq.waiting = 0;
 }
 

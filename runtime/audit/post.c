@@ -29,7 +29,9 @@ static void wake_soon(bool urgent)
 	(void)pthread_mutex_lock(&audit.lock);
 	if (urgent) {
 		audit.urgent = true;
-		(void)pthread_cond_signal(&audit.wake);
+		/* Who lingers is not woken for each that comes. */
+		if (atomic_load(&audit.waiters) >= audit.lingers_for)
+			(void)pthread_cond_signal(&audit.wake);
 	} else if (!audit.batched) {
 		audit.batched = true;
 		audit.batched_ns = os.monotonic_ns() + BATCHED_NS;
@@ -81,8 +83,10 @@ static atom_status put(struct audit_entry *entry, enum audit_urgency urgency,
 		return ATOM_EUNAVAILABLE;
 	}
 	atomic_fetch_add(&audit.waiting, 1);
-	if (!fails)
+	if (!fails && waiter != NULL) {
 		entry->waiter = waiter;
+		atomic_fetch_add(&audit.waiters, 1);
+	}
 	was_empty = mailbox_put(&audit.entries, &entry->message);
 	if (!batched ||
 	    before / BATCHED_BYTES != (before + size) / BATCHED_BYTES)

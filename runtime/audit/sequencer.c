@@ -154,17 +154,17 @@ static void linger(void)
 {
 	const int64_t until = os.monotonic_ns() + LINGER_NS;
 
-	for (;;) {
-		if (seq.waiting == 0 || seq.waiting >= seq.expected ||
-		    seq.queued >= BATCH_RECORDS || os.monotonic_ns() >= until)
-			return;
-		(void)pthread_mutex_lock(&audit.lock);
-		if (!audit.urgent)
-			audit_wait(&audit.wake, until);
-		audit.urgent = false;
-		(void)pthread_mutex_unlock(&audit.lock);
-		collect();
-	}
+	if (seq.waiting == 0 || seq.waiting >= seq.expected)
+		return;
+	(void)pthread_mutex_lock(&audit.lock);
+	audit.lingers_for = seq.expected;
+	while (atomic_load(&audit.waiters) < seq.expected && !audit.stopping &&
+	       os.monotonic_ns() < until)
+		audit_wait(&audit.wake, until);
+	audit.lingers_for = 0;
+	audit.urgent = false;
+	(void)pthread_mutex_unlock(&audit.lock);
+	collect();
 }
 
 /* --- the thread ----------------------------------------------------------------- */
