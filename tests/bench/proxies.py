@@ -65,7 +65,6 @@ class Mock:
     name, title = "floor", "mock alone"
     key = None
     answers_echo = False
-    kinds = None
 
     def __init__(self, tools, cores):
         self.process = subprocess.Popen(
@@ -97,7 +96,6 @@ class Proxy:
 
     key = KEY
     answers_echo = False
-    kinds = None  # of load that it is measured with; None: all
 
     def __init__(self, upstream, cores):
         self.folder = Folder()
@@ -255,14 +253,13 @@ class Atomd:
 
     name, title = "atomd", "atomd"
     answers_echo = False
-    kinds = None
     # Of the key and of the agent: never reached, always counted, as the
     # others' are.
     limits = {"requests_per_minute": 1000000000, "concurrent": 1000000}
     CONFIG = """
 workers = %(workers)d;
 log_level = "info";
-security: { %(security)s rate_limits: { agent: { %(limits)s }; }; };
+security: { rate_limits: { agent: { %(limits)s }; }; };
 state: { directory = "@DIR@/state"; };
 listeners = ( { address = "127.0.0.1:0"; },
               { address = "unix:@DIR@/admin.sock"; admin = true; } );
@@ -274,7 +271,6 @@ agents = ( { name = "bench";
     def __init__(self, upstream, cores):
         text = self.CONFIG % {"workers": len(cores),
                               "connections": CONNECTIONS,
-                              "security": self.security,
                               "limits": " ".join(
                                   "%s = %d;" % item
                                   for item in self.limits.items()),
@@ -287,8 +283,6 @@ agents = ( { name = "bench";
         except BaseException:
             self.daemon.clean()
             raise
-
-    security = ""
 
     def make_key(self):
         made = self.daemon.admin("POST", "/admin/v1/keys", {
@@ -325,48 +319,4 @@ class EchoAtomd(Atomd):
         return 'plugin = "echo";'
 
 
-# Where a call is short, a microsecond shows; and where it is long, no limit
-# of tokens is high enough.
-SHORT = ("call", "alone", "steady")
-
-
-class OpenEchoAtomd(EchoAtomd):
-    """No key and no limit: what the check of both costs is the difference."""
-
-    name, title = "atomd-open", "echo, open"
-    kinds = SHORT
-    key = None
-    limits = {}
-    security = 'anonymous_role = "caller";'
-
-    def make_key(self):
-        return None
-
-
-class KeyEchoAtomd(EchoAtomd):
-    """A key and no limit."""
-
-    name, title = "atomd-key", "echo, key"
-    kinds = SHORT
-    limits = {}
-
-
-class LimitsEchoAtomd(EchoAtomd):
-    """Tokens, too: reserved, settled, and told."""
-
-    name, title = "atomd-limits", "echo, tokens"
-    kinds = SHORT
-    limits = {**Atomd.limits, "tokens_per_minute": 1000000000}
-
-
-class AuditedAtomd(EchoAtomd):
-    """The same with an audit log: what recording each call costs."""
-
-    name, title = "atomd-audit", "echo, audit"
-    kinds = SHORT
-    CONFIG = EchoAtomd.CONFIG + (
-        'audit_sinks = ( { plugin = "file"; path = "@DIR@/audit"; } );\n')
-
-
-PROXIES = (Nginx, HAProxy, Atomd, EchoAtomd, OpenEchoAtomd, KeyEchoAtomd,
-           LimitsEchoAtomd, AuditedAtomd)
+PROXIES = (Nginx, HAProxy, Atomd, EchoAtomd)

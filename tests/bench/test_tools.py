@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))), "scenario"))
 
 from atomd_test import run, seconds, test  # noqa: E402
+from pairs import differences, rank, ratios  # noqa: E402
 
 TOOLS = os.environ.get("BENCH_TOOLS") or os.path.join(
     os.environ.get("TOP_BUILDDIR", "."), "tests", "bench")
@@ -234,6 +235,18 @@ def cpu_time_is_that_of_the_process_and_its_children():
     used = figure["process"]
     assert used["processes"] == 2, figure
     assert 0.05 < used["cores"] < 1.1, figure
+
+
+@test
+def an_interval_holds_the_median_for_95_of_100():
+    # Ranks of the sign test, as tables have them.
+    assert [rank(n) for n in (1, 5, 6, 10, 20, 30, 40)] == \
+        [1, 1, 1, 2, 6, 10, 14]
+    rounds = [{"with": 10 + i * i, "without": 10} for i in range(10)]
+    e = differences(rounds, "with", "without")
+    assert (e.median, e.low, e.high, e.rounds) == (20.5, 1, 64, 10), e
+    e = ratios([{"with": 30.0, "without": 20.0}] * 3, "with", "without")
+    assert (e.median, e.low, e.high) == (1.5, 1.5, 1.5), e
 
 
 if __name__ == "__main__":
