@@ -9,13 +9,10 @@
 #include "agent/directory.h"
 #include "agent/directory_priv.h"
 #include "agent/session.h"
-#include "core/json.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/os.h"
-#include "core/text.h"
 #include "plugin/registry.h"
-#include "state/state.h"
 
 /*
  * A changed agent gets a new revision beside the old one; it takes over once
@@ -23,7 +20,6 @@
  * start, the old one serves on and the log says why.
  */
 
-#define BUCKET	 "agents"
 #define WATCH_MS 20
 /* How long a new revision may take to become ready before it is given up. */
 #define CANDIDATE_MS 120000
@@ -94,78 +90,6 @@ atom_status agents_publish(void)
 	status = directory_publish(list, n);
 	mem_free(list);
 	return status;
-}
-
-/* --- what is remembered of an agent over restarts -------------------------- */
-
-static void recall(struct agent *agent)
-{
-	struct atom_error err = ATOM_ERROR_INIT;
-	struct state_record *record = NULL;
-	json_t *row = NULL;
-	char hex[2 * sizeof(agent->text_hash) + 1];
-	atom_status status =
-		state_get_now(BUCKET, state_text(agent->name), &record, &err);
-
-	if (status == ATOM_EDATALOSS)
-		log_line(ATOM_LOG_ERROR, "revision_not_read", err.message,
-			 LOG_TEXT("agent", agent->name));
-	if (status != ATOM_OK)
-		return;
-	if (json_decode(record->value.bytes, record->value.length, &row,
-			&err) == ATOM_OK) {
-		text_to_hex(agent->text_hash, sizeof(agent->text_hash), hex);
-		agent->number =
-			json_integer_value(json_object_get(row, "revision"));
-		/* Only changed text makes a revision. */
-		if (strcmp(json_text(row, "text_hash", ""), hex) == 0)
-			agent->number--;
-	}
-	json_decref(row);
-	mem_free(record);
-}
-
-/* What is to be remembered, until it is stored: one transaction for all
- * agents of a configuration, however many. */
-static struct state_transaction *remembered;
-static size_t remembered_count;
-
-static void remember_flush(void)
-{
-	struct atom_error err = ATOM_ERROR_INIT;
-	atom_status status;
-
-	if (remembered == NULL)
-		return;
-	status = state_commit_now(remembered, &err);
-	if (status != ATOM_OK && status != ATOM_EUNAVAILABLE)
-		log_line(ATOM_LOG_ERROR, "revision_not_stored", err.message,
-			 LOG_NUMBER("agents", remembered_count));
-	state_transaction_free(&remembered);
-	remembered_count = 0;
-}
-
-static void remember(const struct agent *agent)
-{
-	struct atom_error err = ATOM_ERROR_INIT;
-	char hex[2 * sizeof(agent->text_hash) + 1], value[160];
-	atom_status status = ATOM_ENOMEM;
-
-	text_to_hex(agent->text_hash, sizeof(agent->text_hash), hex);
-	(void)snprintf(value, sizeof(value),
-		       "{\"revision\":%lld,\"text_hash\":\"%s\"}",
-		       (long long)agent->number, hex);
-	if (remembered == NULL)
-		remembered = state_transaction_new();
-	if (remembered != NULL)
-		status = state_transaction_put(
-			remembered, BUCKET, state_text(agent->name),
-			state_text(value), STATE_ANY, &err);
-	if (status != ATOM_OK)
-		log_line(ATOM_LOG_ERROR, "revision_not_stored", err.message,
-			 LOG_TEXT("agent", agent->name));
-	if (++remembered_count == STATE_WRITES_MAX)
-		remember_flush();
 }
 
 /* --- candidates ------------------------------------------------------------- */
@@ -378,7 +302,7 @@ static struct agent *agent_new(const struct config_agent *from)
 		return NULL;
 	}
 	memcpy(agent->text_hash, from->text_hash, sizeof(agent->text_hash));
-	recall(agent);
+	agent_recall(agent);
 	return agent;
 }
 
@@ -404,7 +328,7 @@ static atom_status make_revision(struct agent *agent, struct config *config,
 		return status;
 	agent->number++;
 	memcpy(agent->text_hash, from->text_hash, sizeof(agent->text_hash));
-	remember(agent);
+	agent_remember(agent);
 	if (agent->candidate != NULL) {
 		pool_set_desired(&agent->candidate->pool, 0);
 		revision_unref(agent->candidate);
@@ -597,7 +521,7 @@ atom_status agents_apply(struct config *config, bool now, json_t **result_r,
 	}
 	apply_limits(config);
 	apply_scaling(config, &applied);
-	remember_flush();
+	agents_remember_flush();
 	remove_gone(config, &applied);
 	status = take_over(now);
 	if (status == ATOM_OK)

@@ -55,6 +55,9 @@ json_t *agents_describe(const char *name);
 atom_status agents_export(const char *name, struct buffer *out,
 			  struct atom_error *err);
 
+/* What an agent's settings could be, by what was measured of it:
+ * [{"setting","now","suggested","reason"}]; empty when nothing was.  New. */
+json_t *agents_sizing(const char *name);
 /* CONTRACT 7's rows of `scaling events`: the newest `limit` of one agent's
  * ("": of all), oldest first; at most 1,000 are kept.  New. */
 json_t *agents_scaling_events(const char *agent, size_t limit);

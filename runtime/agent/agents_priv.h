@@ -37,6 +37,12 @@ struct agent *agents_find(const char *name);
  * force, else `min`. */
 int64_t agent_desired(const struct agent *agent,
 		      const struct revision *revision);
+/* --- agents_kept.c: over restarts --- */
+void agent_recall(struct agent *agent);
+/* Kept by the next flush, or when many wait for it. */
+void agent_remember(const struct agent *agent);
+void agents_remember_flush(void);
+
 /* Publishes the routing snapshot of all stable revisions. */
 atom_status agents_publish(void);
 /* Looks soon, and then each 20 ms while a candidate waits. */

@@ -85,6 +85,7 @@ json_t *agents_describe(const char *name)
 
 	if (row == NULL)
 		return NULL;
+	json_object_set_new(row, "scaling", scaler_describe(agent->scaler));
 	secrets = secrets_of(agent);
 	json_object_set_new(row, "settings",
 			    setting_to_json(agent_setting(agent), secrets));

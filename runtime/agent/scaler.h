@@ -67,6 +67,8 @@ struct scaler {
 	int64_t failed;
 	int64_t memory_peak_bytes; /* of one instance */
 	double in_flight_peak;	   /* of a second */
+	double cpu_s;		   /* used while calls were under way */
+	double busy_s;		   /* seconds of calls under way meanwhile */
 };
 
 /* Declares metrics, starts the timer. */
@@ -91,7 +93,7 @@ void scalers_fini(void);
 
 /* What is measured now, and what the strategy said last; for an agent's JSON.
  * New. */
-json_t *scaler_describe(struct scaler *scaler);
+json_t *scaler_describe(struct scaler *scaler); /* scaler_view.c */
 
 /* --- scaler_measure.c --- */
 /* A look at every pool, several times a second while there are calls. */

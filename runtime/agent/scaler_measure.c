@@ -178,6 +178,11 @@ static void keep_sample(const struct counted *counted, int64_t now_ms)
 
 	if (sample.in_flight > scaler->in_flight_peak)
 		scaler->in_flight_peak = sample.in_flight;
+	if (atomic_load(&pool->cpu_known) > 0 && sample.in_flight > 0) {
+		scaler->cpu_s += (double)atomic_load(&pool->cpu_permille) /
+				 1000 * sample.interval_ms / 1000;
+		scaler->busy_s += sample.in_flight * sample.interval_ms / 1000;
+	}
 	if (scaling_window_add(scaler->window, &sample, now_ms) != ATOM_OK)
 		log_line(ATOM_LOG_ERROR, "out_of_memory",
 			 "no memory for five minutes of measurements",

@@ -56,6 +56,8 @@ const struct option_row option_rows[OPTION_COUNT] = {
 			     "the daemon's keyring, to read sealed records" },
 	[OPTION_KEYRING_KEY] = { "keyring-key", 0, "FILE",
 				 "its key; keyring.kek beside it otherwise" },
+	[OPTION_SIZING] = { "sizing", 0, NULL,
+			    "suggest settings by what was measured" },
 };
 
 static int option_of(const char *name, size_t length)

@@ -141,6 +141,24 @@ static void add_split(struct table *table, const json_t *agent)
 	text_fini(&revision);
 }
 
+static void add_scaling(struct table *table, const json_t *scaling)
+{
+	const char *strategy = member_string(scaling, "strategy");
+	const char *bound = member_string(scaling, "bound");
+	char pinned[64];
+	snprintf(pinned, sizeof(pinned), "pinned to %lld by hand",
+		 member_integer(scaling, "pinned"));
+	if (json_is_integer(json_object_get(scaling, "pinned")))
+		add_pair(table, "scaling", pinned);
+	else
+		add_pair(table, "scaling", strategy ? strategy : "none");
+	if (!strategy)
+		return;
+	add_pair(table, "last reason", member_string(scaling, "reason"));
+	if (bound)
+		add_pair(table, "held by", bound);
+}
+
 static int print_agent(struct ctl *ctl, const json_t *agent)
 {
 	static const char *const about_titles[] = { "AGENT", NULL, NULL };
@@ -177,6 +195,7 @@ static int print_agent(struct ctl *ctl, const json_t *agent)
 	table_add_coloured(&table, "p95", TABLE_DIM);
 	add_duration(&table, agent, "p95_ms");
 	add_pair(&table, "origin", origin_of(agent));
+	add_scaling(&table, json_object_get(agent, "scaling"));
 	text_fini(&revision);
 	int code = ctl_print_table(ctl, &table);
 	if (code != CTL_DONE || !json_is_object(settings))
@@ -185,6 +204,42 @@ static int print_agent(struct ctl *ctl, const json_t *agent)
 	table_init(&table, setting_titles);
 	add_settings(&table, "", settings, 0);
 	return ctl_print_table(ctl, &table);
+}
+
+static int print_sizing(struct ctl *ctl, const json_t *sizing)
+{
+	static const char *const titles[] = { "SETTING", ">NOW", ">SUGGESTED",
+					      "REASON", NULL };
+	struct text text = TEXT_INIT(256);
+	struct table table;
+	size_t index;
+	json_t *row;
+	if (json_array_size(sizing) == 0) {
+		fputs("Nothing was measured yet: the agent was never called.\n",
+		      stderr);
+		return CTL_DONE;
+	}
+	table_init(&table, titles);
+	json_array_foreach(sizing, index, row)
+	{
+		table_add(&table, member_string(row, "setting"));
+		member_text(row, "now", &text);
+		table_add(&table, text_string(&text));
+		member_text(row, "suggested", &text);
+		table_add(&table, text_string(&text));
+		table_add(&table, member_string(row, "reason"));
+	}
+	text_fini(&text);
+	return ctl_print_table(ctl, &table);
+}
+
+static int show_agent(struct ctl *ctl, const json_t *agent)
+{
+	if (ctl_has(ctl, OPTION_JSON))
+		return ctl_print_json(ctl, agent);
+	if (ctl_has(ctl, OPTION_SIZING))
+		return print_sizing(ctl, json_object_get(agent, "sizing"));
+	return print_agent(ctl, agent);
 }
 
 static int list_agents(struct ctl *ctl)
@@ -200,18 +255,22 @@ static int list_agents(struct ctl *ctl)
 
 int cmd_agents(struct ctl *ctl)
 {
+	bool sizing = ctl_has(ctl, OPTION_SIZING);
+	if (ctl->word_count == 0 && sizing)
+		return ctl_fail(ctl, CTL_USAGE,
+				"--sizing needs an agent's name");
 	if (ctl->word_count == 0)
 		return list_agents(ctl);
 	struct text path = TEXT_INIT(ENDPOINT_TEXT_MAX);
 	json_t *agent = NULL;
 	int code;
-	if (ctl_path(&path, "/admin/v1/agents/", ctl->words[0], ""))
+	if (ctl_path(&path, "/admin/v1/agents/", ctl->words[0],
+		     sizing ? "?sizing=1" : ""))
 		code = ctl_get(ctl, text_string(&path), &agent);
 	else
 		code = ctl_fail(ctl, CTL_USAGE, "the agent's name is too long");
 	if (code == CTL_DONE)
-		code = ctl_has(ctl, OPTION_JSON) ? ctl_print_json(ctl, agent)
-						 : print_agent(ctl, agent);
+		code = show_agent(ctl, agent);
 	json_decref(agent);
 	text_fini(&path);
 	return code;

@@ -24,8 +24,12 @@ static const struct command commands[] = {
 		  "degraded;\nscripts read system_status from --json.\n",
 	  .run = cmd_status },
 	{ .word = "agents",
-	  .synopsis = "[NAME]",
+	  .synopsis = "[NAME [--sizing]]",
 	  .summary = "list agents, or show one with its settings",
+	  .help = "With --sizing: what its settings could be by what was "
+		  "measured of it in\nthe last week, or since the daemon's "
+		  "start, and why. Nothing is changed.\n",
+	  .options = OPTION_BIT(OPTION_SIZING),
 	  .words_max = 1,
 	  .run = cmd_agents },
 	{ .word = "agents",
@@ -99,6 +103,15 @@ static const struct command commands[] = {
 	  .words_min = 1,
 	  .words_max = 2,
 	  .run = cmd_scale },
+	{ .word = "scaling",
+	  .subword = "events",
+	  .synopsis = "[AGENT]",
+	  .summary = "print what scaling did and why",
+	  .help = "The last 100, or --limit, oldest first; the daemon keeps "
+		  "1,000.\n",
+	  .options = OPTION_BIT(OPTION_LIMIT),
+	  .words_max = 1,
+	  .run = cmd_scaling_events },
 	{ .word = "restart",
 	  .synopsis = "AGENT",
 	  .summary = "replace an agent's instances, without losing a call",
@@ -240,13 +253,12 @@ static const struct {
 	const char *word;
 	const char *subword; /* NULL: the word whatever follows */
 } later[] = {
-	{ "rollout", NULL },	  { "deploy", NULL },	   { "undo", NULL },
-	{ "revisions", NULL },	  { "freeze", NULL },	   { "alerts", NULL },
-	{ "simulate", NULL },	  { "jobs", NULL },	   { "queue", NULL },
-	{ "dlq", NULL },	  { "backup", NULL },	   { "restore", NULL },
-	{ "plugin", "check" },	  { "plugin", "new" },	   { "plugin", "sign" },
-	{ "plugin", "verify" },	  { "scaling", "events" }, { "scaling", NULL },
-	{ "agents", "--sizing" },
+	{ "rollout", NULL },	{ "deploy", NULL },  { "undo", NULL },
+	{ "revisions", NULL },	{ "freeze", NULL },  { "alerts", NULL },
+	{ "simulate", NULL },	{ "jobs", NULL },    { "queue", NULL },
+	{ "dlq", NULL },	{ "backup", NULL },  { "restore", NULL },
+	{ "plugin", "check" },	{ "plugin", "new" }, { "plugin", "sign" },
+	{ "plugin", "verify" },
 };
 
 #define LATER_COUNT (sizeof(later) / sizeof(*later))

@@ -58,6 +58,7 @@ int cmd_audit_tail(struct ctl *ctl);
 int cmd_audit_search(struct ctl *ctl);
 int cmd_top(struct ctl *ctl);
 int cmd_scale(struct ctl *ctl);
+int cmd_scaling_events(struct ctl *ctl);
 int cmd_restart(struct ctl *ctl);
 int cmd_plugins(struct ctl *ctl);
 int cmd_plugin_info(struct ctl *ctl);

@@ -95,13 +95,16 @@ static void on_agent(struct control_call *call)
 	}
 	if (!sees_all)
 		(void)json_object_del(agent, "settings");
+	if (control_query(call, "sizing")[0] != '\0')
+		json_object_set_new(agent, "sizing",
+				    agents_sizing(call->params[0]));
 	control_answer(call, 200, agent);
 }
 
 void handle_agent(struct http_request *request,
 		  const struct admission *admission)
 {
-	control_call(request, admission, "format", on_agent);
+	control_call(request, admission, "format,sizing", on_agent);
 }
 
 static void on_scale(struct control_call *call)

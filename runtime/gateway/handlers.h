@@ -47,6 +47,8 @@ void handle_agents(struct http_request *request,
 		   const struct admission *admission);
 void handle_agent(struct http_request *request,
 		  const struct admission *admission);
+void handle_scaling_events(struct http_request *request,
+			   const struct admission *admission);
 void handle_scale(struct http_request *request,
 		  const struct admission *admission);
 void handle_restart(struct http_request *request,

@@ -96,10 +96,20 @@ const struct schema schemas[] = {
 	  "\"properties\":{\"revision\":" INTEGER ",\"weight\":" INTEGER
 	  "}}},\"backend\":" STRING ",\"calls_total\":" INTEGER
 	  ",\"errors_total\":" INTEGER ",\"p50_ms\":" NUMBER
-	  ",\"p95_ms\":" NUMBER ",\"settings\":" OBJECT "}}" },
+	  ",\"p95_ms\":" NUMBER ",\"scaling\":" OBJECT
+	  ",\"sizing\":{\"type\":\"array\",\"items\":" OBJECT
+	  "},\"settings\":" OBJECT "}}" },
 	{ "AgentList",
 	  "{\"type\":\"object\",\"properties\":{\"agents\":" LIST_OF(
 		  "Agent") "}}" },
+	{ "ScalingEventList",
+	  "{\"type\":\"object\",\"properties\":{\"events\":{\"type\":"
+	  "\"array\",\"items\":{\"type\":\"object\",\"properties\":{"
+	  "\"time\":" STRING ",\"agent\":" STRING ",\"action\":" STRING
+	  ",\"reason\":" STRING ",\"metric\":" STRING ",\"value\":" NUMBER
+	  ",\"from\":" INTEGER ",\"to\":" INTEGER ",\"strategy\":" STRING
+	  ",\"recommended_action\":" STRING ",\"detail\":" STRING
+	  ",\"bound\":" MAYBE ",\"dry_run\":" BOOLEAN "}}}}}" },
 	{ "ScaleRequest",
 	  "{\"type\":\"object\",\"properties\":{\"instances\":{\"type\":"
 	  "\"integer\",\"minimum\":0},\"auto\":" BOOLEAN "}}" },

@@ -18,8 +18,7 @@ LATER = ["rollout status x", "deploy echo -f x", "undo echo",
          "revisions echo", "freeze", "alerts",
          "simulate scaling", "jobs list", "queue stats", "dlq list",
          "backup", "restore", "plugin check x", "plugin new x",
-         "plugin sign x", "plugin verify x", "scaling events",
-         "agents --sizing"]
+         "plugin sign x", "plugin verify x"]
 
 
 # --- usage ------------------------------------------------------------------
@@ -28,7 +27,8 @@ LATER = ["rollout status x", "deploy echo -f x", "undo echo",
 def help_and_version_need_no_daemon():
     text = succeeds(run_atomctl("--help"))
     for word in ("status", "agents export NAME", "invoke AGENT [TEXT]",
-                 "chat", "logs", "audit tail", "audit search", "top", "scale", "restart", "plugins",
+                 "chat", "logs", "audit tail", "audit search", "top", "scale",
+                 "scaling events [AGENT]", "restart", "plugins",
                  "plugin info", "reload", "keys create", "keys list",
                  "keys revoke", "audit verify", "audit prove", "audit prune"):
         assert word in text, word
