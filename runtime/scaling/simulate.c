@@ -288,6 +288,7 @@ static bool step(struct sim *sim)
 		return happen(sim);
 	if (timeout_us == at_us) {
 		sim->result->timed_out++;
+		sim->sample.refused++;
 		note_wait(sim, first_waiting(sim)->arrival_us, true);
 		leave_waiting(sim);
 		return true;

@@ -26,6 +26,7 @@
 
 #define SIMULATE_CALLS_MAX     100000000
 #define SIMULATE_INSTANCES_MAX 100000
+#define SIMULATE_SERVICE_MAX_S 1e8
 
 /* One call: when it comes and how long an instance works on it. */
 struct simulate_call {
