@@ -58,6 +58,21 @@ const struct option_row option_rows[OPTION_COUNT] = {
 				 "its key; keyring.kek beside it otherwise" },
 	[OPTION_SIZING] = { "sizing", 0, NULL,
 			    "suggest settings by what was measured" },
+	[OPTION_AGENT_CONFIG] = { "agent-config", 0, "FILE",
+				  "one agent's body, as for deploy" },
+	[OPTION_TRACE] = { "trace", 0, "TRACE",
+			   "a file, or poisson, step, flash, diurnal" },
+	[OPTION_STRATEGY] = { "strategy", 0, "P[,P]",
+			      "NAME or NAME:option=value;..." },
+	[OPTION_COLD_START] = { "cold-start", 0, "TIME",
+				"from started to ready; 2s" },
+	[OPTION_SERVICE_TIME] = { "service-time", 0, "DIST",
+				  "tokens:0.02s, exponential:1s, ..." },
+	[OPTION_TARGET_WAIT] = { "target-wait", 0, "TIME",
+				 "a call that waits longer is late" },
+	[OPTION_SEED] = { "seed", 0, "N", "of what is drawn by chance; 1" },
+	[OPTION_PLOT] = { "plot", 0, "FILE",
+			  "draw load, instances, waits as SVG" },
 };
 
 static int option_of(const char *name, size_t length)

@@ -215,7 +215,7 @@ static int print_picture(const struct top *top, int columns, int lines,
 		add_row(&table, &rows[i]);
 	bool whole = table_print(&table, stdout, top->ctl->terminal.colour,
 				 columns, 0, line_end);
-	table_fini(&table);
+	table_discard(&table);
 	free(rows);
 	return whole ? CTL_DONE : ctl_fail_memory(top->ctl);
 }

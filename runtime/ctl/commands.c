@@ -243,6 +243,28 @@ static const struct command commands[] = {
 		  "that\nnothing under N is wanted any more.\n",
 	  .options = OPTION_BIT(OPTION_WATCH) | OPTION_BIT(OPTION_RETIRE),
 	  .run = cmd_keyring_rewrap },
+	{ .word = "simulate",
+	  .subword = "scaling",
+	  .synopsis = "--agent-config FILE --trace TRACE",
+	  .summary = "what scaling strategies would do with a load",
+	  .help = "Plays a recorded or made load to the same strategies that "
+		  "the daemon loads, on a\nvirtual clock, without a daemon. "
+		  "TRACE is a CSV file of requests or of requests\na second, "
+		  "or poisson:rate=8,duration=1h, step:from=1,to=40, "
+		  "flash:peak=50,\ndiurnal:rate=5,swing=0.8. Strategies take "
+		  "their options as in a configuration:\n--strategy "
+		  "'governor:late_share=0.02,concurrency'; the agent's own "
+		  "takes those\nof its 'scaling'. Service times: tokens:TIME "
+		  "(each output token), constant:TIME,\nexponential:TIME, "
+		  "uniform:TIME, lognormal:TIME,SIGMA, pareto:TIME,ALPHA.\n"
+		  "The same seed gives the same numbers.\n",
+	  .options = OPTION_BIT(OPTION_AGENT_CONFIG) |
+		     OPTION_BIT(OPTION_TRACE) | OPTION_BIT(OPTION_STRATEGY) |
+		     OPTION_BIT(OPTION_COLD_START) |
+		     OPTION_BIT(OPTION_SERVICE_TIME) |
+		     OPTION_BIT(OPTION_TARGET_WAIT) | OPTION_BIT(OPTION_SEED) |
+		     OPTION_BIT(OPTION_PLOT),
+	  .run = cmd_simulate_scaling },
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(*commands))
@@ -253,12 +275,14 @@ static const struct {
 	const char *word;
 	const char *subword; /* NULL: the word whatever follows */
 } later[] = {
-	{ "rollout", NULL },	{ "deploy", NULL },  { "undo", NULL },
-	{ "revisions", NULL },	{ "freeze", NULL },  { "alerts", NULL },
-	{ "simulate", NULL },	{ "jobs", NULL },    { "queue", NULL },
-	{ "dlq", NULL },	{ "backup", NULL },  { "restore", NULL },
-	{ "plugin", "check" },	{ "plugin", "new" }, { "plugin", "sign" },
-	{ "plugin", "verify" },
+	{ "rollout", NULL },	   { "deploy", NULL },
+	{ "undo", NULL },	   { "revisions", NULL },
+	{ "freeze", NULL },	   { "alerts", NULL },
+	{ "simulate", "rollout" }, { "jobs", NULL },
+	{ "queue", NULL },	   { "dlq", NULL },
+	{ "backup", NULL },	   { "restore", NULL },
+	{ "plugin", "check" },	   { "plugin", "new" },
+	{ "plugin", "sign" },	   { "plugin", "verify" },
 };
 
 #define LATER_COUNT (sizeof(later) / sizeof(*later))

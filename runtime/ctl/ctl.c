@@ -264,6 +264,6 @@ int ctl_print_table(struct ctl *ctl, struct table *table)
 {
 	bool whole =
 		table_print(table, stdout, ctl->terminal.colour, 0, 0, "\n");
-	table_fini(table);
+	table_discard(table);
 	return whole ? CTL_DONE : ctl_fail_memory(ctl);
 }

@@ -10,6 +10,8 @@
 #include "commands.h"
 #include "ctl.h"
 
+#include "plugin/registry.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
@@ -70,7 +72,7 @@ static const char *foreign_option(const struct ctl *ctl, char *typed,
 {
 	if (ctl->arguments.unknown)
 		return ctl->arguments.unknown;
-	unsigned foreign = ctl->arguments.given &
+	uint64_t foreign = ctl->arguments.given &
 			   ~(ctl->command->options | OPTIONS_GLOBAL);
 	for (int id = 0; id < OPTION_COUNT; id++) {
 		if (!(foreign & OPTION_BIT(id)))
@@ -208,6 +210,9 @@ static int run(struct ctl *ctl, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	/* How the registry of plugins looks at a file: in a child. */
+	if (argc == 3 && !strcmp(argv[1], "--probe") && !strcmp(argv[2], "3"))
+		return plugin_probe_main(3);
 	struct ctl ctl = { .message = TEXT_INIT(MESSAGE_MAX) };
 	/* Widths of UTF-8 text whatever the user's language; numbers and
 	 * sorting stay those of C. */

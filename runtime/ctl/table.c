@@ -193,7 +193,7 @@ bool table_print(const struct table *table, FILE *out, bool colours, int width,
 	return !table->failed;
 }
 
-void table_fini(struct table *table)
+void table_discard(struct table *table)
 {
 	for (size_t i = 0; i < table->cell_count; i++)
 		free(table->cells[i].text);

@@ -60,7 +60,7 @@ void table_add_number(struct table *table, long long number);
 bool table_print(const struct table *table, FILE *out, bool colours, int width,
 		 size_t rows, const char *line_end);
 
-void table_fini(struct table *table);
+void table_discard(struct table *table);
 
 /* Columns that a UTF-8 string takes on a terminal. */
 int table_text_width(const char *text);

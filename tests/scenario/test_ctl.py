@@ -16,7 +16,7 @@ from fake_daemon import FakeDaemon, KEY
 
 LATER = ["rollout status x", "deploy echo -f x", "undo echo",
          "revisions echo", "freeze", "alerts",
-         "simulate scaling", "jobs list", "queue stats", "dlq list",
+         "simulate rollout", "jobs list", "queue stats", "dlq list",
          "backup", "restore", "plugin check x", "plugin new x",
          "plugin sign x", "plugin verify x"]
 
@@ -46,7 +46,7 @@ def words_of_later_versions_are_refused_and_not_in_help():
         words = line.split()
         known = (line if words[1:] and words[0] in
                  ("plugin", "keys", "scaling", "agents",
-                                             "audit")
+                                             "audit", "simulate")
                  else words[0])
         known = " ".join(known.split()[:2])
         said = fails(run_atomctl(*words), 2)
@@ -65,6 +65,7 @@ def mistyped_words_and_options_name_the_nearest():
     fails(run_atomctl("logs", "--folow"), 2, "--follow")
     fails(run_atomctl("reload", "--nwo"), 2, "--now")
     fails(run_atomctl("status", "--now"), 2, "no option --now")
+    fails(run_atomctl("status", "--trace", "x"), 2, "no option --trace")
     fails(run_atomctl("--url"), 2, "needs a value")
     fails(run_atomctl("status", "--json=yes"), 2, "takes no value")
 

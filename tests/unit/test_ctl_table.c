@@ -56,7 +56,7 @@ Test(ctl_table, columns_are_as_wide_as_their_widest_cell)
 	expect(&table, 20, 1,
 	       "NAME                \n"
 	       "summarizer          \n");
-	table_fini(&table);
+	table_discard(&table);
 }
 
 Test(ctl_table, an_empty_table_is_its_titles)
@@ -64,7 +64,7 @@ Test(ctl_table, an_empty_table_is_its_titles)
 	struct table table;
 	table_init(&table, titles);
 	expect(&table, 0, 0, "NAME   N   LAST\n");
-	table_fini(&table);
+	table_discard(&table);
 }
 
 Test(ctl_table, a_cell_is_one_line_without_control_characters)
@@ -77,7 +77,7 @@ Test(ctl_table, a_cell_is_one_line_without_control_characters)
 	expect(&table, 0, 0,
 	       "NAME         N   LAST\n"
 	       "a b [2J      -   -\n");
-	table_fini(&table);
+	table_discard(&table);
 }
 
 Test(ctl_table, widths_are_those_of_a_terminal)
@@ -96,7 +96,7 @@ Test(ctl_table, widths_are_those_of_a_terminal)
 	       "\xe6\x97\xa5\xe6\x9c\xac   1   x\n");
 	/* A character of two columns that has room for one is left out. */
 	expect(&table, 3, 0, "NAM\n\xe6\x97\xa5 \n");
-	table_fini(&table);
+	table_discard(&table);
 }
 
 Test(ctl_table, colours_do_not_shift_columns)
@@ -113,7 +113,7 @@ Test(ctl_table, colours_do_not_shift_columns)
 	expect(&table, 0, 0,
 	       "NAME   N   LAST\n"
 	       "a      1   x\n");
-	table_fini(&table);
+	table_discard(&table);
 }
 
 static void written(const char *bytes, bool raw, const char *expected)
