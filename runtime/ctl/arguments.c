@@ -73,6 +73,18 @@ const struct option_row option_rows[OPTION_COUNT] = {
 	[OPTION_SEED] = { "seed", 0, "N", "of what is drawn by chance; 1" },
 	[OPTION_PLOT] = { "plot", 0, "FILE",
 			  "draw load, instances, waits as SVG" },
+	[OPTION_JUDGE] = { "judge", 0, "J[,J]",
+			   "NAME or NAME:option=value;..." },
+	[OPTION_ERROR_RATE] = { "error-rate", 0, "SHARE",
+				"bad answers of the old revision; 0.02" },
+	[OPTION_CANARY_ERROR_RATE] = { "canary-error-rate", 0, "SHARE",
+				       "of the new one; the same" },
+	[OPTION_WEIGHT] = { "weight", 0, "SHARE",
+			    "of calls to the new revision; 5%" },
+	[OPTION_CALLS] = { "calls", 0, "N", "of one run; 10000" },
+	[OPTION_RUNS] = { "runs", 0, "N", "how many rollouts; 1000" },
+	[OPTION_OUTAGE] = { "outage", 0, "BEGIN:END:RATE",
+			    "both fail at RATE between two shares of a run" },
 };
 
 static int option_of(const char *name, size_t length)

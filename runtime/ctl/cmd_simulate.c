@@ -20,7 +20,8 @@
 
 struct simulation {
 	struct simulate_agent agent;
-	struct simulate_strategy *strategies;
+	struct simulate_plugin *strategies;
+	struct simulate_result *results; /* one a strategy */
 	size_t strategy_count;
 	struct draw draw;
 	int64_t seed;
@@ -151,14 +152,17 @@ static int run_all(struct ctl *ctl, struct simulation *s)
 		.began_ms = s->trace.began_ms ? s->trace.began_ms : BEGAN_MS,
 		.seed = (uint64_t)s->seed,
 	};
+	s->results = mem_array(s->strategy_count, sizeof(*s->results));
+	if (!s->results)
+		return ctl_fail_memory(ctl);
 	for (size_t i = 0; i < s->strategy_count; i++) {
-		struct simulate_strategy *strategy = &s->strategies[i];
+		const struct simulate_plugin *strategy = &s->strategies[i];
 		struct atom_error err = ATOM_ERROR_INIT;
 		spec.ops = (const struct atom_scaling_ops *)(const void *)
 				   configured_component(strategy->configured)
 					   ->ops;
 		spec.self = configured_self(strategy->configured);
-		if (simulate_run(&spec, &strategy->result, &err) != ATOM_OK)
+		if (simulate_run(&spec, &s->results[i], &err) != ATOM_OK)
 			return ctl_fail(ctl, CTL_FAILED, "%s: %s",
 					strategy->name, err.message);
 	}
@@ -187,16 +191,16 @@ static int print_json(struct ctl *ctl, const struct simulation *s)
 {
 	json_t *list = json_array();
 	for (size_t i = 0; i < s->strategy_count; i++) {
-		const struct simulate_strategy *strategy = &s->strategies[i];
-		const struct simulate_result *r = &strategy->result;
+		const struct simulate_plugin *strategy = &s->strategies[i];
+		const struct simulate_result *r = &s->results[i];
 		json_array_append_new(
 			list,
 			json_pack(
 				"{s:s, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:f, "
 				"s:I, s:I, s:I}",
 				"name", strategy->name, "options",
-				simulate_strategy_options(strategy),
-				"late_share", late_share(r), "wait_p50_s",
+				simulate_plugin_options(strategy), "late_share",
+				late_share(r), "wait_p50_s",
 				(double)r->wait_p50_us / 1e6, "wait_p95_s",
 				(double)r->wait_p95_us / 1e6, "wait_p99_s",
 				(double)r->wait_p99_us / 1e6,
@@ -244,9 +248,9 @@ static int print_table(struct ctl *ctl, const struct simulation *s)
 	       s->clairvoyant_s);
 	table_init(&table, titles);
 	for (size_t i = 0; i < s->strategy_count; i++) {
-		const struct simulate_strategy *strategy = &s->strategies[i];
-		const struct simulate_result *r = &strategy->result;
-		json_t *options = simulate_strategy_options(strategy);
+		const struct simulate_plugin *strategy = &s->strategies[i];
+		const struct simulate_result *r = &s->results[i];
+		json_t *options = simulate_plugin_options(strategy);
 		char *shown =
 			json_object_size(options)
 				? json_dumps(options,
@@ -292,21 +296,29 @@ static int simulate(struct ctl *ctl, struct simulation *s)
 		return ctl_fail(ctl, CTL_USAGE,
 				"which strategy? --strategy NAME[,NAME], or a "
 				"`scaling` in the agent's configuration");
+	struct simulate_open open = {
+		.kind = "scaling",
+		.option = "--strategy",
+		.list = list,
+		.agent = &s->agent,
+		.own_name = s->agent.agent->scaling.plugin,
+		.group = s->agent.agent->scaling.options,
+	};
 	code = simulate_plugins_begin(ctl);
 	if (code == CTL_DONE)
-		code = simulate_strategies_open(ctl, list, &s->agent,
-						&s->strategies,
-						&s->strategy_count);
+		code = simulate_plugins_open(ctl, &open, &s->strategies,
+					     &s->strategy_count);
 	if (code == CTL_DONE)
 		code = run_all(ctl, s);
 	if (code == CTL_DONE && plot)
 		code = simulate_plot(ctl, plot, ctl_option(ctl, OPTION_TRACE),
-				     s->strategies, s->strategy_count,
+				     s->strategies, s->results,
+				     s->strategy_count,
 				     (double)s->target_wait_us / 1e6);
 	if (code == CTL_DONE)
 		code = ctl_has(ctl, OPTION_JSON) ? print_json(ctl, s)
 						 : print_table(ctl, s);
-	simulate_strategies_close(&s->strategies, s->strategy_count);
+	simulate_plugins_close(&s->strategies, s->strategy_count);
 	simulate_plugins_end();
 	return code;
 }
@@ -323,5 +335,6 @@ int cmd_simulate_scaling(struct ctl *ctl)
 	simulate_agent_fini(&simulation.agent);
 	trace_fini(&simulation.trace);
 	mem_free(simulation.calls);
+	mem_free(simulation.results);
 	return code;
 }

@@ -265,6 +265,26 @@ static const struct command commands[] = {
 		     OPTION_BIT(OPTION_TARGET_WAIT) | OPTION_BIT(OPTION_SEED) |
 		     OPTION_BIT(OPTION_PLOT),
 	  .run = cmd_simulate_scaling },
+	{ .word = "simulate",
+	  .subword = "rollout",
+	  .synopsis = "",
+	  .summary = "what judges would say of a new revision",
+	  .help = "Draws calls to an old and a new revision, without a daemon, "
+		  "and asks each judge as\na rollout does, until it has a "
+		  "verdict: how often it alarms, after how many calls,\nand "
+		  "how many bad answers the new revision gave until then. "
+		  "Shares are written\n0.05 or 5%. --outage 0.4:0.6:0.5 lets "
+		  "half of all calls fail, of both revisions,\nfor a fifth of "
+		  "each run. Judges take their options as in "
+		  "'sequential:alpha=0.01'.\nTen calls a second come in and "
+		  "a judge looks each second. The same seed gives\nthe same "
+		  "numbers.\n",
+	  .options = OPTION_BIT(OPTION_JUDGE) | OPTION_BIT(OPTION_ERROR_RATE) |
+		     OPTION_BIT(OPTION_CANARY_ERROR_RATE) |
+		     OPTION_BIT(OPTION_WEIGHT) | OPTION_BIT(OPTION_CALLS) |
+		     OPTION_BIT(OPTION_RUNS) | OPTION_BIT(OPTION_OUTAGE) |
+		     OPTION_BIT(OPTION_SEED),
+	  .run = cmd_simulate_rollout },
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(*commands))
@@ -275,14 +295,11 @@ static const struct {
 	const char *word;
 	const char *subword; /* NULL: the word whatever follows */
 } later[] = {
-	{ "rollout", NULL },	   { "deploy", NULL },
-	{ "undo", NULL },	   { "revisions", NULL },
-	{ "freeze", NULL },	   { "alerts", NULL },
-	{ "simulate", "rollout" }, { "jobs", NULL },
-	{ "queue", NULL },	   { "dlq", NULL },
-	{ "backup", NULL },	   { "restore", NULL },
-	{ "plugin", "check" },	   { "plugin", "new" },
-	{ "plugin", "sign" },	   { "plugin", "verify" },
+	{ "rollout", NULL },   { "deploy", NULL },   { "undo", NULL },
+	{ "revisions", NULL }, { "freeze", NULL },   { "alerts", NULL },
+	{ "jobs", NULL },      { "queue", NULL },    { "dlq", NULL },
+	{ "backup", NULL },    { "restore", NULL },  { "plugin", "check" },
+	{ "plugin", "new" },   { "plugin", "sign" }, { "plugin", "verify" },
 };
 
 #define LATER_COUNT (sizeof(later) / sizeof(*later))

@@ -74,6 +74,7 @@ int cmd_audit_prune(struct ctl *ctl);
 int cmd_keyring_status(struct ctl *ctl);
 int cmd_keyring_rotate(struct ctl *ctl);
 int cmd_keyring_rewrap(struct ctl *ctl);
+int cmd_simulate_rollout(struct ctl *ctl);
 int cmd_simulate_scaling(struct ctl *ctl);
 
 #endif

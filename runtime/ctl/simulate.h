@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What `simulate scaling` is made of: the agent whose scaling is simulated,
- * the strategies to compare, and the picture. The engine is
- * scaling/simulate.h.
+ * What simulations are made of: the agent whose scaling is simulated, the
+ * plugins to compare, and the picture. The engines are scaling/simulate.h and
+ * rollout/simulate.h.
  */
 #ifndef CTL_SIMULATE_H
 #define CTL_SIMULATE_H
@@ -12,7 +12,7 @@
 #include "plugin/options.h"
 #include "scaling/simulate.h"
 
-#define SIMULATE_STRATEGIES_MAX 16
+#define SIMULATE_PLUGINS_MAX 16
 /* The most that is read of a trace. */
 #define SIMULATE_TRACE_MAX ((size_t)1 << 30)
 
@@ -23,14 +23,24 @@ struct simulate_agent {
 	char *directory;
 };
 
-/* One strategy, opened from the same file as the daemon's. */
-struct simulate_strategy {
-	char *typed; /* as --strategy said it */
+/* One strategy or judge, opened from the same file as the daemon's. */
+struct simulate_plugin {
+	char *typed; /* as the option said it */
 	struct configured *configured;
 	const char *name;
 	struct setting *own; /* options typed behind the name; NULL: none */
 	const struct setting *group; /* in force; NULL: defaults */
-	struct simulate_result result;
+};
+
+/* What is to be opened. */
+struct simulate_open {
+	const char *kind;		    /* "scaling", "judge" */
+	const char *option;		    /* "--strategy", for sentences */
+	const char *list;		    /* "a,b:x=1,c" */
+	const struct simulate_agent *agent; /* NULL: none */
+	/* A bare `own_name` takes the options of `group`; NULL: none does. */
+	const char *own_name;
+	const struct setting *group;
 };
 
 /* Reads a whole file; the caller frees it. NULL: `ctl` has the sentence. */
@@ -41,26 +51,23 @@ int simulate_agent_read(struct ctl *ctl, const char *path,
 			struct simulate_agent *agent_r);
 void simulate_agent_fini(struct simulate_agent *agent);
 
-/* Looks at the plugin folder; once, before strategies are opened. */
+/* Looks at the plugin folder; once, before plugins are opened. */
 int simulate_plugins_begin(struct ctl *ctl);
-/* After the last strategy is closed. */
+/* After the last one is closed. */
 void simulate_plugins_end(void);
 
-/* Opens every strategy of `list` ("a,b:x=1,c"). A bare name that is the
- * agent's own plugin takes the options of its `scaling`. `*count_r` grows as
- * they open, also on failure. */
-int simulate_strategies_open(struct ctl *ctl, const char *list,
-			     const struct simulate_agent *agent,
-			     struct simulate_strategy **strategies_r,
-			     size_t *count_r);
-void simulate_strategies_close(struct simulate_strategy **strategies,
-			       size_t count);
+/* Opens every plugin of the list. `*count_r` grows as they open, also on
+ * failure. */
+int simulate_plugins_open(struct ctl *ctl, const struct simulate_open *open,
+			  struct simulate_plugin **plugins_r, size_t *count_r);
+void simulate_plugins_close(struct simulate_plugin **plugins, size_t count);
 /* The options in force that somebody wrote, as JSON. */
-json_t *simulate_strategy_options(const struct simulate_strategy *strategy);
+json_t *simulate_plugin_options(const struct simulate_plugin *plugin);
 
 /* Writes load, instances and waits over time as SVG. */
 int simulate_plot(struct ctl *ctl, const char *path, const char *title,
-		  const struct simulate_strategy *strategies, size_t count,
+		  const struct simulate_plugin *strategies,
+		  const struct simulate_result *results, size_t count,
 		  double target_wait_s);
 
 #endif

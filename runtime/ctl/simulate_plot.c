@@ -119,7 +119,7 @@ static void draw_frame(FILE *out, enum panel panel, double scale, int bottom)
 }
 
 static void draw_panel(FILE *out, enum panel panel,
-		       const struct simulate_strategy *strategies, size_t count,
+		       const struct simulate_result *results, size_t count,
 		       double span_s, double target_wait_s)
 {
 	struct series series;
@@ -129,7 +129,7 @@ static void draw_panel(FILE *out, enum panel panel,
 	size_t shown = panel == PANEL_LOAD ? 1 : count;
 	double scale = panel == PANEL_WAIT ? target_wait_s : 0;
 	for (size_t i = 0; i < shown; i++) {
-		fill(&strategies[i].result, panel, span_s, &series);
+		fill(&results[i], panel, span_s, &series);
 		scale = fmax(scale, highest(&series));
 	}
 	scale = round_up(scale);
@@ -143,7 +143,7 @@ static void draw_panel(FILE *out, enum panel panel,
 			LEFT, y, LEFT + WIDTH);
 	}
 	for (size_t i = 0; i < shown; i++) {
-		fill(&strategies[i].result, panel, span_s, &series);
+		fill(&results[i], panel, span_s, &series);
 		draw_series(out, &series, scale, bottom,
 			    panel == PANEL_LOAD ? "#555"
 						: colours[i % COLOURS]);
@@ -166,7 +166,8 @@ static void print_escaped(FILE *out, const char *text)
 }
 
 static void draw(FILE *out, const char *title,
-		 const struct simulate_strategy *strategies, size_t count,
+		 const struct simulate_plugin *strategies,
+		 const struct simulate_result *results, size_t count,
 		 double span_s, double target_wait_s)
 {
 	int height = TOP + PANELS * (PANEL_HEIGHT + PANEL_GAP);
@@ -185,28 +186,28 @@ static void draw(FILE *out, const char *title,
 			colours[i % COLOURS]);
 		print_escaped(out, strategies[i].name);
 		fprintf(out, " (%.1f %% late)</text>\n",
-			100 * (double)strategies[i].result.late /
-				(double)strategies[i].result.calls);
+			100 * (double)results[i].late /
+				(double)results[i].calls);
 	}
 	for (int panel = 0; panel < PANELS; panel++)
-		draw_panel(out, (enum panel)panel, strategies, count, span_s,
+		draw_panel(out, (enum panel)panel, results, count, span_s,
 			   target_wait_s);
 	fputs("</svg>\n", out);
 }
 
 int simulate_plot(struct ctl *ctl, const char *path, const char *title,
-		  const struct simulate_strategy *strategies, size_t count,
+		  const struct simulate_plugin *strategies,
+		  const struct simulate_result *results, size_t count,
 		  double target_wait_s)
 {
 	double span_s = 1;
 	for (size_t i = 0; i < count; i++)
-		span_s =
-			fmax(span_s, (double)strategies[i].result.end_us / 1e6);
+		span_s = fmax(span_s, (double)results[i].end_us / 1e6);
 	FILE *out = fopen(path, "we");
 	if (!out)
 		return ctl_fail(ctl, CTL_FAILED, "--plot %s: %s", path,
 				strerror(errno));
-	draw(out, title, strategies, count, span_s, target_wait_s);
+	draw(out, title, strategies, results, count, span_s, target_wait_s);
 	bool failed = ferror(out);
 	if (fclose(out) || failed)
 		return ctl_fail(ctl, CTL_FAILED, "--plot %s: %s", path,

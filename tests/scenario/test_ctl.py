@@ -16,7 +16,7 @@ from fake_daemon import FakeDaemon, KEY
 
 LATER = ["rollout status x", "deploy echo -f x", "undo echo",
          "revisions echo", "freeze", "alerts",
-         "simulate rollout", "jobs list", "queue stats", "dlq list",
+         "jobs list", "queue stats", "dlq list",
          "backup", "restore", "plugin check x", "plugin new x",
          "plugin sign x", "plugin verify x"]
 

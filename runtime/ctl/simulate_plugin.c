@@ -12,7 +12,7 @@
 
 #define ERRORS_MAX ((size_t)64 * 1024)
 
-/* Keys of the group `scaling` that are the host's own. */
+/* Keys of an agent's group that are the host's own. */
 static const char *const host_keys[] = { "plugin",     "target_wait_ms",
 					 "dry_run",    "scale_up",
 					 "scale_down", NULL };
@@ -39,7 +39,7 @@ void simulate_plugins_end(void)
 
 /* --- one of the list ---------------------------------------------------------- */
 
-/* Length of the first strategy: commas inside quotes, brackets and braces are
+/* Length of the first plugin: commas inside quotes, brackets and braces are
  * its own. */
 static size_t first_length(const char *list)
 {
@@ -61,38 +61,38 @@ static size_t first_length(const char *list)
 	return i;
 }
 
-static int parse_own(struct ctl *ctl, const char *options,
-		     struct simulate_strategy *strategy)
+static int parse_own(struct ctl *ctl, const struct simulate_open *open,
+		     const char *options, struct simulate_plugin *plugin)
 {
 	struct buffer errors = BUFFER_INIT(ERRORS_MAX);
 	int code = CTL_DONE;
-	if (parse_text(options, strlen(options), "--strategy", &strategy->own,
+	if (parse_text(options, strlen(options), open->option, &plugin->own,
 		       &errors) != ATOM_OK)
 		code = ctl_fail(ctl, CTL_USAGE,
-				"%.*s (options of a strategy are written as "
-				"in its configuration: name:a=1;b=\"30s\")",
+				"%.*s (options of a plugin are written as in "
+				"its configuration: name:a=1;b=\"30s\")",
 				(int)errors.length,
 				errors.bytes ? errors.bytes : "");
 	buffer_fini(&errors);
-	strategy->group = strategy->own;
+	plugin->group = plugin->own;
 	return code;
 }
 
-static int configure(struct ctl *ctl, const struct simulate_agent *agent,
-		     struct simulate_strategy *strategy)
+static int configure(struct ctl *ctl, const struct simulate_open *open,
+		     struct simulate_plugin *plugin)
 {
 	struct buffer errors = BUFFER_INIT(ERRORS_MAX);
 	struct atom_error err = ATOM_ERROR_INIT;
 	struct configured_spec spec = {
-		.group = strategy->group,
+		.group = plugin->group,
 		.ignored = host_keys,
-		.agent = agent->agent->name,
-		.directory = agent->config->directory,
+		.agent = open->agent ? open->agent->agent->name : NULL,
+		.directory = open->agent ? open->agent->config->directory : ".",
 	};
-	atom_status status = registry_component("scaling", strategy->name,
+	atom_status status = registry_component(open->kind, plugin->name,
 						&spec.component, &err);
 	if (status == ATOM_OK)
-		status = configured_new(&spec, &strategy->configured, &errors,
+		status = configured_new(&spec, &plugin->configured, &errors,
 					&err);
 	while (errors.length && errors.bytes[errors.length - 1] == '\n')
 		errors.length--;
@@ -106,51 +106,50 @@ static int configure(struct ctl *ctl, const struct simulate_agent *agent,
 	return code;
 }
 
-static int open_one(struct ctl *ctl, const struct simulate_agent *agent,
-		    struct simulate_strategy *strategy)
+static int open_one(struct ctl *ctl, const struct simulate_open *open,
+		    struct simulate_plugin *plugin)
 {
-	const struct config_scaling *scaling = &agent->agent->scaling;
-	char *colon = strchr(strategy->typed, ':');
+	char *colon = strchr(plugin->typed, ':');
 	int code = CTL_DONE;
 	if (colon) {
-		code = parse_own(ctl, colon + 1, strategy);
+		code = parse_own(ctl, open, colon + 1, plugin);
 		*colon = '\0';
-	} else if (scaling->options && scaling->plugin &&
-		   !strcmp(scaling->plugin, strategy->typed)) {
-		strategy->group = scaling->options;
+	} else if (open->group && open->own_name &&
+		   !strcmp(open->own_name, plugin->typed)) {
+		plugin->group = open->group;
 	}
-	strategy->name = strategy->typed;
-	return code == CTL_DONE ? configure(ctl, agent, strategy) : code;
+	plugin->name = plugin->typed;
+	return code == CTL_DONE ? configure(ctl, open, plugin) : code;
 }
 
-int simulate_strategies_open(struct ctl *ctl, const char *list,
-			     const struct simulate_agent *agent,
-			     struct simulate_strategy **strategies_r,
-			     size_t *count_r)
+int simulate_plugins_open(struct ctl *ctl, const struct simulate_open *open,
+			  struct simulate_plugin **plugins_r, size_t *count_r)
 {
-	struct simulate_strategy *strategies =
-		mem_array(SIMULATE_STRATEGIES_MAX, sizeof(*strategies));
-	*strategies_r = strategies;
+	const char *list = open->list;
+	struct simulate_plugin *plugins =
+		mem_array(SIMULATE_PLUGINS_MAX, sizeof(*plugins));
+	*plugins_r = plugins;
 	*count_r = 0;
-	if (!strategies)
+	if (!plugins)
 		return ctl_fail_memory(ctl);
 	do {
 		size_t length = first_length(list);
-		if (*count_r == SIMULATE_STRATEGIES_MAX)
+		if (*count_r == SIMULATE_PLUGINS_MAX)
 			return ctl_fail(ctl, CTL_USAGE,
-					"--strategy: expected at most %d "
-					"strategies, found more",
-					SIMULATE_STRATEGIES_MAX);
+					"%s: expected at most %d names, found "
+					"more",
+					open->option, SIMULATE_PLUGINS_MAX);
 		if (!length)
 			return ctl_fail(ctl, CTL_USAGE,
-					"--strategy: expected a name between "
-					"commas, found none");
-		struct simulate_strategy *strategy = &strategies[*count_r];
-		strategy->typed = mem_strndup(list, length);
-		if (!strategy->typed)
+					"%s: expected a name between commas, "
+					"found none",
+					open->option);
+		struct simulate_plugin *plugin = &plugins[*count_r];
+		plugin->typed = mem_strndup(list, length);
+		if (!plugin->typed)
 			return ctl_fail_memory(ctl);
 		++*count_r;
-		int code = open_one(ctl, agent, strategy);
+		int code = open_one(ctl, open, plugin);
 		if (code != CTL_DONE)
 			return code;
 		list += length + (list[length] == ',');
@@ -160,23 +159,21 @@ int simulate_strategies_open(struct ctl *ctl, const char *list,
 	return CTL_DONE;
 }
 
-void simulate_strategies_close(struct simulate_strategy **strategies,
-			       size_t count)
+void simulate_plugins_close(struct simulate_plugin **plugins, size_t count)
 {
-	for (size_t i = 0; *strategies && i < count; i++) {
-		struct simulate_strategy *strategy = &(*strategies)[i];
-		configured_free(&strategy->configured);
-		setting_free(&strategy->own);
-		mem_free(strategy->typed);
+	for (size_t i = 0; *plugins && i < count; i++) {
+		struct simulate_plugin *plugin = &(*plugins)[i];
+		configured_free(&plugin->configured);
+		setting_free(&plugin->own);
+		mem_free(plugin->typed);
 	}
-	mem_free(TAKE(*strategies));
+	mem_free(TAKE(*plugins));
 }
 
-json_t *simulate_strategy_options(const struct simulate_strategy *strategy)
+json_t *simulate_plugin_options(const struct simulate_plugin *plugin)
 {
-	json_t *options = strategy->group
-				  ? setting_to_json(strategy->group, NULL)
-				  : json_object();
+	json_t *options = plugin->group ? setting_to_json(plugin->group, NULL)
+					: json_object();
 	for (size_t i = 0; options && host_keys[i]; i++)
 		json_object_del(options, host_keys[i]);
 	return options;
