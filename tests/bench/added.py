@@ -5,28 +5,29 @@ import random
 
 from proxies import EchoAtomd, CONNECTIONS, pinned
 from atomd_test import Daemon, wait_for
-from pairs import as_json, differences
+from pairs import as_json, differences, of_least
 
 LIMITS = {"requests_per_minute": 1000000000, "concurrent": 1000000,
           "tokens_per_minute": 1000000000}
-# name: has a key, has limits (of key and agent), is recorded.
+# Records are written within a second: where they are measured a second must
+# have gone before, and one goes after until the last are written.
+SHORT = "--warm", "0.15", "--seconds", "0.4"
+LONG = "--warm", "1.1", "--seconds", "1"
+# name: has a key, has limits (of key and agent), is recorded, how long.
 VARIANTS = {
-    "open": (False, False, False),
-    "key": (True, False, False),
-    "limits": (True, True, False),
-    "recorded": (True, False, True),
+    "open": (False, False, False, SHORT),
+    "key": (True, False, False, SHORT),
+    "limits": (True, True, False, SHORT),
+    "unrecorded": (True, False, False, LONG),
+    "recorded": (True, False, True, LONG),
 }
 # title, with it, without it, what it may take.
 PAIRS = (
     ("key", "key", "open", None),
     ("limits", "limits", "key", None),
     ("key and limits", "limits", "open", 3.0),
-    ("audit record", "recorded", "key", 2.0),
+    ("audit record", "recorded", "unrecorded", 2.0),
 )
-SECONDS = "0.4"
-# Records are written within a second: where they are measured a second must
-# have gone before, and one after until the last are written.
-WARM, RECORDED_WARM, RECORDED_SECONDS = "0.15", "1.1", "1"
 
 CONFIG = """
 workers = 1;
@@ -68,7 +69,7 @@ class Variants(EchoAtomd):
         return made.json["key"]
 
     def use(self, name):
-        has_key, limits, recorded = VARIANTS[name]
+        has_key, limits, recorded, _ = VARIANTS[name]
         if self.now != (limits, recorded):
             answer = self.daemon.reload(config(limits, recorded))
             assert answer.status == 200, answer
@@ -91,12 +92,9 @@ def measure(bench):
             shuffle(order)
             figures = {}
             for name in order:
-                recorded = VARIANTS[name][2]
                 server.use(name)
-                figure = bench.load(
-                    server, "--connections", "64",
-                    "--warm", RECORDED_WARM if recorded else WARM,
-                    "--seconds", RECORDED_SECONDS if recorded else SECONDS)
+                figure = bench.load(server, "--connections", "64",
+                                    *VARIANTS[name][-1])
                 figures[name] = figure["process"]["cpu_us_per_call"]
                 server.wait_until_written()
             rounds.append(figures)
@@ -111,10 +109,12 @@ def run(bench):
              for title, with_it, without_it, _ in PAIRS}
     print("\nadded to a 1 KB call, 64 connections: CPU us, the median of %d "
           "rounds' differences" % len(rounds))
-    print("%-16s%8s%18s%8s" % ("", "CPU us", "95 of 100", "budget"))
-    for title, _, _, budget in PAIRS:
+    print("%-16s%8s%18s%10s%8s" % ("", "CPU us", "95 of 100", "of least",
+                                   "budget"))
+    for title, with_it, without_it, budget in PAIRS:
         e = found[title]
-        print("%-16s%8.2f%18s%8s" % (
+        print("%-16s%8.2f%18s%10.2f%8s" % (
             title, e.median, "%.2f to %.2f" % (e.low, e.high),
+            of_least(rounds, with_it, without_it),
             "" if budget is None else "%.0f" % budget), flush=True)
     return {"added_cpu_us": as_json(found), "rounds": rounds}

@@ -18,7 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "scenario"))
 
 from atomd_test import Daemon, quoted  # noqa: E402
-from places import Folder, atomctl_path, daemon_environment  # noqa: E402
+from places import Folder, atomctl_path  # noqa: E402
 
 KEY = "bench-key-of-every-proxy-but-atomd"
 # A stream has a descriptor on each side of a proxy.

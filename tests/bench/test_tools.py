@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))), "scenario"))
 
 from atomd_test import run, seconds, test  # noqa: E402
-from pairs import differences, rank, ratios  # noqa: E402
+from pairs import differences, of_least, rank, ratios  # noqa: E402
 
 TOOLS = os.environ.get("BENCH_TOOLS") or os.path.join(
     os.environ.get("TOP_BUILDDIR", "."), "tests", "bench")
@@ -245,6 +245,8 @@ def an_interval_holds_the_median_for_95_of_100():
     rounds = [{"with": 10 + i * i, "without": 10} for i in range(10)]
     e = differences(rounds, "with", "without")
     assert (e.median, e.low, e.high, e.rounds) == (20.5, 1, 64, 10), e
+    rounds[4]["without"] = 7
+    assert of_least(rounds, "with", "without") == 3, rounds
     e = ratios([{"with": 30.0, "without": 20.0}] * 3, "with", "without")
     assert (e.median, e.low, e.high) == (1.5, 1.5, 1.5), e
 
