@@ -80,6 +80,15 @@ static void finish(atom_status status, json_t *result,
 
 /* --- applying ----------------------------------------------------------------- */
 
+/* The audit log goes back to where it was. */
+static void hand_back(struct config *config)
+{
+	struct atom_error err = ATOM_ERROR_INIT;
+
+	if (audit_hand_over(config, &err) != ATOM_OK)
+		log_line(ATOM_LOG_ERROR, "audit_not_handed_back", err.message);
+}
+
 static atom_status apply(json_t **result_r, struct atom_error *err)
 {
 	struct daemon *d = &daemon_state;
@@ -105,7 +114,12 @@ static atom_status apply(json_t **result_r, struct atom_error *err)
 	status = daemon_add_listeners(next, err);
 	if (status != ATOM_OK)
 		return status;
-	status = security_apply(next, err);
+	status = audit_hand_over(next, err);
+	if (status == ATOM_OK) {
+		status = security_apply(next, err);
+		if (status != ATOM_OK)
+			hand_back(d->config);
+	}
 	if (status != ATOM_OK) {
 		daemon_drop_listeners(next, next->listener_count);
 		return status;

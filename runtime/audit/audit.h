@@ -84,8 +84,14 @@ atom_status audit_check(const struct config *config, struct buffer *errors);
  * else: the log cannot be taken up, `err` says why and what to do; the daemon
  * may serve calls, but control actions are refused. */
 atom_status audit_start(struct config *config, struct atom_error *err);
-/* [control] Sinks added, removed and changed by a reload.  *needs_restart_r
- * names the key when the required sink is another, else it is untouched. */
+/* [control] The first half of a reload, before anything else of it counts: the
+ * log goes on in the required sink of `config`, if it is another one and can be
+ * read.  ATOM_OK: it does, or there was nothing to do.  Anything else: the one
+ * before goes on, and `err` says why.  Waits for at most some 20 s. */
+atom_status audit_hand_over(struct config *config, struct atom_error *err);
+/* [control] The other half: the sinks beside it, added, removed and changed.
+ * *needs_restart_r names the key when the required sink is still another
+ * (there is none any more, or it cannot be read), else it is untouched. */
 void audit_apply(struct config *config, const char **needs_restart_r);
 /* [control] Once a second: looks after sinks that hang. */
 void audit_tick(void);

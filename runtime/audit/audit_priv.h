@@ -174,6 +174,18 @@ bool sink_is_hanging(const struct audit_sink *sink, int64_t for_ns);
 void sink_failure(struct audit_sink *sink, const struct atom_error *err);
 void sink_success(struct audit_sink *sink);
 
+/* [sink's thread] ATOM_ENOTSUP: it cannot know what is durable, and cannot be
+ * the required one: control actions wait for its sync. */
+atom_status sink_must_be_durable(struct audit_sink *sink,
+				 struct atom_error *err);
+
+/* [control] Makes `next`, not opened yet, the required sink of the running
+ * log, at a moment when nothing is under way; takes it.  ATOM_OK: *former_r is
+ * closed, and the caller's to keep until the sequencer has ended.  Anything
+ * else: the one before goes on as if nothing had been.  handover.c */
+atom_status handover_run(struct audit_sink **next, struct audit_sink **former_r,
+			 struct atom_error *err);
+
 /* The thread of a sink that is not required: follower.c */
 atom_status follower_start(struct audit_sink *sink, struct atom_error *err);
 
@@ -210,7 +222,9 @@ struct audit {
 	_Atomic unsigned int searches;
 	_Atomic unsigned int followers; /* threads of other sinks */
 
-	struct audit_sink *required;
+	/* The sequencer's; another one only by handover_run(), and the one
+	 * before stays in memory until the end: others may look at it. */
+	struct audit_sink *_Atomic required;
 	struct audit_sink *others; /* [control], list under lock */
 	struct audit_log log;	   /* the sequencer's */
 	bool has_metrics;

@@ -164,7 +164,13 @@ void commit_release_waiting(void)
 static atom_status store(const struct audit_batch *batch,
 			 struct atom_error *err)
 {
-	atom_status status = sink_write(audit.required, batch, 0, err);
+	atom_status status = ATOM_OK;
+
+	/* A handover that failed could not open it again. */
+	if (audit.required->configured == NULL)
+		status = sink_open(audit.required, err);
+	if (status == ATOM_OK)
+		status = sink_write(audit.required, batch, 0, err);
 
 	return status == ATOM_OK ? sink_sync(audit.required, err) : status;
 }
@@ -221,7 +227,7 @@ bool commit_batch(void)
 
 /* --- heads ------------------------------------------------------------------------ */
 
-static struct audit_head *make_head(struct atom_error *err)
+struct audit_head *commit_make_head(struct atom_error *err)
 {
 	const struct audit_log *log = &audit.log;
 	struct note_head head = { .size = log->sequence,
@@ -265,9 +271,9 @@ void commit_head(void)
 	atom_status status;
 
 	seq.head_ns = os.monotonic_ns() + HEAD_EVERY_NS;
-	if (!sequencer_has_unsigned())
+	if (!sequencer_has_unsigned() || audit.required->configured == NULL)
 		return;
-	head = make_head(&err);
+	head = commit_make_head(&err);
 	status = head != NULL ? sink_head(audit.required, head, &err)
 			      : ATOM_ENOMEM;
 	if (status != ATOM_OK) {

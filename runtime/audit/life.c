@@ -19,6 +19,8 @@ struct audit audit = { .lock = PTHREAD_MUTEX_INITIALIZER };
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 /* Taken out by a reload, their threads still at work. [control] */
 static struct audit_sink *retired;
+/* Were required before a reload; closed, without a thread. [control] */
+static struct audit_sink *former;
 
 static void init_conditions(void)
 {
@@ -112,15 +114,25 @@ static atom_status wait_until_open(struct atom_error *err)
 							 : ATOM_OK;
 }
 
+static void free_required(void)
+{
+	struct audit_sink *sink = audit.required;
+
+	audit.required = NULL;
+	sink_free(&sink);
+}
+
 static atom_status open_required(struct config *config, struct atom_error *err)
 {
 	struct atom_error why = ATOM_ERROR_INIT;
+	struct audit_sink *sink;
 	atom_status status;
 
 	(void)snprintf(audit.log.directory, sizeof(audit.log.directory), "%s",
 		       config->state_directory);
-	audit.required = sink_new(config, required_of(config), &why);
-	if (audit.required == NULL) {
+	sink = sink_new(config, required_of(config), &why);
+	audit.required = sink;
+	if (sink == NULL) {
 		status = ATOM_ENOENT;
 	} else {
 		atomic_store(&audit.state, AUDIT_OPENING);
@@ -128,7 +140,7 @@ static atom_status open_required(struct config *config, struct atom_error *err)
 		if (status == ATOM_OK)
 			status = wait_until_open(&why);
 		else
-			sink_free(&audit.required);
+			free_required();
 	}
 	if (status == ATOM_OK)
 		return ATOM_OK;
@@ -167,21 +179,52 @@ atom_status audit_start(struct config *config, struct atom_error *err)
 
 /* --- reload ---------------------------------------------------------------------- */
 
-static bool is_same(const struct config_component *a,
-		    const struct config_component *b)
+static bool is_equal(const struct setting *a, const struct setting *b)
 {
 	struct buffer x = BUFFER_INIT(SETTING_MAX),
 		      y = BUFFER_INIT(SETTING_MAX);
-	bool same = false;
+	bool same = setting_canonical_resolved(a, &x) == ATOM_OK &&
+		    setting_canonical_resolved(b, &y) == ATOM_OK &&
+		    x.length == y.length &&
+		    memcmp(x.bytes, y.bytes, x.length) == 0;
 
-	if (strcmp(a->plugin, b->plugin) == 0 &&
-	    setting_canonical_resolved(a->options, &x) == ATOM_OK &&
-	    setting_canonical_resolved(b->options, &y) == ATOM_OK)
-		same = x.length == y.length &&
-		       memcmp(x.bytes, y.bytes, x.length) == 0;
 	buffer_fini(&x);
 	buffer_fini(&y);
 	return same;
+}
+
+static bool is_option(const struct setting *member)
+{
+	return strcmp(member->name, "required") != 0;
+}
+
+static size_t options_of(const struct setting *group)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < group->member_count; i++)
+		count += is_option(group->members[i]);
+	return count;
+}
+
+/* One sink by its options: whether it is required is another question. */
+static bool is_same(const struct config_component *a,
+		    const struct config_component *b)
+{
+	const struct setting *x = a->options, *y = b->options;
+
+	if (strcmp(a->plugin, b->plugin) != 0 || options_of(x) != options_of(y))
+		return false;
+	for (size_t i = 0; i < x->member_count; i++) {
+		const struct setting *one = x->members[i], *other;
+
+		if (!is_option(one))
+			continue;
+		other = setting_member(y, one->name);
+		if (other == NULL || !is_equal(one, other))
+			return false;
+	}
+	return true;
 }
 
 static struct audit_sink *running(const struct config_component *declared)
@@ -190,6 +233,77 @@ static struct audit_sink *running(const struct config_component *declared)
 		if (!s->seen && is_same(s->declared, declared))
 			return s;
 	return NULL;
+}
+
+/* A follower of that configuration ends, so that it can be opened anew; false:
+ * it hangs.  *index_r: where it stood in *config_r, to begin it again. */
+static bool end_follower(const struct config_component *declared,
+			 struct config **config_r, size_t *index_r)
+{
+	struct audit_sink **at = &audit.others, *sink;
+
+	while (*at != NULL && !is_same((*at)->declared, declared))
+		at = &(*at)->next;
+	sink = *at;
+	if (sink == NULL)
+		return true;
+	*config_r = config_ref(sink->config);
+	*index_r = (size_t)(sink->declared - sink->config->audit_sinks);
+	*at = sink->next;
+	sink->next = retired;
+	retired = sink;
+	ask_to_end(sink);
+	reap(&retired, os.monotonic_ns() + STOP_NS);
+	return retired != sink;
+}
+
+atom_status audit_hand_over(struct config *config, struct atom_error *err)
+{
+	struct atom_error why = ATOM_ERROR_INIT;
+	const struct config_component *declared;
+	struct audit_sink *next, *before = NULL;
+	struct config *followed = NULL;
+	size_t index = 0;
+	atom_status status = ATOM_ETIMEOUT;
+
+	if (!audit_enabled() || atomic_load(&audit.state) == AUDIT_BROKEN ||
+	    audit.required == NULL || config->audit_sink_count == 0)
+		return ATOM_OK;
+	declared = &config->audit_sinks[required_of(config)];
+	if (is_same(audit.required->declared, declared))
+		return ATOM_OK;
+	next = sink_new(config, required_of(config), err);
+	if (next == NULL)
+		return ATOM_ENOENT;
+	/* What cannot be read begins a log of its own at each start. */
+	if (next->ops->last == NULL || next->ops->read == NULL) {
+		sink_free(&next);
+		return ATOM_OK;
+	}
+	if (end_follower(declared, &followed, &index)) {
+		status = handover_run(&next, &before, &why);
+	} else {
+		sink_free(&next);
+		atom_fail(&why, status, "as it is now, it hangs");
+	}
+	if (status == ATOM_OK) {
+		before->next = former;
+		former = before;
+		log_line(ATOM_LOG_INFO, "audit_handed_over",
+			 "the audit log goes on in another required sink",
+			 LOG_TEXT("sink", audit.required->name),
+			 LOG_TEXT("before", before->name));
+	} else if (followed != NULL) {
+		begin_one(followed, index);
+	}
+	config_unref(&followed);
+	return status == ATOM_OK
+		       ? ATOM_OK
+		       : atom_fail(err, status,
+				   "audit_sinks: the audit log cannot go on in "
+				   "the required sink %s, and goes on where it "
+				   "is: %.300s",
+				   declared->plugin, why.message);
 }
 
 void audit_apply(struct config *config, const char **needs_restart_r)
@@ -204,7 +318,7 @@ void audit_apply(struct config *config, const char **needs_restart_r)
 			log_line(ATOM_LOG_ERROR, "audit", err.message);
 		return;
 	}
-	/* The log cannot be continued elsewhere while it runs. */
+	/* audit_hand_over() could not. */
 	if (gone || (audit.required != NULL &&
 		     !is_same(audit.required->declared,
 			      &config->audit_sinks[required_of(config)])))
@@ -266,7 +380,13 @@ static void stop_required(void)
 		return;
 	}
 	(void)pthread_join(audit.required->thread, NULL);
-	sink_free(&audit.required);
+	free_required();
+	while (former != NULL) {
+		struct audit_sink *sink = former;
+
+		former = sink->next;
+		sink_free(&sink);
+	}
 }
 
 void audit_stop(void)

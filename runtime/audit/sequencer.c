@@ -251,27 +251,12 @@ static void serve(void)
 		commit_head();
 }
 
-/* Control actions wait for its sync: one that never says that a record is
- * durable would refuse them all. */
-static atom_status must_be_durable(struct atom_error *err)
-{
-	struct atom_error why = ATOM_ERROR_INIT;
-
-	/* What else may be wrong shows with the first record. */
-	if (sink_sync(audit.required, &why) != ATOM_ENOTSUP)
-		return ATOM_OK;
-	return atom_fail(err, ATOM_ENOTSUP,
-			 "a required sink has to know what is durable; let "
-			 "another one, such as file, be `required`: %.300s",
-			 why.message);
-}
-
 static atom_status take_up(struct atom_error *err)
 {
 	atom_status status = sink_open(audit.required, err);
 
 	if (status == ATOM_OK)
-		status = must_be_durable(err);
+		status = sink_must_be_durable(audit.required, err);
 	if (status != ATOM_OK)
 		return status;
 	status = recovery_run(&audit.log, audit.required->ops,

@@ -47,6 +47,8 @@ bool commit_make_batch(void);
 /* Makes seq.batch durable and tells those who wait; false: it stays for the
  * next try. */
 bool commit_batch(void);
+/* The head as it is now, signed; NULL: `err` says why. */
+struct audit_head *commit_make_head(struct atom_error *err);
 /* Signs the head when records came since the last one. */
 void commit_head(void);
 /* Nobody shall wait for what may take for ever; the records stay. */

@@ -233,6 +233,20 @@ void sink_success(struct audit_sink *sink)
 	sink->failing = false;
 }
 
+atom_status sink_must_be_durable(struct audit_sink *sink,
+				 struct atom_error *err)
+{
+	struct atom_error why = ATOM_ERROR_INIT;
+
+	/* What else may be wrong shows with the first record. */
+	if (sink_sync(sink, &why) != ATOM_ENOTSUP)
+		return ATOM_OK;
+	return atom_fail(err, ATOM_ENOTSUP,
+			 "a required sink has to know what is durable; let "
+			 "another one, such as file, be `required`: %.300s",
+			 why.message);
+}
+
 void sink_note_lossy(struct audit_sink *sink, const struct atom_error *err)
 {
 	if (!atomic_exchange(&sink->lossy, true))

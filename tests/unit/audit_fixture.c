@@ -21,15 +21,41 @@ static char folder[256];
 
 /* --- the sink ------------------------------------------------------------------ */
 
+static bool fails(_Atomic int *left)
+{
+	int n = atomic_load(left);
+
+	if (n > 0)
+		atomic_fetch_sub(left, 1);
+	return n > 0;
+}
+
+static atom_status create(struct stage *s, void **self_r,
+			  struct atom_error *err)
+{
+	bool was;
+
+	(void)pthread_mutex_lock(&s->lock);
+	was = s->open;
+	s->open = true;
+	(void)pthread_mutex_unlock(&s->lock);
+	if (was)
+		return atom_fail(err, ATOM_EBUSY, "somebody has it open");
+	if (fails(&s->fail_creates)) {
+		s->open = false;
+		return atom_fail(err, ATOM_EIO, "no such disk");
+	}
+	*self_r = s;
+	return ATOM_OK;
+}
+
 static atom_status create_first(const struct atom_host *host,
 				const void *options, void **self_r,
 				struct atom_error *err)
 {
 	(void)host;
 	(void)options;
-	(void)err;
-	*self_r = &stages[0];
-	return ATOM_OK;
+	return create(&stages[0], self_r, err);
 }
 
 static atom_status create_second(const struct atom_host *host,
@@ -38,29 +64,23 @@ static atom_status create_second(const struct atom_host *host,
 {
 	(void)host;
 	(void)options;
-	(void)err;
-	*self_r = &stages[1];
-	return ATOM_OK;
+	return create(&stages[1], self_r, err);
 }
 
 static void destroy(void *self)
 {
-	(void)self;
+	struct stage *s = self;
+
+	(void)pthread_mutex_lock(&s->lock);
+	s->open = false;
+	(void)pthread_cond_broadcast(&s->changed);
+	(void)pthread_mutex_unlock(&s->lock);
 }
 
 static void cut(struct stage *s, size_t count)
 {
 	while (s->count > count)
 		free(s->lines[--s->count].json);
-}
-
-static bool fails(_Atomic int *left)
-{
-	int n = atomic_load(left);
-
-	if (n > 0)
-		atomic_fetch_sub(left, 1);
-	return n > 0;
 }
 
 static atom_status take(struct stage *s, const void *records, size_t count,
@@ -347,6 +367,14 @@ void stage_wait(struct stage *s, size_t count)
 {
 	(void)pthread_mutex_lock(&s->lock);
 	while (s->synced < count)
+		(void)pthread_cond_wait(&s->changed, &s->lock);
+	(void)pthread_mutex_unlock(&s->lock);
+}
+
+void stage_wait_closed(struct stage *s)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	while (s->open)
 		(void)pthread_cond_wait(&s->changed, &s->lock);
 	(void)pthread_mutex_unlock(&s->lock);
 }

@@ -36,9 +36,11 @@ struct stage {
 	char verifier[256];
 	unsigned int heads, writes, syncs;
 	/* --- what the test says --- */
-	_Atomic int fail_writes; /* so many */
+	_Atomic int fail_creates; /* so many */
+	_Atomic int fail_writes;
 	_Atomic int fail_syncs;
 	_Atomic bool lossy; /* sync: it cannot know */
+	bool open;	    /* one at a time; [lock] */
 	bool hang;	    /* in write, until it is false; [lock] */
 };
 
@@ -53,6 +55,8 @@ void audit_fixture_end(void);
 void stage_hang(struct stage *stage, bool hang);
 /* Waits until the sink has that many lines synced. */
 void stage_wait(struct stage *stage, size_t count);
+/* Waits until nobody has it open. */
+void stage_wait_closed(struct stage *stage);
 void stage_clear(struct stage *stage);
 
 /* Checks chain, numbers and the last signed head of what the sink has. */

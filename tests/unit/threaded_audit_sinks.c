@@ -154,28 +154,57 @@ static void a_required_sink_that_cannot_know_is_refused_at_start(void)
 	CHECK(stages[0].count == 0);
 }
 
+/* --- reloads ------------------------------------------------------------------ */
+
+/* As a reload does; true: all of it is in force. */
+static bool reload(const char *sinks, const char *refused)
+{
+	struct config *next = audit_fixture_config(sinks);
+	struct atom_error err = ATOM_ERROR_INIT;
+	const char *needs_restart = NULL;
+
+	if (audit_hand_over(next, &err) != ATOM_OK) {
+		if (refused == NULL || strstr(err.message, refused) == NULL)
+			printf("# refused: %s\n", err.message);
+		CHECK(refused != NULL && strstr(err.message, refused) != NULL);
+		config_unref(&next);
+		return false;
+	}
+	audit_apply(next, &needs_restart);
+	CHECK(needs_restart == NULL);
+	config_unref(&audit_config);
+	audit_config = next;
+	return true;
+}
+
+static bool has(const struct stage *stage, const char *user)
+{
+	for (size_t i = 0; i < stage->count; i++)
+		if (strstr(stage->lines[i].json, user) != NULL)
+			return true;
+	return false;
+}
+
+#define ONE_ "{ plugin = \"first\"; required = true; }"
+#define TWO_ "{ plugin = \"second\"; required = true; }"
+#define ONE  "{ plugin = \"first\"; }"
+#define TWO  "{ plugin = \"second\"; }"
+
 static void a_reload_adds_and_removes_sinks(void)
 {
 	const char *needs_restart = NULL;
 	struct config *next;
 
 	audit_begin_anew();
-	audit_begin_with("{ plugin = \"first\"; }");
+	audit_begin_with(ONE);
 	CHECK(post_and_wait("key:a", AUDIT_GATED) == ATOM_OK);
-	next = audit_fixture_config(
-		"{ plugin = \"first\"; }, { plugin = \"second\"; }");
-	audit_apply(next, &needs_restart);
-	CHECK(needs_restart == NULL);
+	CHECK(reload(ONE ", " TWO, NULL));
 	/* What was before it, too. */
 	stage_wait(&stages[1], 1);
-	config_unref(&audit_config);
-	audit_config = next;
-	next = audit_fixture_config("{ plugin = \"first\"; }");
-	audit_apply(next, &needs_restart);
-	CHECK(needs_restart == NULL && audit.others == NULL);
-	config_unref(&audit_config);
-	audit_config = next;
-	next = audit_fixture_config("{ plugin = \"second\"; }");
+	CHECK(reload(ONE, NULL));
+	CHECK(audit.others == NULL);
+	/* None at all has to wait for the next start. */
+	next = audit_fixture_config("");
 	audit_apply(next, &needs_restart);
 	CHECK(needs_restart != NULL &&
 	      strcmp(needs_restart, "audit_sinks") == 0);
@@ -183,6 +212,148 @@ static void a_reload_adds_and_removes_sinks(void)
 	CHECK(post_and_wait("key:b", AUDIT_GATED) == ATOM_OK);
 	audit_end();
 	stage_verify(&stages[0]);
+}
+
+static void another_required_sink_has_all_and_the_log_goes_on_in_it(void)
+{
+	size_t before;
+
+	audit_begin_anew();
+	audit_begin_with(ONE);
+	for (int i = 0; i < 700; i++)
+		CHECK(post_and_wait("key:old", AUDIT_GATED) == ATOM_OK);
+	CHECK(reload(TWO, NULL));
+	before = stages[0].count;
+	for (int i = 0; i < 20; i++)
+		CHECK(post_and_wait("key:new", AUDIT_GATED) == ATOM_OK);
+	CHECK(stages[0].count == before && !has(&stages[0], "key:new"));
+	/* And back, with what the first one lacks. */
+	CHECK(reload(ONE, NULL));
+	CHECK(post_and_wait("key:back", AUDIT_GATED) == ATOM_OK);
+	CHECK(has(&stages[0], "key:new"));
+	CHECK(reload(TWO, NULL));
+	audit_end();
+	stage_verify(&stages[1]);
+	CHECK(has(&stages[1], "key:old") && has(&stages[1], "key:back"));
+	/* A start takes it up there. */
+	audit_begin_with(TWO);
+	CHECK(post_and_wait("key:again", AUDIT_GATED) == ATOM_OK);
+	audit_end();
+	stage_verify(&stages[1]);
+}
+
+static void a_follower_becomes_the_required_one_and_the_other_way_round(void)
+{
+	audit_begin_anew();
+	audit_begin_with(ONE_ ", " TWO);
+	CHECK(post_and_wait("key:a", AUDIT_GATED) == ATOM_OK);
+	stage_wait(&stages[1], 1);
+	for (int i = 0; i < 3; i++) {
+		CHECK(reload(ONE ", " TWO_, NULL));
+		CHECK(strcmp(audit.required->name, "second") == 0);
+		CHECK(post_and_wait("key:b", AUDIT_GATED) == ATOM_OK);
+		CHECK(reload(ONE_ ", " TWO, NULL));
+		CHECK(strcmp(audit.required->name, "first") == 0);
+		CHECK(post_and_wait("key:c", AUDIT_GATED) == ATOM_OK);
+	}
+	audit_end();
+	stage_verify(&stages[0]);
+	stage_verify(&stages[1]);
+	CHECK(stages[0].count == stages[1].count);
+}
+
+static void a_required_sink_that_fails_at_a_reload_changes_nothing(void)
+{
+	struct stage *s = &stages[1];
+
+	audit_begin_anew();
+	audit_begin_with(ONE);
+	CHECK(post_and_wait("key:a", AUDIT_GATED) == ATOM_OK);
+	atomic_store(&s->fail_creates, 1);
+	CHECK(!reload(TWO, "no such disk"));
+	atomic_store(&s->fail_writes, 1);
+	CHECK(!reload(TWO, "no space left"));
+	atomic_store(&s->lossy, true);
+	CHECK(!reload(TWO, "has to know what is durable"));
+	atomic_store(&s->lossy, false);
+	atomic_store(&s->fail_syncs, 2);
+	CHECK(!reload(TWO, "sync failed"));
+	atomic_store(&s->fail_syncs, 0);
+	CHECK(strcmp(audit.required->name, "first") == 0);
+	CHECK(post_and_wait("key:b", AUDIT_GATED) == ATOM_OK);
+	/* One that follows goes on following. */
+	CHECK(reload(ONE ", " TWO, NULL));
+	stage_wait(s, 2);
+	atomic_store(&s->lossy, true);
+	CHECK(!reload(TWO_, "has to know"));
+	atomic_store(&s->lossy, false);
+	CHECK(post_and_wait("key:c", AUDIT_GATED) == ATOM_OK);
+	stage_wait(s, 3);
+	audit_end();
+	stage_verify(&stages[0]);
+	CHECK(stages[0].count == s->count);
+	stage_verify(s);
+}
+
+static void a_sink_of_another_log_does_not_become_the_required_one(void)
+{
+	struct stage *s = &stages[1];
+
+	audit_begin_anew();
+	audit_begin_with(ONE);
+	for (int i = 0; i < 5; i++)
+		CHECK(post_and_wait("key:a", AUDIT_GATED) == ATOM_OK);
+	CHECK(reload(ONE ", " TWO, NULL));
+	stage_wait(s, 5);
+	CHECK(reload(ONE, NULL));
+	stage_wait_closed(s);
+	s->lines[s->count - 1].hash[7] ^= 1;
+	CHECK(!reload(TWO, "of another log"));
+	s->lines[s->count - 1].hash[7] ^= 1;
+	CHECK(post_and_wait("key:b", AUDIT_GATED) == ATOM_OK);
+	CHECK(reload(TWO, NULL));
+	audit_end();
+	stage_verify(s);
+}
+
+static _Atomic bool enough;
+
+static void *post_on(void *argument)
+{
+	unsigned int *posted = argument;
+
+	while (!atomic_load(&enough)) {
+		CHECK(post_and_wait("key:busy", AUDIT_GATED) == ATOM_OK);
+		++*posted;
+	}
+	return NULL;
+}
+
+#define POSTERS 4
+
+static void nobody_who_waits_notices_a_handover(void)
+{
+	pthread_t threads[POSTERS];
+	unsigned int posted[POSTERS] = { 0 }, sum = 0, found = 0;
+
+	audit_begin_anew();
+	audit_begin_with(ONE);
+	atomic_store(&enough, false);
+	for (int i = 0; i < POSTERS; i++)
+		CHECK(pthread_create(&threads[i], NULL, post_on, &posted[i]) ==
+		      0);
+	for (int i = 0; i < 20; i++)
+		CHECK(reload(i % 2 == 0 ? TWO : ONE, NULL));
+	atomic_store(&enough, true);
+	for (int i = 0; i < POSTERS; i++) {
+		CHECK(pthread_join(threads[i], NULL) == 0);
+		sum += posted[i];
+	}
+	audit_end();
+	stage_verify(&stages[0]);
+	for (size_t i = 0; i < stages[0].count; i++)
+		found += strstr(stages[0].lines[i].json, "key:busy") != NULL;
+	CHECK(found == sum);
 }
 
 static const struct tap_test tests[] = {
@@ -193,6 +364,11 @@ static const struct tap_test tests[] = {
 	TAP_TEST(a_sink_that_cannot_know_what_is_durable_does_not_fail),
 	TAP_TEST(a_required_sink_that_cannot_know_is_refused_at_start),
 	TAP_TEST(a_reload_adds_and_removes_sinks),
+	TAP_TEST(another_required_sink_has_all_and_the_log_goes_on_in_it),
+	TAP_TEST(a_follower_becomes_the_required_one_and_the_other_way_round),
+	TAP_TEST(a_required_sink_that_fails_at_a_reload_changes_nothing),
+	TAP_TEST(a_sink_of_another_log_does_not_become_the_required_one),
+	TAP_TEST(nobody_who_waits_notices_a_handover),
 };
 
 int main(void)
