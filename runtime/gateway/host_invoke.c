@@ -140,7 +140,6 @@ static void describe(const struct question *q, struct audit_record *record)
 	audit_number(record, "output_tokens", q->call.usage.output_tokens);
 	audit_text(record, "revision", q->revision);
 	audit_number(record, "status", status);
-	audit_number(record, "stream", 0);
 }
 
 /* Its answer waits for the record?  Then on_recorded() comes. */
