@@ -57,7 +57,6 @@ struct scaler {
 	struct scaling_window *window; /* NULL: never called */
 	double in_flight_sum;
 	double waiting_sum;
-	int32_t looks;
 	int64_t sampled_ms;
 	struct recent_times service;
 	struct recent_times wait;

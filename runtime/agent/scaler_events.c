@@ -16,6 +16,9 @@
 
 #define EVENTS_MAX 1000
 
+/* Reasons are words of plugins: so many series in all. */
+#define SERIES_MAX 20000
+
 static json_t *kept;
 static uint32_t events_family;
 static uint32_t faults_family;
@@ -52,6 +55,8 @@ atom_status scaling_events_init(struct atom_error *err)
 	status = metric_declare(&events, &events_family, err);
 	if (status == ATOM_OK)
 		status = metric_declare(&faults, &faults_family, err);
+	if (status == ATOM_OK)
+		metric_allow(events_family, SERIES_MAX);
 	return status;
 }
 

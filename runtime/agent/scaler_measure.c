@@ -22,6 +22,7 @@ static struct scaler *scaler_of(const struct revision *revision)
 
 /* --- looks: what is now, averaged over a second -------------------------------- */
 
+static int looks; /* since the last sample */
 static bool any_busy;
 
 static void look_at(struct revision *revision)
@@ -46,11 +47,8 @@ static void look_at(struct revision *revision)
 
 bool scalers_look(void)
 {
-	struct agent *agent;
-
 	any_busy = false;
-	for (size_t at = 0; (agent = table_next(&agents_table, &at)) != NULL;)
-		agent->scaler->looks++;
+	looks++;
 	revisions_visit(look_at);
 	return any_busy;
 }
@@ -160,7 +158,7 @@ static void keep_sample(const struct counted *counted, int64_t now_ms)
 {
 	struct scaler *scaler = counted->scaler;
 	const struct pool *pool = &scaler->agent->stable->pool;
-	double looks = scaler->looks > 0 ? scaler->looks : 1;
+	double n = looks > 0 ? looks : 1;
 	const struct atom_load_sample sample = {
 		.struct_size = sizeof(sample),
 		.interval_ms = (int32_t)(now_ms - scaler->sampled_ms),
@@ -168,8 +166,8 @@ static void keep_sample(const struct counted *counted, int64_t now_ms)
 		.refused = counted->refused,
 		.finished = counted->finished,
 		.failed = counted->failed,
-		.in_flight = scaler->in_flight_sum / looks,
-		.waiting = scaler->waiting_sum / looks,
+		.in_flight = scaler->in_flight_sum / n,
+		.waiting = scaler->waiting_sum / n,
 		.ready = (double)atomic_load(&pool->ready),
 		.service_s_sum = counted->service.sum_s,
 		.wait_s_max = counted->wait.max_s,
@@ -216,7 +214,6 @@ static void sample(struct counted *counted, int64_t now_ms)
 		keep_recent(counted, now_ms);
 	}
 	scaler->in_flight_sum = scaler->waiting_sum = 0;
-	scaler->looks = 0;
 	scaler->sampled_ms = now_ms;
 }
 
@@ -250,6 +247,7 @@ void scalers_sample(int64_t now_ms)
 		take(&counted, &agent->stable->pool);
 		sample(&counted, now_ms);
 	}
+	looks = 0;
 }
 
 /* --- what the strategy is told ---------------------------------------------------- */
