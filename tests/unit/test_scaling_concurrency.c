@@ -6,6 +6,8 @@
  */
 #include <criterion/criterion.h>
 
+#include <string.h>
+
 #include "scaling_fixture.h"
 
 static void begin(void)
@@ -63,11 +65,11 @@ Test(scaling_concurrency, no_concurrency_stands_for_a_hundred)
 Test(scaling_concurrency, a_whole_quotient_is_not_rounded_up)
 {
 	scaling_load.concurrency = 4;
-	calm_with(9);
-	scaling_seconds(60, 28, 0);
-	cr_assert_eq(scaling_ask(), 10); /* 28 / 2.8 is 10.000000000000002 */
-	scaling_seconds(60, 28.01, 0);
-	cr_assert_eq(scaling_ask(), 11);
+	calm_with(14);
+	scaling_seconds(60, 42, 0);
+	cr_assert_eq(scaling_ask(), 15); /* 42 / 2.8 is 15.000000000000002 */
+	scaling_seconds(60, 42.01, 0);
+	cr_assert_eq(scaling_ask(), 16);
 }
 
 Test(scaling_concurrency, waiting_calls_count_as_calls)
@@ -87,6 +89,17 @@ Test(scaling_concurrency, the_stable_window_is_a_mean_of_sixty_seconds)
 	scaling_seconds(30, 20, 0);
 	scaling_seconds(30, 0, 0);
 	cr_assert_eq(scaling_ask(), 10, "%s", scaling_advice.reason);
+}
+
+/* A panic window of a second and a half has the last second whole and half of
+ * the one before: (30 x 1 + 0 x 0.5) / 1.5. */
+Test(scaling_concurrency, a_window_takes_a_part_of_its_oldest_sample)
+{
+	scaling_reconfigure("target = 1; stable_window_ms = \"15s\";");
+	calm_with(1);
+	scaling_seconds(14, 0, 0);
+	scaling_seconds(1, 30, 0);
+	cr_assert_eq(scaling_ask(), 20, "%s", scaling_advice.reason);
 }
 
 /* "Configuring panic mode": the panic window is 10 % of the stable one, six
@@ -225,6 +238,34 @@ Test(scaling_concurrency, without_a_past_nothing_goes_down_for_a_window)
 	for (int at = 2; at < 60; at += 2)
 		cr_assert_eq(scaling_ask_after(2000), 6);
 	cr_assert_eq(scaling_ask_after(2000), 3);
+}
+
+/* With its memory it is calm and halves; without, see above. */
+Test(scaling_concurrency, a_damaged_memory_is_none)
+{
+	unsigned char sound[256];
+	size_t size;
+
+	calm_with(6);
+	scaling_seconds(60, 0.5, 0);
+	size = scaling_state_size;
+	cr_assert(size > 0 && size <= sizeof(sound));
+	memcpy(sound, scaling_state, size);
+	cr_assert_eq(scaling_ask(), 3);
+	for (size_t i = 0; i < size; i++) {
+		memcpy(scaling_state, sound, size);
+		scaling_state_size = size;
+		scaling_state[i] ^= 1;
+		cr_assert_eq(scaling_ask(), 6, "byte %zu", i);
+	}
+	for (size_t i = 0; i < size; i++) {
+		memcpy(scaling_state, sound, size);
+		scaling_state_size = i;
+		cr_assert_eq(scaling_ask(), 6, "%zu bytes", i);
+	}
+	memcpy(scaling_state, sound, size);
+	scaling_state_size = size;
+	cr_assert_eq(scaling_ask(), 3);
 }
 
 Test(scaling_concurrency, nothing_measured_changes_nothing)

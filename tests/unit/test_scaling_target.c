@@ -91,6 +91,11 @@ Test(scaling_target, going_up_starting_instances_count_as_unused)
 	/* 99 / 3 = 33 is within the tolerance. */
 	cr_assert_eq(at_cpu(99), 3);
 	cr_assert_eq(at_cpu(100), 4);
+	/* Fewer in force than there are: 50 x 2 / 4 is below the target, and
+	 * none is added though ceil(50 / 30 x 2) is more than three. */
+	instances(2, 2);
+	scaling_load.desired = 3;
+	cr_assert_eq(at_cpu(50), 3);
 }
 
 Test(scaling_target, going_down_starting_instances_are_left_out)

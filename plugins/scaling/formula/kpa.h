@@ -18,7 +18,7 @@
  *
  * What differs: time in panic is counted from evaluation to evaluation, and a
  * step that no sequence of ticks explains (a machine that slept, a memory from
- * before a restart) counts as one tick; and 28 calls at 0.7 x 4 each are 10
+ * before a restart) counts as one tick; and 42 calls at 70 % of 4 each are 15
  * instances (number.h).
  */
 

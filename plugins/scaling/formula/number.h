@@ -14,8 +14,8 @@
 /* No strategy asks for more: the host takes it for a fault. */
 #define INSTANCES_MAX 100000
 
-/* Rounding of a few operations on doubles: 28 calls at 0.7 x 4 each are ten
- * instances, though the quotient is 10.000000000000002. */
+/* Rounding of a few operations on doubles: 42 calls at 70 % of 4 each are 15
+ * instances, though the quotient is 15.000000000000002. */
 #define CEILING_SLACK 1e-9
 
 /* Was this measured?  Negative numbers of a load were not; NaN and infinity
