@@ -23,8 +23,9 @@
 
 #include "rehearsal.h"
 
-/* Another rule is chosen so often at most ... */
-#define CHOOSE_EACH_MS 30000
+/* Another rule is chosen so often at most, and not before an instance could
+ * have started ... */
+#define CHOOSE_EACH_MS 10000.0f
 /* ... after so many calls; more where a start takes long, for then a wrong
  * choice costs long. */
 #define CALLS_MIN      30
@@ -240,6 +241,7 @@ static void choose(const struct governor *governor, struct memory *memory,
 		   const struct atom_load *load, const struct service *service)
 {
 	bool slow = service->cold_start_s > 4 * service->target_s;
+	float pause_ms = fmaxf(CHOOSE_EACH_MS, service->cold_start_s * 1000);
 	float share, least = INFINITY;
 	int best = memory->chosen;
 
@@ -248,7 +250,7 @@ static void choose(const struct governor *governor, struct memory *memory,
 			rule_first(service->cold_start_s, service->target_s);
 		return;
 	}
-	if (load->steady_ms - memory->chosen_ms < CHOOSE_EACH_MS)
+	if (load->steady_ms - memory->chosen_ms < (int64_t)pause_ms)
 		return;
 	memory->chosen_ms = load->steady_ms;
 	share = share_to_foresee(governor, memory);
