@@ -3,8 +3,8 @@ threads of one daemon that is told, between short runs, to do it or not."""
 
 import random
 
-from proxies import EchoAtomd, CONNECTIONS, pinned
-from atomd_test import Daemon, wait_for
+from proxies import EchoAtomd, CONNECTIONS, started
+from atomd_test import wait_for
 from pairs import as_json, differences, of_least
 
 LIMITS = {"requests_per_minute": 1000000000, "concurrent": 1000000,
@@ -57,8 +57,7 @@ class Variants(EchoAtomd):
 
     def __init__(self, cores):
         self.now = (False, False)
-        self.daemon = Daemon(config(*self.now),
-                             wrapper=pinned(cores)).start()
+        self.daemon = started(config(*self.now), cores)
         self.port = self.daemon.port
         self.keys = {limits: self.new_key(limits) for limits in (False, True)}
 

@@ -248,6 +248,16 @@ backend model
         self.run([*pinned(cores), path, "-db", "-f", config], taken)
 
 
+def started(text, cores):
+    """A daemon; one that does not get ready leaves nothing behind."""
+    daemon = Daemon(text, wrapper=pinned(cores))
+    try:
+        return daemon.start()
+    except BaseException:
+        daemon.clean()
+        raise
+
+
 class Atomd:
     """The daemon with an openai agent in front of the mock."""
 
@@ -275,7 +285,7 @@ agents = ( { name = "bench";
                                   "%s = %d;" % item
                                   for item in self.limits.items()),
                               "backend": self.backend(upstream)}
-        self.daemon = Daemon(text, wrapper=pinned(cores)).start()
+        self.daemon = started(text, cores)
         try:
             self.port = self.daemon.port
             self.key = self.make_key()

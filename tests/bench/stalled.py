@@ -5,8 +5,7 @@ import socket
 import threading
 import time
 
-from proxies import EchoAtomd, CONNECTIONS, pinned
-from atomd_test import Daemon
+from proxies import EchoAtomd, CONNECTIONS, started
 from pairs import as_json, ratios
 
 RATE = "1000"
@@ -102,10 +101,10 @@ class Watched(EchoAtomd):
 
     def __init__(self, cores):
         self.receivers = [Receiver(True), Receiver(False)]
-        self.daemon = Daemon(CONFIG % {
+        self.daemon = started(CONFIG % {
             "http": self.receivers[0].port,
             "syslog": self.receivers[1].port,
-            "connections": CONNECTIONS}, wrapper=pinned(cores)).start()
+            "connections": CONNECTIONS}, cores)
         self.port = self.daemon.port
 
     def behind(self):
