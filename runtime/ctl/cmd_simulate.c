@@ -208,7 +208,8 @@ static int print_json(struct ctl *ctl, const struct simulation *s)
 				"clairvoyant_ratio", ratio(s, r),
 				"actions_per_hour", actions_per_hour(r),
 				"calls_lost",
-				(json_int_t)(r->refused + r->timed_out),
+				(json_int_t)r->refused +
+					(json_int_t)r->timed_out,
 				"evaluations", (json_int_t)r->evaluations,
 				"faults", (json_int_t)r->faults));
 	}

@@ -80,10 +80,10 @@ bool sim_pool_init(struct sim_pool *pool, int32_t concurrency);
 void sim_pool_fini(struct sim_pool *pool);
 /* A new one; -1: out of memory. */
 int32_t sim_pool_start(struct sim_pool *pool, int64_t now_us);
-void sim_pool_ready(struct sim_pool *pool, int32_t instance);
+void sim_pool_ready(struct sim_pool *pool, int32_t index);
 /* Takes a slot of the least loaded one; -1: none is free. */
 int32_t sim_pool_take(struct sim_pool *pool);
-void sim_pool_give_back(struct sim_pool *pool, int32_t instance);
+void sim_pool_give_back(struct sim_pool *pool, int32_t index);
 /* One goes, in the order of scaling_victim_rank() when `remaining` shall
  * remain; a busy one drains.  False: there is none. */
 bool sim_pool_remove_one(struct sim_pool *pool, int64_t remaining);

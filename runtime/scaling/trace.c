@@ -165,26 +165,39 @@ static atom_status read_call(struct reading *r, const char *line)
 			 r->err);
 }
 
-/* The calls of a series from last_s until then. */
+/* `calls` of a series at random within a time; one more for the fraction, by
+ * chance. */
+static atom_status add_some(struct reading *r, double at_s, double length_s,
+			    double calls)
+{
+	int64_t whole = (int64_t)calls;
+	atom_status status = ATOM_OK;
+
+	if (draw_uniform(r->draw) < calls - (double)whole)
+		whole++;
+	for (int64_t i = 0; i < whole && status == ATOM_OK; i++)
+		status = trace_add(r->trace,
+				   at_s + length_s * draw_uniform(r->draw), 0,
+				   r->err);
+	return status;
+}
+
+/* The calls of a series from last_s until then, second by second. */
 static atom_status add_series(struct reading *r, double until_s)
 {
-	for (double at = r->last_s; at < until_s && r->rate > 0; at += 1) {
-		double length = until_s - at < 1 ? until_s - at : 1;
-		double calls = r->rate * length;
-		int64_t whole = (int64_t)calls;
+	double length_s = until_s - r->last_s;
+	int64_t seconds = (int64_t)length_s;
+	double rest_s = length_s - (double)seconds;
+	atom_status status = ATOM_OK;
 
-		if (draw_uniform(r->draw) < calls - (double)whole)
-			whole++;
-		for (int64_t i = 0; i < whole; i++) {
-			double when = at + length * draw_uniform(r->draw);
-			atom_status status =
-				trace_add(r->trace, when, 0, r->err);
-
-			if (status != ATOM_OK)
-				return status;
-		}
-	}
-	return ATOM_OK;
+	if (r->rate <= 0)
+		return ATOM_OK;
+	for (int64_t i = 0; i < seconds && status == ATOM_OK; i++)
+		status = add_some(r, r->last_s + (double)i, 1, r->rate);
+	if (status == ATOM_OK && rest_s > 0)
+		status =
+			add_some(r, until_s - rest_s, rest_s, r->rate * rest_s);
+	return status;
 }
 
 static atom_status read_rate(struct reading *r, const char *line)

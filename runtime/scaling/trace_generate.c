@@ -117,6 +117,15 @@ static size_t count_of(const struct generator *generator)
 	return count;
 }
 
+/* Each has a duration, as its last parameter. */
+static double duration_of(const struct generator *generator,
+			  const double *values)
+{
+	size_t count = count_of(generator);
+
+	return count > 0 ? values[count - 1] : 0;
+}
+
 static atom_status unknown(const struct generator *generator, const char *text,
 			   struct atom_error *err)
 {
@@ -163,7 +172,7 @@ static atom_status parse(const struct generator *generator, const char *text,
 			return unknown(generator, text, err);
 		text = *end == ',' ? end + 1 : end;
 	}
-	if (values[count - 1] <= 0)
+	if (duration_of(generator, values) <= 0)
 		return atom_fail(err, ATOM_EINVAL,
 				 "%s: expected a duration above 0",
 				 generator->word);
@@ -186,7 +195,7 @@ atom_status trace_generate(const char *text, struct draw *draw,
 {
 	const struct generator *generator = find(text);
 	const char *parameters = text + strcspn(text, ":");
-	double values[PARAMETERS_MAX], duration, highest;
+	double values[PARAMETERS_MAX] = { 0 }, duration, highest;
 	atom_status status;
 
 	*trace_r = (struct trace){ 0 };
@@ -199,7 +208,7 @@ atom_status trace_generate(const char *text, struct draw *draw,
 		       err);
 	if (status != ATOM_OK)
 		return status;
-	duration = values[count_of(generator) - 1];
+	duration = duration_of(generator, values);
 	highest = generator->highest(values);
 	for (double at = 0; highest > 0;) {
 		at += draw_exponential(draw) / highest;

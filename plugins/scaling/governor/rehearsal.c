@@ -132,9 +132,12 @@ static float power(float base, int32_t exponent)
 {
 	float result = 1;
 
-	for (; exponent > 0; exponent /= 2, base *= base)
+	while (exponent > 0) {
 		if (exponent % 2 != 0)
 			result *= base;
+		exponent /= 2;
+		base *= base;
+	}
 	return result;
 }
 

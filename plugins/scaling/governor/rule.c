@@ -16,6 +16,7 @@ static const float floors[RULE_FLOORS] = {
 struct rule rule_at(int index)
 {
 	struct rule rule = { 0 };
+	int patience;
 
 	if (index >= RULE_REACTIVE) {
 		rule.floor = floors[index - RULE_REACTIVE];
@@ -23,7 +24,8 @@ struct rule rule_at(int index)
 	}
 	rule.hold = index % RULE_HOLDS;
 	rule.spare = spares[index / RULE_HOLDS % RULE_SPARES];
-	rule.patience = (float)(index / (RULE_HOLDS * RULE_SPARES));
+	patience = index / (RULE_HOLDS * RULE_SPARES);
+	rule.patience = (float)patience;
 	return rule;
 }
 
