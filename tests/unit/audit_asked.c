@@ -105,7 +105,7 @@ static void *drive(void *argument)
 {
 	const struct program *program = argument;
 
-	(void)tap_main(program->tests, program->count);
+	(void)tap_main(program->tests, (int)program->count);
 	loops_stop();
 	return NULL;
 }
