@@ -172,6 +172,7 @@ struct scaler *scaler_new(struct agent *agent)
 
 	if (scaler != NULL) {
 		scaler->agent = agent;
+		scaler->sampled_ms = steady_ms();
 		scaler->told_proposed = -1;
 	}
 	return scaler;

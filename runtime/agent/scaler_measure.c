@@ -209,7 +209,7 @@ static void sample(struct counted *counted, int64_t now_ms)
 
 	if (scaler->window == NULL && needs_window(counted))
 		scaler->window = scaling_window_new();
-	if (scaler->window != NULL && scaler->sampled_ms != 0) {
+	if (scaler->window != NULL && now_ms > scaler->sampled_ms) {
 		keep_sample(counted, now_ms);
 		keep_recent(counted, now_ms);
 	}

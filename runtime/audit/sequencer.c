@@ -169,6 +169,8 @@ static void linger(void)
 
 /* --- the thread ----------------------------------------------------------------- */
 
+/* All that was collected. What is posted meanwhile waits for its own time,
+ * or calls would get a sync every few records. */
 static void write_all(void)
 {
 	while (seq.batch != NULL || seq.first != NULL ||
@@ -182,7 +184,6 @@ static void write_all(void)
 			return;
 		if (os.monotonic_ns() >= seq.head_ns)
 			commit_head();
-		collect();
 	}
 }
 

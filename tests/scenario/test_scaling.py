@@ -106,9 +106,11 @@ def a_step_from_one_call_to_forty_and_back():
         many = Callers(daemon, 39, "sleep 100")
         wait_for(lambda: instances(daemon)["ready"] >= 10, 60,
                  "instances for forty calls at once")
-        # Cold start and five seconds are over when what waited then has
-        # been answered: from here on nobody waits above the target.
-        time.sleep(5)
+        # When each client has been answered twice more, all that waited for
+        # these instances is over: from here on nobody waits above the target.
+        seen = len(many.answers)
+        wait_for(lambda: len(many.answers) > seen + 2 * 39, 60,
+                 "two answers for each client")
         late, before = late_waits(daemon), len(many.answers)
         wait_for(lambda: len(many.answers) > before + 400, 60,
                  "four hundred more answers")
@@ -142,9 +144,11 @@ def to_zero_and_from_zero_with_the_call_that_waits():
                      "none wanted")
             wait_for(lambda: instances(daemon)["ready"] == 0, 20, "none left")
         said = events(daemon)
-        assert [e["from"] for e in said].count(0) == 2, said
+        # An instance for the second call may be up before the strategy is
+        # asked again.
+        assert [e["from"] for e in said].count(0) in (1, 2), said
         # To zero only from one.
-        assert [e["from"] for e in said if e["to"] == 0] == [1, 1], said
+        assert {e["from"] for e in said if e["to"] == 0} == {1}, said
 
 
 @test
