@@ -190,8 +190,7 @@ Test(window, keeps_the_last_32_cold_starts)
 	for (int i = 1; i <= 1000; i++) {
 		scaling_window_cold_start(window, i);
 		tell(1);
-		cr_assert_eq(load.cold_start_count,
-			     (size_t)(i < 32 ? i : 32));
+		cr_assert_eq(load.cold_start_count, (size_t)(i < 32 ? i : 32));
 		cr_assert_float_eq(
 			load.cold_starts_s[load.cold_start_count - 1], i, 0);
 		cr_assert_float_eq(load.cold_starts_s[0], i < 32 ? 1 : i - 31,
