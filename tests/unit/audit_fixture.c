@@ -87,6 +87,7 @@ static atom_status take(struct stage *s, const void *records, size_t count,
 			size_t stride, struct atom_error *err)
 {
 	s->writes++;
+	(void)pthread_cond_broadcast(&s->changed);
 	while (s->hang)
 		(void)pthread_cond_wait(&s->changed, &s->lock);
 	if (fails(&s->fail_writes)) {
@@ -367,6 +368,14 @@ void stage_wait(struct stage *s, size_t count)
 {
 	(void)pthread_mutex_lock(&s->lock);
 	while (s->synced < count)
+		(void)pthread_cond_wait(&s->changed, &s->lock);
+	(void)pthread_mutex_unlock(&s->lock);
+}
+
+void stage_wait_writes(struct stage *s, unsigned int count)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	while (s->writes < count)
 		(void)pthread_cond_wait(&s->changed, &s->lock);
 	(void)pthread_mutex_unlock(&s->lock);
 }

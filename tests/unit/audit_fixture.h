@@ -55,6 +55,8 @@ void audit_fixture_end(void);
 void stage_hang(struct stage *stage, bool hang);
 /* Waits until the sink has that many lines synced. */
 void stage_wait(struct stage *stage, size_t count);
+/* Waits until that many writes have begun. */
+void stage_wait_writes(struct stage *stage, unsigned int count);
 /* Waits until nobody has it open. */
 void stage_wait_closed(struct stage *stage);
 void stage_clear(struct stage *stage);

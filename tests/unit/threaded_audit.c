@@ -255,6 +255,32 @@ static void look(struct looked *l)
 	CHECK(asked_wait(&l->asked) == ATOM_OK);
 }
 
+/* As calls come all the time, each sync would else be followed by one for the
+ * few that came during it. */
+static void what_comes_during_a_sync_waits_for_its_own_time(void)
+{
+	struct audit_record record = asked_event("key:call");
+	struct asked first;
+	int64_t began_ns;
+
+	audit_begin_anew();
+	audit_begin_with("{ plugin = \"first\"; }");
+	asked_init(&first, 0);
+	stage_hang(&stages[0], true);
+	CHECK(audit_post(&record, AUDIT_GATED, &first.waiter) == ATOM_OK);
+	stage_wait_writes(&stages[0], 1);
+	began_ns = os.monotonic_ns();
+	for (int i = 0; i < 5; i++)
+		CHECK(audit_post(&record, AUDIT_BATCHED, NULL) == ATOM_OK);
+	stage_hang(&stages[0], false);
+	CHECK(asked_wait(&first) == ATOM_OK);
+	stage_wait(&stages[0], 6);
+	CHECK(os.monotonic_ns() - began_ns >= 800000000);
+	CHECK(stages[0].writes == 2);
+	audit_end();
+	stage_verify(&stages[0]);
+}
+
 static void a_search_finds_the_last_ones_that_fit_in_order(void)
 {
 	struct looked l = { .search = { .query = { .limit = 3 } } };
@@ -345,6 +371,7 @@ static const struct tap_test tests[] = {
 	TAP_TEST(a_lost_key_is_noticed_at_start),
 	TAP_TEST(a_full_ring_counts_calls_and_tells_of_the_gap),
 	TAP_TEST(calls_are_durable_within_a_second),
+	TAP_TEST(what_comes_during_a_sync_waits_for_its_own_time),
 	TAP_TEST(a_search_finds_the_last_ones_that_fit_in_order),
 	TAP_TEST(a_prune_forgets_what_is_before_a_time),
 };
