@@ -158,6 +158,16 @@ static bool sound(const struct memory *memory, size_t size,
 
 /* --- looking back ------------------------------------------------------------- */
 
+/* a - b; what does not fit is the nearest that does. */
+static int64_t difference(int64_t a, int64_t b)
+{
+	if (b < 0 && a > INT64_MAX + b)
+		return INT64_MAX;
+	if (b > 0 && a < INT64_MIN + b)
+		return INT64_MIN;
+	return a - b;
+}
+
 static void play_second(const struct governor *governor, struct memory *memory,
 			const struct atom_load *load,
 			const struct service *service,
@@ -169,7 +179,7 @@ static void play_second(const struct governor *governor, struct memory *memory,
 	float arrived = clamp((float)sample->arrived, 0, ARRIVED_MAX);
 	struct rehearsal *chosen = &memory->stage.of[memory->chosen];
 	float before = chosen->late;
-	bool counts = (float)(at_ms - memory->began_ms) / 1000 >
+	bool counts = (float)difference(at_ms, memory->began_ms) / 1000 >
 		      service->cold_start_s + SETTLE_S;
 
 	stage_play(&memory->stage, load, service, arrived, keep, counts);
@@ -194,7 +204,8 @@ static void play_new(const struct governor *governor, struct memory *memory,
 			atom_load_second(load, i);
 		/* Samples are told by a clock that may step. */
 		int64_t at_ms =
-			load->steady_ms - (load->now_ms - sample->time_ms);
+			difference(load->steady_ms,
+				   difference(load->now_ms, sample->time_ms));
 
 		if (at_ms <= memory->played_ms)
 			continue;
@@ -250,7 +261,7 @@ static void choose(const struct governor *governor, struct memory *memory,
 			rule_first(service->cold_start_s, service->target_s);
 		return;
 	}
-	if (load->steady_ms - memory->chosen_ms < (int64_t)pause_ms)
+	if (difference(load->steady_ms, memory->chosen_ms) < (int64_t)pause_ms)
 		return;
 	memory->chosen_ms = load->steady_ms;
 	share = share_to_foresee(governor, memory);
