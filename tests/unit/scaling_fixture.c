@@ -360,6 +360,12 @@ static void spoil_load(uint64_t *seed)
 {
 	struct atom_load *load = &scaling_load;
 
+	/* A test may have had arrays of its own, of other lengths. */
+	load->seconds = seconds;
+	load->five_minutes = five_minutes;
+	load->sample_stride = sizeof(seconds[0]);
+	load->starting_ages_ms = starting_ages_ms;
+	load->cold_starts_s = cold_starts_s;
 	load->second_count = next(seed) % (SCALING_SECONDS + 1);
 	load->five_minute_count = next(seed) % (SCALING_FIVE_MINUTES + 1);
 	spoil_samples(seconds, load->second_count, seed);

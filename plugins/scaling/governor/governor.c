@@ -307,7 +307,7 @@ static void explain(const struct governor *governor,
 		    float slots, struct atom_scaling_advice *advice)
 {
 	const struct rehearsal *r = &memory->stage.of[memory->chosen];
-	float now = (float)(load->in_flight + load->waiting);
+	float now = (float)load->in_flight + (float)load->waiting;
 	float foreseen = memory->arrived > SOME ? r->late / memory->arrived : 0;
 	float late =
 		memory->arrived > SOME ? memory->late / memory->arrived : 0;
