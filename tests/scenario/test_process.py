@@ -546,7 +546,7 @@ def two_thousand_calls_survive_workers_killed_at_random():
     size, callers, total = 8, 64, 2000
     chance = random.Random(20240607)
     numbers = iter(range(total))
-    lock, done = threading.Lock(), threading.Event()
+    lock = threading.Lock()
     outcomes, killed = {}, 0
     agents = scripted(instances=size, more="queue: { depth = 200;"
                       " timeout_ms = 30000; };")
@@ -563,22 +563,19 @@ def two_thousand_calls_survive_workers_killed_at_random():
                 with lock:
                     assert n not in outcomes
                     outcomes[n] = (answer.status, answer)
+                    if len(outcomes) % 60 == 0:
+                        kill_one()
 
-        def killer():
+        def kill_one():
             nonlocal killed
-            while not done.wait(chance.uniform(0.01, 0.08)):
-                living = sorted(workers(daemon))
-                if living:
-                    try:
-                        os.kill(chance.choice(living)[0], signal.SIGKILL)
-                        killed += 1
-                    except ProcessLookupError:
-                        pass
-        reaper = threading.Thread(target=killer)
-        reaper.start()
+            living = sorted(workers(daemon))
+            if living:
+                try:
+                    os.kill(chance.choice(living)[0], signal.SIGKILL)
+                    killed += 1
+                except ProcessLookupError:
+                    pass
         together(callers, caller)
-        done.set()
-        reaper.join()
         finished = time.monotonic()
         daemon.wait_ready("w", size, deadline=5)
         assert time.monotonic() - finished < seconds(5)
