@@ -6,7 +6,14 @@
  * A transfer's deadlines are ours and not libcurl's: one timer, set for the
  * nearest, looks at all of them when it fires, so that a byte that comes only
  * notes the time.
+ *
+ * A loop that was held up finds its timers due before it has looked at its
+ * sockets.  A peer is not blamed for that: a deadline that was reached so late
+ * is put off once, by as long as the loop was late.
  */
+
+/* A timer that fires within its millisecond was not late. */
+#define LATE_MS 2
 
 static int64_t earlier(int64_t a, int64_t b)
 {
@@ -70,11 +77,18 @@ static void on_deadline(struct timer *timer)
 		CONTAINER_OF(timer, struct atom_http_transfer, timer);
 	struct atom_error err = ATOM_ERROR_INIT;
 	int64_t now = loop_now_ms(t->client->loop);
+	int64_t late_ms = now - timer->at_ms;
 
 	if (now < connect_at(t) && now < head_at(t) && now < stall_at(t) &&
 	    now < total_at(t)) {
+		t->put_off = false;
 		(void)transfer_arm(t);
 		return;
+	}
+	if (late_ms >= LATE_MS && !t->put_off) {
+		t->put_off = true;
+		if (timer_set(t->client->loop, &t->timer, late_ms) == ATOM_OK)
+			return;
 	}
 	explain_timeout(t, now, &err);
 	transfer_end(t, ATOM_ETIMEOUT, &err);

@@ -79,6 +79,7 @@ struct atom_http_transfer {
 	bool answer_too_long;
 
 	struct timer timer;
+	bool put_off; /* its deadline, because the loop was late */
 	int64_t began_ms;
 	int64_t last_ms; /* something came */
 	int32_t connect_ms, head_ms, stall_ms, total_ms;

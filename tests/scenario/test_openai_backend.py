@@ -440,8 +440,9 @@ class Streams:
                 sock, seen = key.fileobj, key.data
                 more = sock.recv(65536)
                 seen += more
+                refused = seen[9:12] not in (b"", b"2", b"20", b"200")
                 if b'"content": "w' in seen or b'"content":"w' in seen \
-                        or not more:
+                        or refused or not more:
                     status = bytes(seen[9:12]).decode()
                     self.statuses[status] = self.statuses.get(status, 0) + 1
                     self.selector.unregister(sock)
@@ -453,7 +454,8 @@ class Streams:
 @test
 def a_thousand_streams_left_midway_leave_nothing_behind():
     instances = "instances: { min = 1; max = 1; concurrency = 400; };" \
-        " queue: { depth = 1000; timeout_ms = 60000; };"
+        " queue: { depth = 1000; timeout_ms = 60000; };" \
+        " timeouts: { connect_ms = 60000; };"
     with Mock() as mock, open_with(mock, instances) as daemon:
         mock.behaviour = "endless"
         body = {"model": "bot", "stream": True, "messages": [

@@ -20,6 +20,7 @@
 #include "core/loop.h"
 #include "core/memory.h"
 #include "core/metric.h"
+#include "core/os.h"
 #include "plugin/host.h"
 #include "tap.h"
 #include "upstream_fixture.h"
@@ -604,6 +605,38 @@ static void a_connection_that_is_never_made_times_out(void)
 	(void)close(fd);
 }
 
+/* As a flood of work on the loop would. */
+static void hold_the_loop_up(struct probe *p)
+{
+	int64_t until_ns = os.monotonic_ns() + INT64_C(1000000000);
+
+	(void)p;
+	while (os.monotonic_ns() < until_ns)
+		;
+}
+
+static void a_loop_that_was_held_up_blames_nobody(void)
+{
+	struct probe p;
+
+	probe_init(&p, "GET", "/chunks");
+	p.request.connect_ms = 50;
+	p.request.head_ms = 60;
+	p.on_started = hold_the_loop_up;
+	probe_run(&p);
+	CHECK(p.status == ATOM_OK && p.heads == 1);
+	probe_fini(&p);
+
+	/* It is put off once and not for ever. */
+	probe_init(&p, "GET", "/silent");
+	p.request.head_ms = 50;
+	p.on_started = hold_the_loop_up;
+	probe_run(&p);
+	CHECK(p.status == ATOM_ETIMEOUT && p.heads == 0);
+	probe_fini(&p);
+	until(upstream_answering, 0);
+}
+
 /* --- cancelling -------------------------------------------------------------------------- */
 
 static void cancel_here(struct probe *p)
@@ -823,6 +856,7 @@ static const struct tap_test tests[] = {
 	TAP_TEST(wrong_requests_are_refused_at_once),
 	TAP_TEST(deadlines_end_a_transfer),
 	TAP_TEST(a_connection_that_is_never_made_times_out),
+	TAP_TEST(a_loop_that_was_held_up_blames_nobody),
 	TAP_TEST(cancelling_ends_at_once_wherever_it_is_done),
 	TAP_TEST(one_may_cancel_another_from_inside),
 	TAP_TEST(another_may_be_begun_from_inside),
