@@ -29,7 +29,8 @@ struct atom_audit_record {
 	const char *category; /* "agent_lifecycle" ... */
 	const char *event_type;
 	struct atom_span json; /* the canonical record, one line, no '\n' */
-	uint8_t hash[32];      /* SHA-256 over the hash before and `json` */
+	/* SHA-256(hash before || SHA-256(0x00 || json)). */
+	uint8_t hash[32];
 };
 
 /* Hashes that stand for everything before: the roots of the largest perfect

@@ -27,7 +27,7 @@ bool chain_genesis(const char *log_id, uint8_t hash_r[CHAIN_HASH])
 			 hash_r);
 }
 
-bool chain_step(uint8_t hash[CHAIN_HASH], const void *json, size_t length)
+bool chain_step(uint8_t hash[CHAIN_HASH], const uint8_t leaf[CHAIN_HASH])
 {
-	return digest_of(hash, CHAIN_HASH, json, length, hash);
+	return digest_of(hash, CHAIN_HASH, leaf, CHAIN_HASH, hash);
 }

@@ -30,9 +30,8 @@ bool log_step(struct audit_log *log, struct atom_audit_record *record)
 
 	memcpy(hash, log->hash, sizeof(hash));
 	/* The tree last: it stays as it is when it cannot take the leaf. */
-	if (!chain_step(hash, record->json.bytes, record->json.length) ||
-	    !tree_leaf(record->json.bytes, record->json.length, leaf) ||
-	    !tree_append(&log->range, leaf))
+	if (!tree_leaf(record->json.bytes, record->json.length, leaf) ||
+	    !chain_step(hash, leaf) || !tree_append(&log->range, leaf))
 		return false;
 	memcpy(log->hash, hash, sizeof(hash));
 	memcpy(record->hash, hash, sizeof(hash));

@@ -22,8 +22,8 @@ atom_status verify_record(struct walk *walk,
 				  "expected record %" PRIu64 ", found %" PRIu64,
 				  expected, record->sequence);
 	memcpy(hash, walk->chain, sizeof(hash));
-	if (walk->chain_known &&
-	    !chain_step(hash, record->json.bytes, record->json.length))
+	if (!tree_leaf(record->json.bytes, record->json.length, leaf) ||
+	    (walk->chain_known && !chain_step(hash, leaf)))
 		return verify_no_memory(walk);
 	if (walk->chain_known && memcmp(hash, record->hash, sizeof(hash)) != 0)
 		return verify_bad(walk, VERIFY_TAMPERED, expected,
@@ -31,9 +31,7 @@ atom_status verify_record(struct walk *walk,
 				  " and the hash that stands with it do not "
 				  "fit",
 				  expected);
-	if (walk->tree_known &&
-	    (!tree_leaf(record->json.bytes, record->json.length, leaf) ||
-	     !tree_append(&walk->range, leaf)))
+	if (walk->tree_known && !tree_append(&walk->range, leaf))
 		return verify_no_memory(walk);
 	memcpy(walk->chain, record->hash, sizeof(walk->chain));
 	walk->chain_known = true;
@@ -142,7 +140,7 @@ bool verify_line_is_whole(struct walk *walk, struct segment_reader *reader,
 {
 	struct segment_record record;
 	struct segment_frame frame;
-	uint8_t hash[CHAIN_HASH];
+	uint8_t hash[CHAIN_HASH], leaf[TREE_HASH];
 
 	switch (segment_reader_feed(reader, line)) {
 	case SEGMENT_MARK:
@@ -153,8 +151,8 @@ bool verify_line_is_whole(struct walk *walk, struct segment_reader *reader,
 		return segment_record_parse(line, &record) &&
 		       record.sequence == walk->sequence + 1 &&
 		       walk->chain_known &&
-		       chain_step(hash, record.json.bytes,
-				  record.json.length) &&
+		       tree_leaf(record.json.bytes, record.json.length, leaf) &&
+		       chain_step(hash, leaf) &&
 		       memcmp(hash, record.hash, sizeof(hash)) == 0;
 	case SEGMENT_SEALED:
 		return segment_frame_parse(line, &frame) &&

@@ -340,9 +340,9 @@ atom_status audit_write(size_t count)
 		records[i].json.bytes = json[i];
 		memcpy(json[i], audit_record(after.sequence).json.bytes,
 		       records[i].json.length + 1);
-		MUST(chain_step(after.hash, json[i], records[i].json.length));
-		memcpy(records[i].hash, after.hash, 32);
 		MUST(tree_leaf(json[i], records[i].json.length, leaf));
+		MUST(chain_step(after.hash, leaf));
+		memcpy(records[i].hash, after.hash, 32);
 		MUST(tree_append(&after.range, leaf));
 	}
 	status = audit_ops->write(audit_sink, records, count,

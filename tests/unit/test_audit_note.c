@@ -49,16 +49,17 @@ Test(digest, sha256_is_the_published_one)
 /* Computed by sha256sum. */
 Test(chain, begins_and_goes_on_as_documented)
 {
-	uint8_t hash[CHAIN_HASH];
+	uint8_t hash[CHAIN_HASH], leaf[TREE_HASH];
 
 	cr_assert(chain_genesis("0123456789abcdef", hash));
 	check_hex(
 		hash, sizeof(hash),
 		"eb748d3262b6cf83c8a6dc0f37da60627c76c1f3ec0f37305a71093bd0657315");
-	cr_assert(chain_step(hash, "{\"sequence\":1}", 14));
+	cr_assert(tree_leaf("{\"sequence\":1}", 14, leaf));
+	cr_assert(chain_step(hash, leaf));
 	check_hex(
 		hash, sizeof(hash),
-		"d36cade1bda00e512f786e705442363d69ab746d2b8f316fac6f8c7c2a9be182");
+		"94ebce2824881d10766210d5b8f98218a899644e1269e5146d13af6425c72094");
 }
 
 Test(chain, a_log_id_is_sixteen_lower_case_hexadecimal_digits)

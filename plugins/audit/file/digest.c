@@ -56,10 +56,15 @@ bool digest_now(const struct digest *digest, uint8_t hash_r[DIGEST_BYTES])
 bool digest_step(const uint8_t hash[DIGEST_BYTES], const void *bytes,
 		 size_t length, uint8_t hash_r[DIGEST_BYTES])
 {
+	uint8_t leaf[DIGEST_BYTES];
 	SHA256_CTX context;
 
 	return SHA256_Init(&context) == 1 &&
-	       SHA256_Update(&context, hash, DIGEST_BYTES) == 1 &&
+	       SHA256_Update(&context, "\0", 1) == 1 &&
 	       SHA256_Update(&context, bytes, length) == 1 &&
+	       SHA256_Final(leaf, &context) == 1 &&
+	       SHA256_Init(&context) == 1 &&
+	       SHA256_Update(&context, hash, DIGEST_BYTES) == 1 &&
+	       SHA256_Update(&context, leaf, DIGEST_BYTES) == 1 &&
 	       SHA256_Final(hash_r, &context) == 1;
 }

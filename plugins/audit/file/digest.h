@@ -25,7 +25,7 @@ bool digest_now(const struct digest *digest, uint8_t hash_r[DIGEST_BYTES]);
 /* Of those with `bytes` behind them, which are not added. */
 bool digest_with(const struct digest *digest, const void *bytes, size_t length,
 		 uint8_t hash_r[DIGEST_BYTES]);
-/* SHA-256 over `hash` and `bytes`. */
+/* The hash of a record, from the one before and its bytes (atomd/audit.h). */
 bool digest_step(const uint8_t hash[DIGEST_BYTES], const void *bytes,
 		 size_t length, uint8_t hash_r[DIGEST_BYTES]);
 
