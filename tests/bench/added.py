@@ -1,11 +1,12 @@
 """What checking a key, limits, and recording add to a call: CPU time of all
 threads of one daemon that is told, between short runs, to do it or not."""
 
+import os
 import random
 
 from proxies import EchoAtomd, CONNECTIONS, started
 from atomd_test import wait_for
-from pairs import as_json, differences, of_least
+from pairs import as_json, differences, estimate, of_least
 
 LIMITS = {"requests_per_minute": 1000000000, "concurrent": 1000000,
           "tokens_per_minute": 1000000000}
@@ -79,6 +80,20 @@ class Variants(EchoAtomd):
         wait_for(lambda: self.daemon.metrics().sum(
             "atomd_audit_queue_depth") == 0, 20, "no record waits")
 
+    def recorded(self):
+        """Records that were written, and the CPU us of the threads that do
+        nothing else: the sequencer's and the sinks'."""
+        metrics = self.daemon.metrics()
+        records = metrics.sum("atomd_audit_records_total", result="written")
+        tasks, total = "/proc/%d/task" % self.daemon.pid, 0
+        for thread in os.listdir(tasks):
+            with open("%s/%s/comm" % (tasks, thread)) as name:
+                if not name.read().startswith("audit"):
+                    continue
+            with open("%s/%s/schedstat" % (tasks, thread)) as times:
+                total += int(times.read().split()[0])
+        return records, total / 1000
+
 
 def measure(bench):
     """[{variant: CPU us a call}], a round each."""
@@ -92,10 +107,15 @@ def measure(bench):
             figures = {}
             for name in order:
                 server.use(name)
+                before = server.recorded()
                 figure = bench.load(server, "--connections", "64",
                                     *VARIANTS[name][-1])
                 figures[name] = figure["process"]["cpu_us_per_call"]
                 server.wait_until_written()
+                if VARIANTS[name][2]:
+                    records, cpu_us = (now - then for now, then in
+                                       zip(server.recorded(), before))
+                    figures["recording"] = cpu_us / records
             rounds.append(figures)
     finally:
         server.stop()
@@ -116,4 +136,9 @@ def run(bench):
             title, e.median, "%.2f to %.2f" % (e.low, e.high),
             of_least(rounds, with_it, without_it),
             "" if budget is None else "%.0f" % budget), flush=True)
+    found["recording threads"] = e = estimate(
+        [r["recording"] for r in rounds])
+    print("%-16s%8.2f%18s%10.2f" % (
+        "of it, threads", e.median, "%.2f to %.2f" % (e.low, e.high),
+        min(r["recording"] for r in rounds)), flush=True)
     return {"added_cpu_us": as_json(found), "rounds": rounds}
