@@ -10,6 +10,7 @@
 #include "commands.h"
 #include "ctl.h"
 
+#include "http/curl_lazy.h"
 #include "plugin/registry.h"
 
 #include <errno.h>
@@ -179,6 +180,8 @@ static int find_daemon(struct ctl *ctl)
 				"the key holds a blank or a character that is "
 				"not ASCII; expected atm_ID_SECRET");
 	ctl->client = client_new(endpoints, count, key, &ctl->terminal);
+	if (!ctl->client && *curl_lazy_reason())
+		return ctl_fail(ctl, CTL_FAILED, "%s", curl_lazy_reason());
 	return ctl->client ? CTL_DONE : ctl_fail_memory(ctl);
 }
 

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/client.h"
 
+#include <pthread.h>
+
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/metric.h"
 #include "http/client_priv.h"
+#include "http/curl_lazy.h"
 #include "plugin/host.h"
 
 /*
@@ -156,19 +159,42 @@ static void client_end(void *argument)
 	client_unref_lookup(client);
 }
 
+static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
+static CURLcode curl_code;
+
+static void begin_curl(void)
+{
+	curl_code = curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+/* libcurl is loaded for the first that wants it. */
+static atom_status need_curl(struct atom_error *err)
+{
+	if (pthread_once(&curl_once, begin_curl) == 0 && curl_code == CURLE_OK)
+		return ATOM_OK;
+	return atom_fail(err, ATOM_EUNAVAILABLE, "%s",
+			 curl_lazy_reason()[0] != '\0'
+				 ? curl_lazy_reason()
+				 : "libcurl could not be set up");
+}
+
 /* Of the calling thread's loop. */
-static struct http_client *client_of_loop(struct loop *loop,
-					  struct atom_error *err)
+static atom_status client_of_loop(struct loop *loop,
+				  struct http_client **client_r,
+				  struct atom_error *err)
 {
 	struct http_client **place = &clients[loop_index(loop)];
 	struct http_client *client = *place;
+	atom_status status;
 
+	*client_r = client;
 	if (client != NULL && !client->ended)
-		return client;
-	if (stopped[loop_index(loop)]) {
-		atom_fail(err, ATOM_ECANCELED, "the daemon is stopping");
-		return NULL;
-	}
+		return ATOM_OK;
+	if (stopped[loop_index(loop)])
+		return atom_fail(err, ATOM_ECANCELED, "the daemon is stopping");
+	status = need_curl(err);
+	if (status != ATOM_OK)
+		return status;
 	client = mem_zalloc(sizeof(*client));
 	if (client == NULL)
 		goto fail;
@@ -176,13 +202,12 @@ static struct http_client *client_of_loop(struct loop *loop,
 	if (client_loop_init(client) != ATOM_OK ||
 	    loop_at_stop(loop, client_end, client) != ATOM_OK)
 		goto fail;
-	*place = client;
-	return client;
+	*place = *client_r = client;
+	return ATOM_OK;
 fail:
 	if (client != NULL)
 		client_free(client);
-	atom_fail(err, ATOM_ENOMEM, "no memory for an HTTP client");
-	return NULL;
+	return atom_fail(err, ATOM_ENOMEM, "no memory for an HTTP client");
 }
 
 /* --- the service ----------------------------------------------------------- */
@@ -206,9 +231,9 @@ static atom_status start(const struct atom_host *host,
 		return atom_fail(err, ATOM_EINVAL,
 				 "an HTTP request is smaller than its first "
 				 "version");
-	client = client_of_loop(loop, err);
-	if (client == NULL)
-		return stopped[loop_index(loop)] ? ATOM_ECANCELED : ATOM_ENOMEM;
+	status = client_of_loop(loop, &client, err);
+	if (status != ATOM_OK)
+		return status;
 	if (client->transfer_count >= HTTP_TRANSFERS_MAX)
 		return atom_fail(err, ATOM_EBUSY,
 				 "%d HTTP requests are under way on one loop, "
@@ -277,13 +302,10 @@ atom_status http_client_register(struct atom_error *err)
 {
 	atom_status status;
 
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-		return atom_fail(err, ATOM_EINTERNAL,
-				 "libcurl could not be set up");
 	status = declare_metrics(err);
 	if (status != ATOM_OK)
 		return status;
-	status = host_register(ATOM_HTTP, &service);
+	status = host_register_on_demand(ATOM_HTTP, &service, need_curl);
 	if (status != ATOM_OK)
 		return atom_fail(err, status, "register " ATOM_HTTP);
 	return ATOM_OK;

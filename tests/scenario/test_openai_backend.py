@@ -39,6 +39,20 @@ def a_call_reaches_the_upstream_and_its_answer_the_client():
 
 
 @test
+def libcurl_is_loaded_for_those_who_need_it():
+    def has_libcurl(daemon):
+        with open("/proc/%d/maps" % daemon.pid) as maps:
+            return "libcurl" in maps.read()
+    with Daemon(config()) as daemon:
+        assert daemon.chat("echo", "x").status == 200
+        assert not has_libcurl(daemon)
+        with Mock() as mock:
+            daemon.reload(config(agents=upstream(mock)))
+            assert daemon.chat("bot", "x").status == 200
+            assert has_libcurl(daemon)
+
+
+@test
 def no_head_field_of_the_client_reaches_the_upstream():
     with Mock() as mock, open_with(mock) as daemon:
         key = daemon.admin("POST", "/admin/v1/keys",
