@@ -49,7 +49,9 @@ enum {
 	ATOM_BAD_COUNT = 6
 };
 
-/* Calls of one (assignment probability, revision) cell. */
+/* Calls of one (assignment probability, revision) cell.  A mirrored call,
+ * answered by both, counts once in each cell of weight 5,000: either revision
+ * was as likely as the other to have its bad events. */
 struct atom_cell {
 	uint32_t struct_size;
 	int32_t weight;	   /* of the new revision when they were assigned */
@@ -59,10 +61,28 @@ struct atom_cell {
 	uint64_t bad[8];
 };
 
+/* Calls that were mirrored: both revisions answered the same input, the
+ * caller had the old one's answer.  Cumulative since the rollout began. */
+struct atom_comparison {
+	uint32_t struct_size;
+	uint32_t reserved;
+	uint64_t calls;		 /* mirrored and compared */
+	uint64_t status_differs; /* one failed and the other did not */
+	uint64_t json_differs;	 /* of JSON answers: other shape */
+	uint64_t similar_calls;	 /* with a text of both to compare */
+	double similarity_sum;	 /* 0 (nothing alike) to 1 each */
+	double old_s_sum;	 /* seconds until the last byte */
+	double new_s_sum;
+	uint64_t old_tokens;
+	uint64_t new_tokens;
+};
+
 struct atom_observation {
 	uint32_t struct_size;
-	int32_t phase;	  /* ATOM_PHASE_* */
-	int64_t now_ms;	  /* Unix time */
+	int32_t phase; /* ATOM_PHASE_* */
+	/* Unix time, but of a clock that never goes back and leaps with no
+	 * step of the system's: for durations, and to be kept in state. */
+	int64_t now_ms;
 	int64_t began_ms; /* of the rollout */
 	int64_t step_began_ms;
 	int64_t paused_ms; /* so far, in this step */
@@ -81,6 +101,13 @@ struct atom_observation {
 	int32_t old_in_flight;
 	const void *cells; /* struct atom_cell, by cell_stride */
 	size_t cell_count;
+	/* Units that scaling wants for the whole agent, at least 1. */
+	int32_t agent_wanted;
+	int32_t judged;	 /* 1: a judge looks, `analysis` will say something */
+	int64_t pauses;	 /* of this step that are over */
+	int64_t samples; /* calls of the new revision in the analysis */
+	int64_t mirror_tokens; /* mirrored calls used, in the last hour */
+	const struct atom_comparison *comparison; /* NULL: nothing mirrored */
 };
 
 enum {
@@ -92,17 +119,30 @@ enum {
 	ATOM_PERSON_RESUME = 5
 };
 
+/* What an action asks holds until another one asks for something else; the
+ * host does it as far and as soon as it can: weight only with ready
+ * instances, fewer old ones only once the weight is in force. */
 enum {
-	ATOM_ACT_WAIT = 0,	 /* look again later */
-	ATOM_ACT_SET_NEW = 1,	 /* value: instances of the new revision */
-	ATOM_ACT_SET_OLD = 2,	 /* value: instances of the old one */
+	ATOM_ACT_WAIT = 0,    /* look again later */
+	ATOM_ACT_SET_NEW = 1, /* value: instances of the new revision */
+	/* value: instances of the old one; -1: as many as scaling says */
+	ATOM_ACT_SET_OLD = 2,
 	ATOM_ACT_SET_WEIGHT = 3, /* value: of ten thousand, to the new one */
 	ATOM_ACT_SET_MIRROR = 4, /* value: of ten thousand */
-	ATOM_ACT_PAUSE = 5,	 /* value: ms, 0 = until a person */
-	ATOM_ACT_ANALYSE = 6,	 /* value: 1 begin, 0 end the judge */
-	ATOM_ACT_STEP = 7,	 /* value: the step that begins */
-	ATOM_ACT_PROMOTE = 8,	 /* done: the new one is stable */
-	ATOM_ACT_ABORT = 9	 /* go back now */
+	/* value: ms, 0 = until a person.  The host asks again once the pause
+	 * is over, and `pauses` is one more. */
+	ATOM_ACT_PAUSE = 5,
+	/* value: 1 begin anew, 0 end.  Without it the judge looks from the
+	 * first call of the new revision until the end. */
+	ATOM_ACT_ANALYSE = 6,
+	ATOM_ACT_STEP = 7,    /* value: the step that begins */
+	ATOM_ACT_PROMOTE = 8, /* done: the new one is stable */
+	ATOM_ACT_ABORT = 9,   /* go back now */
+	/* value: 1 new calls wait for the new revision's first instance, 0
+	 * they do not.  For moves that need the old one gone first. */
+	ATOM_ACT_HOLD = 10,
+	/* value: tokens an hour that mirrored calls may use; 0 = any. */
+	ATOM_ACT_SET_MIRROR_BUDGET = 11
 };
 
 struct atom_action {
