@@ -76,8 +76,7 @@ atom_status agents_init(struct atom_error *err)
 
 atom_status agents_publish(void)
 {
-	struct revision **list =
-		mem_array(agents_table.count + 1, sizeof(*list));
+	struct split *list = mem_array(agents_table.count + 1, sizeof(*list));
 	size_t n = 0, at = 0;
 	struct agent *agent;
 	atom_status status;
@@ -86,7 +85,7 @@ atom_status agents_publish(void)
 		return ATOM_ENOMEM;
 	while ((agent = table_next(&agents_table, &at)) != NULL)
 		if (agent->stable != NULL)
-			list[n++] = agent->stable;
+			list[n++] = (struct split){ .stable = agent->stable };
 	status = directory_publish(list, n);
 	mem_free(list);
 	return status;

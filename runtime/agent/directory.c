@@ -7,26 +7,58 @@
 
 #include "agent/directory_priv.h"
 #include "agent/pool.h"
+#include "agent/trial.h"
+#include "core/id.h"
 #include "core/memory.h"
 #include "core/qsbr.h"
 #include "core/table.h"
 
+struct entry {
+	struct split split; /* with references */
+	int32_t cell;	    /* of its weight in the trial */
+};
+
 struct snapshot {
 	struct table by_name;
-	struct revision **sorted; /* each with a reference */
+	struct entry *sorted;
 	size_t count;
 };
 
 static struct snapshot *_Atomic current;
 
+static void entry_fini(struct entry *entry)
+{
+	const struct split *split = &entry->split;
+
+	revision_unref(split->stable);
+	if (split->next != NULL)
+		revision_unref(split->next);
+	if (split->previous != NULL)
+		revision_unref(split->previous);
+	trial_unref(split->trial);
+}
+
+static void entry_init(struct entry *entry, const struct split *split)
+{
+	entry->split = *split;
+	revision_ref(split->stable);
+	if (split->next != NULL)
+		revision_ref(split->next);
+	if (split->previous != NULL)
+		revision_ref(split->previous);
+	entry->cell = -1;
+	if (split->trial == NULL)
+		return;
+	trial_ref(split->trial);
+	entry->cell = trial_weight(split->trial, split->weight);
+}
+
 static void snapshot_free(void *object)
 {
 	struct snapshot *s = object;
 
-	if (s == NULL)
-		return;
 	for (size_t i = 0; i < s->count; i++)
-		revision_unref(s->sorted[i]);
+		entry_fini(&s->sorted[i]);
 	table_fini(&s->by_name);
 	mem_free(s->sorted);
 	mem_free(s);
@@ -34,13 +66,14 @@ static void snapshot_free(void *object)
 
 static int by_name(const void *a, const void *b)
 {
-	const struct revision *const *x = a;
-	const struct revision *const *y = b;
+	const struct entry *x = a;
+	const struct entry *y = b;
 
-	return strcmp((*x)->agent->name, (*y)->agent->name);
+	return strcmp(x->split.stable->agent->name,
+		      y->split.stable->agent->name);
 }
 
-atom_status directory_publish(struct revision *const *revisions, size_t count)
+atom_status directory_publish(const struct split *splits, size_t count)
 {
 	struct snapshot *next = mem_zalloc(sizeof(*next));
 	struct snapshot *old;
@@ -48,23 +81,21 @@ atom_status directory_publish(struct revision *const *revisions, size_t count)
 
 	if (next == NULL)
 		return ATOM_ENOMEM;
-	next->sorted = mem_array(count + 1, sizeof(struct revision *));
+	next->sorted = mem_array(count + 1, sizeof(*next->sorted));
 	if (next->sorted == NULL)
 		goto fail;
+	for (; next->count < count; next->count++)
+		entry_init(&next->sorted[next->count], &splits[next->count]);
+	qsort(next->sorted, count, sizeof(next->sorted[0]), by_name);
 	for (size_t i = 0; i < count; i++) {
-		const char *name = revisions[i]->agent->name;
+		struct entry *entry = &next->sorted[i];
+		const char *name = entry->split.stable->agent->name;
 
-		status = table_set(&next->by_name, name, strlen(name),
-				   revisions[i], NULL);
+		status = table_set(&next->by_name, name, strlen(name), entry,
+				   NULL);
 		if (status != ATOM_OK)
 			goto fail;
 	}
-	for (size_t i = 0; i < count; i++) {
-		revision_ref(revisions[i]);
-		next->sorted[i] = revisions[i];
-	}
-	next->count = count;
-	qsort(next->sorted, count, sizeof(next->sorted[0]), by_name);
 	old = atomic_exchange_explicit(&current, next, memory_order_acq_rel);
 	if (old != NULL)
 		qsbr_retire(snapshot_free, old);
@@ -74,18 +105,90 @@ fail:
 	return status;
 }
 
-struct revision *directory_route(const char *name, size_t length)
+static const struct entry *find(const char *agent, size_t length)
 {
 	struct snapshot *s =
 		atomic_load_explicit(&current, memory_order_acquire);
+
+	return s != NULL ? table_get(&s->by_name, agent, length) : NULL;
+}
+
+struct revision *directory_find(const char *agent, size_t length)
+{
+	const struct entry *entry = find(agent, length);
+
+	if (entry == NULL)
+		return NULL;
+	revision_ref(entry->split.stable);
+	return entry->split.stable;
+}
+
+/* The one of this number that can answer.  The stable one starts an instance
+ * when it has none; the others would not be asked then. */
+static struct revision *named(const struct split *split, const char *label)
+{
+	struct revision *others[] = { split->next, split->previous };
+
+	if (strcmp(split->stable->label, label) == 0)
+		return split->stable;
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		if (others[i] != NULL && strcmp(others[i]->label, label) == 0)
+			return atomic_load(&others[i]->pool.ready) > 0
+				       ? others[i]
+				       : NULL;
+	return NULL;
+}
+
+static void assign(const struct entry *entry, const struct route_wish *wish,
+		   struct assignment *assignment)
+{
+	const struct split *split = &entry->split;
+	struct trial *trial = split->trial;
+
+	assignment->weight = split->weight;
+	assignment->cell = entry->cell;
+	if (trial != NULL && wish->session != NULL) {
+		assignment->session =
+			trial_session(trial, wish->principal, wish->session);
+		assignment->is_new = trial_session_is_new(assignment->session,
+							  split->weight);
+	} else {
+		assignment->is_new =
+			split->weight == ATOM_WEIGHT_ALL ||
+			(split->weight > 0 &&
+			 trial_session_is_new(id_random(), split->weight));
+	}
+	if (trial == NULL)
+		return;
+	trial_ref(trial);
+	assignment->trial = trial;
+	if (assignment->is_new)
+		trial_note_new(trial);
+}
+
+enum route_result directory_route(const struct route_wish *wish,
+				  struct revision **revision_r,
+				  struct assignment *assignment_r)
+{
+	const struct entry *entry = find(wish->agent, wish->agent_length);
 	struct revision *revision;
 
-	if (s == NULL)
-		return NULL;
-	revision = table_get(&s->by_name, name, length);
-	if (revision != NULL)
-		revision_ref(revision);
-	return revision;
+	*assignment_r = (struct assignment){ .cell = -1 };
+	if (entry == NULL)
+		return ROUTE_NO_AGENT;
+	revision = entry->split.stable;
+	if (wish->revision != NULL) {
+		revision = named(&entry->split, wish->revision);
+		if (revision == NULL)
+			return ROUTE_NO_REVISION;
+	} else if (entry->split.next != NULL) {
+		assign(entry, wish, assignment_r);
+		if (assignment_r->is_new)
+			revision = entry->split.next;
+	}
+	revision_ref(revision);
+	*revision_r = revision;
+	return ROUTE_FOUND;
 }
 
 void directory_visit(void (*visit)(void *argument, struct revision *revision),
@@ -95,5 +198,5 @@ void directory_visit(void (*visit)(void *argument, struct revision *revision),
 		atomic_load_explicit(&current, memory_order_acquire);
 
 	for (size_t i = 0; s != NULL && i < s->count; i++)
-		visit(argument, s->sorted[i]);
+		visit(argument, s->sorted[i].split.stable);
 }

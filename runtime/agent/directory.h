@@ -3,7 +3,7 @@
 #define AGENT_DIRECTORY_H
 
 /*
- * The routing snapshot: which agents there are and which revision answers.
+ * The routing snapshot: which agents there are and which revisions answer.
  *
  * Immutable; control publishes a new one and retires the old one (qsbr.h).  A
  * serving loop looks a name up within one iteration and takes a reference on
@@ -11,11 +11,13 @@
  * the number of agents.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <atomd/plugin.h>
 
+#include "agent/trial.h"
 #include "config/config.h"
 #include "core/loop.h"
 #include "core/metric.h"
@@ -24,9 +26,30 @@ struct agent;
 struct agent_limits;
 struct revision;
 
-/* [loop] The revision a new call of `name` goes to, with a reference for the
- * caller, or NULL when there is no such agent. */
-struct revision *directory_route(const char *name, size_t length);
+/* Where a call wants to go. */
+struct route_wish {
+	const char *agent;
+	size_t agent_length;
+	const char *principal;
+	const char *session;  /* NULL: none */
+	const char *revision; /* a preview: this one's number; NULL: any */
+};
+
+enum route_result {
+	ROUTE_FOUND,
+	ROUTE_NO_AGENT,
+	ROUTE_NO_REVISION /* not alive, or none of its instances is ready */
+};
+
+/* [loop] The revision a new call goes to, with references for the caller.
+ * While two revisions share an agent's calls, a session goes where its hash
+ * says and any other call is drawn; who wants a revision gets it, and is not
+ * counted with those that were drawn. */
+enum route_result directory_route(const struct route_wish *wish,
+				  struct revision **revision_r,
+				  struct assignment *assignment_r);
+/* [loop] The agent's stable revision, with a reference, or NULL. */
+struct revision *directory_find(const char *agent, size_t length);
 /* [loop] [control] Visits every agent's serving revision in order of names.
  * No references are taken: use it within the visit. */
 void directory_visit(void (*visit)(void *argument, struct revision *revision),
@@ -51,8 +74,12 @@ struct agent_limits *revision_limits(const struct revision *revision);
 
 /* Counts a finished exchange: requests_total{agent,revision,code}, durations,
  * first token, tokens.  Times in ns, 0 = did not happen. [loop] */
+#define REVISION_CLIENT_GONE 499 /* nobody waited, in nginx's words */
 struct revision_outcome {
 	int http_status;
+	bool called; /* it was given to the revision */
+	bool stream;
+	bool invalid_json; /* JSON was asked for, and did not come */
 	int64_t began_ns;
 	int64_t granted_ns;
 	int64_t first_emit_ns;

@@ -7,13 +7,24 @@
  */
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include <atomd/plugin.h>
 
 struct revision;
+struct trial;
 
-/* Calls of each revision's agent go to it from now on.  The snapshot takes
- * references of its own.  ATOM_ENOMEM: the old one stays. */
-atom_status directory_publish(struct revision *const *revisions, size_t count);
+/* An agent's revisions and how its calls are split between them. */
+struct split {
+	struct revision *stable;
+	struct revision *next;	   /* NULL: every call goes to stable */
+	struct revision *previous; /* for those who name it; NULL */
+	struct trial *trial;	   /* of next; NULL: nothing is counted */
+	int32_t weight;		   /* of next, of ATOM_WEIGHT_ALL */
+};
+
+/* Calls go as the splits say from now on.  The snapshot takes references of
+ * its own.  ATOM_ENOMEM: the old one stays. */
+atom_status directory_publish(const struct split *splits, size_t count);
 
 #endif

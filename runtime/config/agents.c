@@ -100,6 +100,29 @@ static void read_deployment(struct config_agent *agent, struct keys_reading *r)
 	agent->deployment_options = NULL;
 }
 
+static void check_bad_events(const struct setting *group,
+			     const struct config_bad_events *bad,
+			     struct keys_reading *r)
+{
+	const struct setting *at = setting_member(
+		setting_member(group, "bad_events"), "rated_below");
+
+	if (at != NULL && !(bad->rated_below >= 0 && bad->rated_below <= 1))
+		config_complain(
+			r->errors, at,
+			"`rated_below` must be between 0 and 1, as scores are, found %g",
+			bad->rated_below);
+}
+
+/* How an agent is scaled, and how a revision comes and is judged, makes no
+ * other revision. */
+static bool is_of_revision(const struct setting *member)
+{
+	return strcmp(member->name, "scaling") != 0 &&
+	       strcmp(member->name, "deployment") != 0 &&
+	       strcmp(member->name, "bad_events") != 0;
+}
+
 static void hash_text(const struct setting *group, struct config_agent *agent,
 		      struct keys_reading *r)
 {
@@ -107,12 +130,11 @@ static void hash_text(const struct setting *group, struct config_agent *agent,
 	struct setting without = *group;
 	unsigned int length = 0;
 
-	/* Another strategy is no other revision. */
 	without.members =
 		mem_array(group->member_count + 1, sizeof(struct setting *));
 	without.member_count = 0;
 	for (size_t i = 0; without.members && i < group->member_count; i++)
-		if (strcmp(group->members[i]->name, "scaling") != 0)
+		if (is_of_revision(group->members[i]))
 			without.members[without.member_count++] =
 				group->members[i];
 	if (without.members == NULL ||
@@ -138,6 +160,7 @@ void config_read_agent(struct config_holder *holder,
 	check_name(group, agent->name, r);
 	agent->memory.present = setting_member(group, "memory") != NULL;
 	check_instances(group, &agent->instances, r);
+	check_bad_events(group, &agent->bad_events, r);
 	agent->backend = "";
 	if (agent->backend_options)
 		agent->backend = read_component(agent->backend_options,

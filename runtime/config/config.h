@@ -78,6 +78,17 @@ struct config_scaling {
 	struct scaling_settings settings;
 };
 
+/* What counts against a revision; no part of it: a change is in force with
+ * the next rollout. */
+struct config_bad_events {
+	bool error;			    /* true: a call that failed */
+	bool invalid_json;		    /* JSON was asked for */
+	int64_t slower_than_ms;		    /* 0 = does not count */
+	int64_t first_token_slower_than_ms; /* streams */
+	int64_t tokens_above;		    /* input and output together */
+	double rated_below;		    /* feedback; 0 to 1 */
+};
+
 struct config_agent {
 	const char *name;
 	const struct setting *setting;	       /* the agent's whole group */
@@ -94,6 +105,7 @@ struct config_agent {
 	const char *probe_input;
 	int64_t probe_every_ms;
 	struct config_scaling scaling;
+	struct config_bad_events bad_events;
 	const char *deployment; /* NULL = rolling */
 	const struct setting *deployment_options;
 	uint8_t text_hash[32]; /* SHA-256 of the canonical text, secrets

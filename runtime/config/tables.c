@@ -201,15 +201,20 @@ static const struct key probe_rows[] = {
 };
 static const struct key_table probe_keys = TABLE(probe_rows);
 
+#define BAD(field) AGENT(bad_events.field)
 static const struct key bad_event_rows[] = {
-	LATER("error", KEY_BOOL, "true", "a call that failed"),
-	LATER("slower_than_ms", KEY_DURATION, "0", "a call slower than this"),
-	LATER("first_token_slower_than_ms", KEY_DURATION, "0",
-	      "a first piece later than this"),
-	LATER("tokens_above", KEY_INT, "0", "an answer longer than this"),
-	LATER("invalid_json", KEY_BOOL, "false",
-	      "an answer that should be JSON and is not"),
-	LATER("rated_below", KEY_FLOAT, "0", "feedback below this score"),
+	BOOL("error", BAD(error), "true", "a call that failed"),
+	DURATION("slower_than_ms", BAD(slower_than_ms), 0, DAY_MS, 1, "0",
+		 "a call slower than this; 0: does not count"),
+	DURATION("first_token_slower_than_ms", BAD(first_token_slower_than_ms),
+		 0, DAY_MS, 1, "0",
+		 "a stream's first piece later than this; 0: does not count"),
+	INT("tokens_above", BAD(tokens_above), 0, TOKENS_MAX, "0",
+	    "a call of more tokens, input and output together; 0: does not count"),
+	BOOL("invalid_json", BAD(invalid_json), "false",
+	     "a chat answer that is no JSON though `response_format` asked for it"),
+	ROW("rated_below", KEY_FLOAT, BAD(rated_below), "0",
+	    "feedback below this score, 0 to 1; 0: does not count", ),
 };
 static const struct key_table bad_event_keys = TABLE(bad_event_rows);
 
@@ -242,7 +247,7 @@ static const struct key agent_rows[] = {
 		&scaling_keys, "how many instances; absent: `min`"),
 	OPTIONS("deployment", AGENT(deployment_options), &component_keys,
 		"how a new revision replaces the old one; absent: rolling"),
-	GROUP("bad_events", KEY_NOWHERE, &bad_event_keys,
+	GROUP("bad_events", 0, &bad_event_keys,
 	      "what counts against a revision"),
 };
 const struct key_table agent_keys = TABLE(agent_rows);

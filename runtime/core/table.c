@@ -48,7 +48,7 @@ static inline void sip_round(uint64_t v[4])
 	v[2] = rotate(v[2], 32);
 }
 
-static uint64_t siphash13(const uint64_t key[2], const void *bytes,
+uint64_t table_hash_keyed(const uint64_t key[2], const void *bytes,
 			  size_t length)
 {
 	const unsigned char *at = bytes;
@@ -60,7 +60,7 @@ static uint64_t siphash13(const uint64_t key[2], const void *bytes,
 		key[1] ^ 0x7465646279746573ull,
 	};
 
-	/* In the machine's byte order: the hash never leaves the process. */
+	/* In the machine's byte order: the hash never leaves the machine. */
 	for (size_t words = length / 8; words; words--, at += 8) {
 		uint64_t word;
 
@@ -83,7 +83,7 @@ static uint64_t siphash13(const uint64_t key[2], const void *bytes,
 uint64_t table_hash(const void *bytes, size_t length)
 {
 	pthread_once(&process_key_once, make_process_key);
-	return siphash13(process_key, bytes, length);
+	return table_hash_keyed(process_key, bytes, length);
 }
 
 /* --- the table ----------------------------------------------------------- */

@@ -45,5 +45,8 @@ void *table_next(const struct table *t, size_t *at);
 
 /* The hash itself, keyed by the process's random key. */
 uint64_t table_hash(const void *bytes, size_t length);
+/* The same with a key of one's own: equal over restarts on one machine. */
+uint64_t table_hash_keyed(const uint64_t key[2], const void *bytes,
+			  size_t length);
 
 #endif

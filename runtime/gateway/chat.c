@@ -115,6 +115,19 @@ static bool read_limits(const struct chat_body *body, struct chat_request *r,
 	return false;
 }
 
+/* The backend judges what it says; here it only matters whether the answer
+ * should be JSON. */
+static bool wants_json(const struct json_span *format)
+{
+	struct json_span type;
+
+	if (format == NULL || format->kind != JSON_SPAN_OBJECT)
+		return false;
+	type = json_span_member(format, "type");
+	return json_span_equals(&type, "json_object") ||
+	       json_span_equals(&type, "json_schema");
+}
+
 static bool read_messages(const struct chat_body *body, struct chat_request *r,
 			  struct api_error *e)
 {
@@ -140,6 +153,7 @@ bool chat_parameters(const struct chat_body *body,
 	    !read_stream_options(find(body, "stream_options"), &r, e) ||
 	    !read_limits(body, &r, e))
 		return false;
+	r.wants_json = wants_json(find(body, "response_format"));
 	*request_r = r;
 	return true;
 }
@@ -198,6 +212,8 @@ static bool apply(struct exchange *x, const struct chat_request *r,
 	x->stream = r->stream;
 	x->include_usage = r->include_usage;
 	x->max_tokens = r->max_tokens;
+	x->wants_json = r->wants_json && x->assignment.trial != NULL &&
+			trial_wants_json(x->assignment.trial);
 	x->call.request.body = (struct atom_span){ x->body, x->body_length };
 	x->call.request.body_messages =
 		(struct atom_span){ r->messages.at, r->messages.length };
@@ -218,7 +234,8 @@ void handle_chat(struct http_request *request,
 	/* The agent is looked up before the rest of the body is judged. */
 	if (chat_scan(x->body, x->body_length, &body, &e) &&
 	    chat_model(&body, name, sizeof(name), &e) &&
-	    exchange_route(x, admission, name, strlen(name), &e) &&
+	    exchange_route(x, admission, name, strlen(name),
+			   http_field(request, "x-atomd-session"), &e) &&
 	    chat_parameters(&body, &r, &e) && apply(x, &r, &e) &&
 	    set_session(x, &admission->principal, &e) &&
 	    exchange_admit(x, &admission->principal, &e))

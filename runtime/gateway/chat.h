@@ -18,6 +18,7 @@ struct chat_request {
 	int64_t max_tokens; /* 0 = not stated */
 	bool stream;
 	bool include_usage;
+	bool wants_json; /* response_format */
 };
 
 /* Members of one body. */

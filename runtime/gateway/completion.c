@@ -352,6 +352,27 @@ static atom_status append_output(struct completion *c, struct buffer *out)
 	return out->failed ? ATOM_ELIMIT : ATOM_OK;
 }
 
+bool completion_is_json(struct completion *c)
+{
+	struct buffer said = BUFFER_INIT(2 * COMPLETION_BYTES_MAX);
+	struct buffer text = BUFFER_INIT(2 * COMPLETION_BYTES_MAX);
+	struct json_span value;
+	struct json_scan_error error;
+	bool is = false;
+
+	if (append_output(c, &said) == ATOM_OK && !said.failed &&
+	    json_scan_piece(said.bytes, said.length, JSON_SCAN_DEPTH_MAX,
+			    &value, &error) == ATOM_OK)
+		is = value.kind != JSON_SPAN_STRING ||
+		     (json_span_append(&value, &text) == ATOM_OK &&
+		      json_scan_value(text.bytes, text.length,
+				      JSON_SCAN_DEPTH_MAX, &value,
+				      &error) == ATOM_OK);
+	buffer_fini(&text);
+	buffer_fini(&said);
+	return is;
+}
+
 atom_status completion_output(struct completion *c, struct buffer *out)
 {
 	size_t from = out->length;

@@ -64,6 +64,10 @@ atom_status completion_message(struct completion *c, struct buffer *out);
  * itself, the whole message when tools are called. */
 atom_status completion_output(struct completion *c, struct buffer *out);
 
+/* Is what was said one JSON value?  Also true of what says nothing: tool
+ * calls, a refusal. */
+bool completion_is_json(struct completion *c);
+
 /* "stop" "length" "tool_calls" "content_filter" */
 const char *completion_finish_word(const struct atom_usage *usage);
 /* The usage object with OpenAI's names, or with ours. */

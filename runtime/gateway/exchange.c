@@ -59,6 +59,7 @@ void exchange_free(struct exchange *x)
 	mem_free(x->failure);
 	buffer_fini(&x->input);
 	allowance_fini(&x->allowance);
+	trial_unref(x->assignment.trial);
 	desk_leave(desk);
 	completion_clear(&x->completion, KEPT_BYTES);
 	if (desk->spare_count < SPARE_MAX) {
@@ -166,19 +167,45 @@ struct exchange *exchange_new(struct http_request *request,
 
 /* --- before the call --------------------------------------------------------- */
 
-bool exchange_route(struct exchange *x, const struct admission *admission,
-		    const char *agent, size_t length, struct api_error *e)
+/* Who may not call the agent does not learn which revisions it has. */
+static bool no_revision(struct exchange *x, const struct admission *admission,
+			const struct route_wish *wish, struct api_error *e)
 {
+	x->revision = directory_find(wish->agent, wish->agent_length);
+	if (x->revision != NULL &&
+	    admission_agent(&admission->principal, x->revision, e))
+		api_error_set(e, "revision_not_found", "x-atomd-revision",
+			      "agent %s has no revision '%.20s' that is ready "
+			      "for calls; %s is its stable one",
+			      revision_agent(x->revision), wish->revision,
+			      revision_label(x->revision));
+	return false;
+}
+
+bool exchange_route(struct exchange *x, const struct admission *admission,
+		    const char *agent, size_t length, const char *session,
+		    struct api_error *e)
+{
+	const struct route_wish wish = {
+		.agent = agent,
+		.agent_length = length,
+		.principal = admission->principal.name,
+		.session = session,
+		.revision = http_field(x->request, "x-atomd-revision"),
+	};
+	int shown = length < 64 ? (int)length : 64;
+	enum route_result found;
+
 	(void)snprintf(x->user, sizeof(x->user), "%s",
 		       admission->principal.name);
-	x->revision = directory_route(agent, length);
-	if (x->revision == NULL) {
+	found = directory_route(&wish, &x->revision, &x->assignment);
+	if (found == ROUTE_NO_REVISION)
+		return no_revision(x, admission, &wish, e);
+	if (found == ROUTE_NO_AGENT)
 		api_error_set(e, "agent_not_found", NULL,
-			      "there is no agent named '%.*s'",
-			      length < 64 ? (int)length : 64, agent);
-		return false;
-	}
-	return admission_agent(&admission->principal, x->revision, e);
+			      "there is no agent named '%.*s'", shown, agent);
+	return found == ROUTE_FOUND &&
+	       admission_agent(&admission->principal, x->revision, e);
 }
 
 bool exchange_join(struct exchange *x, const struct principal *principal,

@@ -84,6 +84,7 @@ struct exchange {
 	const struct surface *surface;
 	/* Ours until call_start(), the call's from then on. */
 	struct revision *revision;
+	struct assignment assignment; /* how it came there */
 	struct call call;
 	struct conversation *conversation;
 	struct timer quiet;
@@ -102,6 +103,7 @@ struct exchange {
 	int64_t max_tokens;	/* the caller's, 0 = none stated */
 	bool stream;
 	bool include_usage;
+	bool wants_json; /* and it counts whether it comes */
 
 	/* --- the answer --- */
 	struct completion completion;
@@ -115,6 +117,7 @@ struct exchange {
 	bool introduced;	    /* so has the surface's first event */
 	bool raw;		    /* a provider's own bytes */
 	bool lost;		    /* the client has gone; on_gone comes */
+	bool no_json;		    /* it was wanted */
 
 	int64_t began_ns;  /* before a session's turn; 0 = with the call */
 	int64_t created_s; /* Unix time */
@@ -127,9 +130,12 @@ struct exchange {
 /* With the request's body; NULL (answered and released) without memory. */
 struct exchange *exchange_new(struct http_request *request,
 			      const struct surface *surface);
-/* Looks the agent up and asks whether `admission` may call it. */
+/* Looks the agent up, and which of its revisions answers this call (of this
+ * session; NULL: of none), and asks whether `admission` may call it.  The
+ * header x-atomd-revision names a revision. */
 bool exchange_route(struct exchange *x, const struct admission *admission,
-		    const char *agent, size_t length, struct api_error *e);
+		    const char *agent, size_t length, const char *session,
+		    struct api_error *e);
 /* Makes it part of this session.  Before exchange_begin(). */
 bool exchange_join(struct exchange *x, const struct principal *principal,
 		   const char *session_id, struct api_error *e);

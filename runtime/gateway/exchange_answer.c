@@ -49,6 +49,9 @@ void exchange_count(struct exchange *x, int status)
 	int64_t now = os.monotonic_ns();
 	struct revision_outcome outcome = {
 		.http_status = status,
+		.called = call->began_ns != 0,
+		.stream = x->stream,
+		.invalid_json = x->no_json,
 		.began_ns = x->began_ns != 0	  ? x->began_ns
 			    : call->began_ns != 0 ? call->began_ns
 						  : now,
@@ -60,6 +63,7 @@ void exchange_count(struct exchange *x, int status)
 	};
 
 	revision_count(x->revision, &outcome);
+	(void)trial_count(&x->assignment, &outcome);
 }
 
 /* --- the session --------------------------------------------------------------- */
@@ -150,7 +154,7 @@ static atom_status give_up(struct exchange *x, atom_status status)
 static bool must_collect(const struct exchange *x, int32_t kind)
 {
 	return !x->stream || x->conversation != NULL || x->surface->collects ||
-	       kind == ATOM_EMIT_DELTA;
+	       x->wants_json || kind == ATOM_EMIT_DELTA;
 }
 
 static atom_status on_emit(struct call *call, int32_t kind, const char *bytes,
@@ -317,6 +321,8 @@ static void on_end(struct call *call, atom_status status,
 			      "no memory for the answer");
 	else if (status != ATOM_OK)
 		api_error_of_call(&e, status, error, call->cancel_reason);
+	x->no_json = x->wants_json && e.status == 0 &&
+		     !completion_is_json(&x->completion);
 	/* The session first: whoever has the answer may ask on at once. */
 	exchange_close_session(x, e.status == 0);
 	exchange_count(x, e.status == 0 ? 200 : e.status);

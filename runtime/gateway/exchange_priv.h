@@ -9,8 +9,7 @@
 
 #include "gateway/exchange.h"
 
-/* What is counted for a client that did not wait, as nginx does. */
-#define STATUS_GONE 499
+#define STATUS_GONE REVISION_CLIENT_GONE
 
 void exchange_free(struct exchange *x);
 /* Starts the call: everything it needs is in x->call.request. */

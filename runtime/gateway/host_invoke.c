@@ -45,6 +45,7 @@ struct question {
 	int32_t timeout_ms;
 	struct timer timer;
 	struct allowance allowance;
+	struct assignment assignment;
 	bool settled;
 	bool too_long;
 	struct buffer text;
@@ -71,6 +72,7 @@ static void question_free(struct question *q)
 	buffer_fini(&q->asked);
 	buffer_fini(&q->messages);
 	buffer_fini(&q->text);
+	trial_unref(q->assignment.trial);
 	mem_free(q);
 }
 
@@ -222,6 +224,7 @@ static void count(struct question *q, struct revision *revision)
 	int64_t now = os.monotonic_ns();
 	struct revision_outcome outcome = {
 		.http_status = q->seen.status == 0 ? 200 : q->seen.status,
+		.called = call->began_ns != 0,
 		.began_ns = call->began_ns != 0 ? call->began_ns : now,
 		.granted_ns = call->granted_ns,
 		.first_emit_ns = call->first_emit_ns,
@@ -232,6 +235,7 @@ static void count(struct question *q, struct revision *revision)
 
 	q->duration_ms = (now - outcome.began_ns) / 1000000;
 	revision_count(revision, &outcome);
+	(void)trial_count(&q->assignment, &outcome);
 }
 
 static void on_end(struct call *call, atom_status status,
@@ -329,9 +333,14 @@ static bool splice_messages(struct question *q, const struct revision *revision)
 static void on_asked(struct loop *loop, struct message *message)
 {
 	struct question *q = CONTAINER_OF(message, struct question, message);
-	struct revision *revision = directory_route(q->agent, strlen(q->agent));
+	const struct route_wish wish = {
+		.agent = q->agent,
+		.agent_length = strlen(q->agent),
+		.principal = q->user,
+	};
+	struct revision *revision;
 
-	if (revision == NULL) {
+	if (directory_route(&wish, &revision, &q->assignment) != ROUTE_FOUND) {
 		q->status = atom_fail(&q->error, ATOM_ENOENT,
 				      "there is no agent named '%s'", q->agent);
 		go_back(q);

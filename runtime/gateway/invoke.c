@@ -18,8 +18,20 @@ static const struct surface invoke_surface;
 
 /* --- the request -------------------------------------------------------------- */
 
+/* The session's name, or "" where there is none or no such name can be. */
+static void read_session(const struct chat_body *body,
+			 char session[SESSION_ID_MAX + 2])
+{
+	const struct json_member *id =
+		json_members_find(body->members, body->count, "session_id");
+
+	if (id == NULL || id->value.kind != JSON_SPAN_STRING ||
+	    !json_span_to_text(&id->value, session, SESSION_ID_MAX + 2))
+		session[0] = '\0';
+}
+
 static bool read_body(struct exchange *x, const struct chat_body *body,
-		      char session[SESSION_ID_MAX + 2], struct api_error *e)
+		      const char *session, struct api_error *e)
 {
 	const struct json_member *input =
 		json_members_find(body->members, body->count, "input");
@@ -40,10 +52,8 @@ static bool read_body(struct exchange *x, const struct chat_body *body,
 			      "stream: expected true or false");
 		return false;
 	}
-	session[0] = '\0';
 	if (id != NULL && id->value.kind != JSON_SPAN_NULL &&
-	    (!json_span_to_text(&id->value, session, SESSION_ID_MAX + 2) ||
-	     !session_id_valid(session))) {
+	    !session_id_valid(session)) {
 		api_error_set(e, "invalid_request", "session_id",
 			      "session_id: expected 1 to %d characters of "
 			      "A-Z a-z 0-9 _ . : -",
@@ -74,16 +84,27 @@ void handle_invoke(struct http_request *request,
 	const struct route_params *params = &admission->params;
 	char session[SESSION_ID_MAX + 2];
 	struct chat_body body;
-	struct api_error e;
+	struct api_error e, unread;
+	bool read;
 
 	if (x == NULL)
 		return;
-	if (exchange_route(x, admission, params->at[0], params->length[0],
-			   &e) &&
-	    chat_scan(x->body, x->body_length, &body, &e) &&
-	    read_body(x, &body, session, &e) &&
-	    join(x, &admission->principal, session, &e) &&
-	    exchange_admit(x, &admission->principal, &e))
+	/* The session says which revision answers; but whether there is such
+	 * an agent, and may be called, is said first. */
+	read = chat_scan(x->body, x->body_length, &body, &unread);
+	session[0] = '\0';
+	if (read)
+		read_session(&body, session);
+	if (!exchange_route(x, admission, params->at[0], params->length[0],
+			    session_id_valid(session) ? session : NULL, &e)) {
+		exchange_refuse(x, admission, &e);
+		return;
+	}
+	if (!read)
+		exchange_refuse(x, admission, &unread);
+	else if (read_body(x, &body, session, &e) &&
+		 join(x, &admission->principal, session, &e) &&
+		 exchange_admit(x, &admission->principal, &e))
 		exchange_begin(x);
 	else
 		exchange_refuse(x, admission, &e);

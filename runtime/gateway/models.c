@@ -59,7 +59,7 @@ void handle_model(struct http_request *request,
 	const struct route_params *params = &admission->params;
 	struct buffer *out = desk_scratch(desk_of(http_loop(request)));
 	struct revision *revision =
-		directory_route(params->at[0], params->length[0]);
+		directory_find(params->at[0], params->length[0]);
 	struct api_error e;
 	bool found = false;
 

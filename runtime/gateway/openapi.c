@@ -12,6 +12,7 @@
 
 #include "core/memory.h"
 #include "gateway/route.h"
+#include "security/principal.h"
 
 /*
  * /openapi.json.  jansson's setters take NULL for a value and report it, so
@@ -74,6 +75,10 @@ static json_t *parameters_of(const struct route *route)
 	if (strcmp(route->pattern, "/v1/chat/completions") == 0)
 		add_parameter(list, "x-atomd-session",
 			      strlen("x-atomd-session"), "header");
+	if ((route->flags & ROUTE_STREAMS) != 0 &&
+	    (route->permissions & PERMISSION_INVOKE_AGENT) != 0)
+		add_parameter(list, "x-atomd-revision",
+			      strlen("x-atomd-revision"), "header");
 	return list;
 }
 

@@ -110,7 +110,7 @@ static struct revision *find_agent(const struct admission *admission,
 {
 	const struct route_params *params = &admission->params;
 	struct revision *revision =
-		directory_route(params->at[0], params->length[0]);
+		directory_find(params->at[0], params->length[0]);
 
 	if (revision == NULL)
 		api_error_set(e, "agent_not_found", NULL,

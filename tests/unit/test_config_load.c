@@ -293,6 +293,36 @@ Test(config_load, an_agent_needs_a_good_name_and_a_backend)
 	       " backend: { plugin = \"../x\"; }; } );");
 }
 
+Test(config_load, bad_events_are_read_and_bounded)
+{
+	const struct config_bad_events *bad;
+
+	ACCEPT("agents = ( " ECHO("a") " );");
+	bad = &config->agents->bad_events;
+	cr_assert(bad->error);
+	cr_assert_not(bad->invalid_json);
+	cr_assert_eq(bad->slower_than_ms, 0);
+	cr_assert_eq(bad->first_token_slower_than_ms, 0);
+	cr_assert_eq(bad->tokens_above, 0);
+	cr_assert_eq(bad->rated_below, 0.0);
+	ACCEPT(AGENT("bad_events: { error = false; slower_than_ms = \"5s\";"
+		     " first_token_slower_than_ms = 700; tokens_above = 1000;"
+		     " invalid_json = true; rated_below = 0.5; };"));
+	bad = &config->agents->bad_events;
+	cr_assert_not(bad->error);
+	cr_assert(bad->invalid_json);
+	cr_assert_eq(bad->slower_than_ms, 5000);
+	cr_assert_eq(bad->first_token_slower_than_ms, 700);
+	cr_assert_eq(bad->tokens_above, 1000);
+	cr_assert_eq(bad->rated_below, 0.5);
+	REFUSE(1, "`rated_below` must be between 0 and 1",
+	       AGENT("bad_events: { rated_below = 1.5; };"));
+	REFUSE(1, "`rated_below` must be between 0 and 1",
+	       AGENT("bad_events: { rated_below = -0.1; };"));
+	REFUSE(1, "slower_than_ms",
+	       AGENT("bad_events: { slower_than_ms = -1; };"));
+}
+
 Test(config_load, keys_of_a_later_version_are_refused_unless_inactive)
 {
 	static const char *const active[] = {
@@ -301,9 +331,6 @@ Test(config_load, keys_of_a_later_version_are_refused_unless_inactive)
 		"monitors = ( { plugin = \"alerts\"; } );",
 		AGENT("deployment: { plugin = \"canary\"; };"),
 		AGENT("deployment: { plugin = \"rolling\"; x = 1; };"),
-		AGENT("bad_events: { error = false; };"),
-		AGENT("bad_events: { slower_than_ms = \"5s\"; };"),
-		AGENT("bad_events: { rated_below = 0.5; };"),
 		AGENT("probe: { every_ms = 1000; };"),
 		AGENT("instances: { memory_optimized: { min = 1; }; };"),
 	};

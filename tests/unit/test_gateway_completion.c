@@ -51,6 +51,39 @@ Test(gateway_completion, text_comes_together)
 	completion_fini(&c);
 }
 
+static bool is_json(int32_t kind, const char *text)
+{
+	struct completion c;
+	bool is;
+
+	completion_init(&c);
+	cr_assert_eq(completion_add(&c, kind, true, text, strlen(text)),
+		     ATOM_OK);
+	is = completion_is_json(&c);
+	completion_fini(&c);
+	return is;
+}
+
+Test(gateway_completion, whether_what_was_said_is_json)
+{
+	cr_assert(is_json(ATOM_EMIT_TEXT, "{\"a\": [1, \"\\u00e9\"]}"));
+	cr_assert(is_json(ATOM_EMIT_TEXT, " 17\n"));
+	cr_assert_not(is_json(ATOM_EMIT_TEXT, "{\"a\": [1,"));
+	cr_assert_not(is_json(ATOM_EMIT_TEXT, "Here it is: {\"a\":1}"));
+	cr_assert_not(is_json(ATOM_EMIT_TEXT, ""));
+	cr_assert(is_json(ATOM_EMIT_JSON, "{\"a\":1}"));
+	cr_assert(is_json(ATOM_EMIT_RAW,
+			  "{\"choices\":[{\"message\":{\"role\":\"assistant\","
+			  "\"content\":\"{\\\"a\\\":1}\"}}]}"));
+	cr_assert_not(is_json(ATOM_EMIT_RAW,
+			      "{\"choices\":[{\"message\":{\"role\":"
+			      "\"assistant\",\"content\":\"{a}\"}}]}"));
+	cr_assert(is_json(ATOM_EMIT_RAW,
+			  "{\"choices\":[{\"message\":{\"role\":\"assistant\","
+			  "\"content\":null,\"tool_calls\":[]}}]}"),
+		  "tool calls say nothing that could be JSON");
+}
+
 Test(gateway_completion, a_character_cut_in_two_is_whole_again)
 {
 	static const char crab[] = "a\xf0\x9f\xa6\x80z";
