@@ -62,12 +62,13 @@ static void unit_retire(const struct atom_host *host, atom_unit unit,
 	struct pool *pool;
 
 	(void)host;
-	if (instance == NULL || (instance->state != INSTANCE_READY &&
-				 instance->state != INSTANCE_STARTING))
+	if (instance == NULL || instance->state == INSTANCE_STOPPING)
 		return;
 	log_line(ATOM_LOG_INFO, "instance_retired", reason,
 		 LOG_TEXT("instance", instance->name));
 	pool = instance->pool;
+	/* One that drains already is not taken back. */
+	instance->retired = true;
 	instance_drain(instance);
 	/* Replaced from the loop, not from inside the plugin's call. */
 	pool_set_desired(pool, atomic_load(&pool->desired));

@@ -157,20 +157,47 @@ void instance_drain(struct instance *instance)
 		instance_stop(instance, false);
 }
 
-struct instance *instance_choose(struct pool *pool)
+/* Is `a` less loaded than `b`, each by share of its own slots? */
+static bool less_loaded(const struct instance *a, const struct instance *b)
+{
+	return (int64_t)a->in_flight * b->concurrency <
+	       (int64_t)b->in_flight * a->concurrency;
+}
+
+bool instance_take_back(struct pool *pool)
 {
 	struct instance *best = NULL;
 
+	for (struct instance *i = pool->instances; i != NULL; i = i->next)
+		if (i->state == INSTANCE_DRAINING && !i->retired && !i->lost &&
+		    i->generation == pool->restart_generation &&
+		    (best == NULL || less_loaded(i, best)))
+			best = i;
+	if (best == NULL)
+		return false;
+	best->state = INSTANCE_READY;
+	atomic_store(&pool->failing, false);
+	log_line(ATOM_LOG_INFO, "instance_taken_back",
+		 "an instance that was draining serves again",
+		 LOG_TEXT("agent", pool->revision->agent->name),
+		 LOG_TEXT("instance", best->name));
+	return true;
+}
+
+struct instance *instance_choose(struct pool *pool)
+{
+	bool pack = atomic_load(&pool->scaled);
+	struct instance *best = NULL;
+
+	/* The newest stands first. */
 	for (struct instance *i = pool->instances; i != NULL; i = i->next) {
 		if (i->state != INSTANCE_READY ||
 		    i->in_flight >= i->concurrency)
 			continue;
-		/* The least loaded one, by share of its own slots. */
 		if (best == NULL ||
-		    (int64_t)i->in_flight * best->concurrency <
-			    (int64_t)best->in_flight * i->concurrency)
+		    (pack ? !less_loaded(i, best) : less_loaded(i, best)))
 			best = i;
-		if (best->in_flight == 0)
+		if (!pack && best->in_flight == 0)
 			break;
 	}
 	return best;

@@ -406,6 +406,7 @@ static bool start_one(struct pool *pool)
 void pool_reconcile(struct pool *pool)
 {
 	int64_t want, live, ready, surge;
+	bool taken_back = false;
 
 	assert(loop_current() == pool->home);
 	if (pool->style != POOL_OWNED)
@@ -413,6 +414,8 @@ void pool_reconcile(struct pool *pool)
 	want = wanted_instances(pool);
 	count_live(pool, &live, &ready);
 	surge = restart_surge(pool, live);
+	for (; live < want + surge && instance_take_back(pool); live++, ready++)
+		taken_back = true;
 	while (live < want + surge && !timer_pending(&pool->backoff)) {
 		/* Where the last one failed and none is ready, one is tried
 		 * at a time. */
@@ -445,6 +448,8 @@ void pool_reconcile(struct pool *pool)
 	instance_publish(pool);
 	if (pool->closing && pool->instances == NULL)
 		revision_emptied(pool->revision);
+	else if (taken_back)
+		pool_pump(pool);
 }
 
 void pool_close(struct pool *pool)

@@ -7,8 +7,9 @@
  *
  * Three styles (backend.h).  Shared and blocking capacity is one atomic count
  * that any loop may take from.  Owned instances live, all of one pool, on the
- * pool's home loop, which chooses the least loaded one.  The waiting room of
- * every pool is on its home loop too: one FIFO, no lock.
+ * pool's home loop, which chooses the least loaded one, or the fullest one
+ * where a strategy scales the pool, so that it finds idle ones when it takes
+ * some away.  The waiting room of every pool is on its home loop too: one FIFO, no lock.
  *
  * Nobody is left asleep in the waiting room: who queues counts itself in
  * `waiting` before it tries once more; who gives a slot back looks at
@@ -105,6 +106,7 @@ enum instance_state {
 
 /*
  *	STARTING --ready--> READY --retire, scale-in--> DRAINING
+ *	   |                  |  <------taken back-------- |
  *	   |                  |                            | idle
  *	   +---- failed ------+--------------------> STOPPING --stopped--> gone
  */
@@ -114,6 +116,7 @@ struct instance {
 	struct instance *next;
 	enum instance_state state;
 	bool lost;     /* by `failed` */
+	bool retired;  /* the backend wants it gone */
 	bool in_start; /* inside instance_start */
 	int32_t concurrency;
 	int32_t in_flight;
@@ -218,8 +221,13 @@ double pool_memory_percent(void);
 /* The place in max_agents is reserved already and given back on failure. */
 bool instance_start(struct pool *pool);
 void instance_drain(struct instance *instance);
+/* The least loaded one that drains because fewer were wanted serves again,
+ * for it is ready now and a new one is not.  False: there is none. */
+bool instance_take_back(struct pool *pool);
 void instance_stop(struct instance *instance, bool force);
-/* The least loaded ready one with a free slot, or NULL. */
+/* The ready one with a free slot that takes the next call, or NULL: the
+ * least loaded one; where a strategy scales the pool the fullest one, and of
+ * two alike the older one. */
 struct instance *instance_choose(struct pool *pool);
 void instance_release(struct instance *instance);
 void instance_ready(struct instance *instance, int32_t concurrency);

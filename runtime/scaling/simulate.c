@@ -211,6 +211,9 @@ static bool evaluate(struct sim *sim)
 	if (wanted != sim->desired)
 		sim->result->actions++;
 	sim->desired = wanted;
+	while (pool->starting + pool->ready < wanted &&
+	       sim_pool_take_back(pool))
+		continue;
 	while (pool->starting + pool->ready < wanted) {
 		int32_t index = sim_pool_start(pool, sim->now_us);
 		struct event event = {
@@ -228,7 +231,8 @@ static bool evaluate(struct sim *sim)
 	while (pool->starting + pool->ready > wanted)
 		if (!sim_pool_remove_one(pool, wanted))
 			break;
-	return true;
+	/* Some that were taken back may have slots. */
+	return serve_waiting(sim);
 }
 
 static bool happen(struct sim *sim)

@@ -57,17 +57,24 @@ struct sim_instance {
 	uint32_t generation; /* places are used again */
 };
 
-/* Ready instances stand in one list for each number of calls that they
- * have, so that the least loaded one is at the head of the first list that is
- * not empty; starting ones stand in a list by age. */
+/* One list for each number of calls, 0 to concurrency, so that the least and
+ * the most loaded are at the heads of the outermost lists that are not empty. */
+struct sim_levels {
+	int32_t *heads;	 /* -1 = empty */
+	int32_t lowest;	 /* no list below this one holds anybody */
+	int32_t fullest; /* none of those with a free slot above this one */
+};
+
+/* Ready and draining instances stand in levels, starting ones in a list by
+ * age. */
 struct sim_pool {
 	int32_t concurrency;
 	struct sim_instance *instances;
 	int32_t count; /* places in use so far */
 	int32_t room;
-	int32_t free;	 /* list of gone ones */
-	int32_t *levels; /* heads, 0 to concurrency */
-	int32_t lowest;	 /* no list below this one holds anybody */
+	int32_t free; /* list of gone ones */
+	struct sim_levels serving;
+	struct sim_levels leaving;
 	int32_t starting_first;
 	int32_t starting_last;
 	int64_t starting;
@@ -81,12 +88,14 @@ void sim_pool_fini(struct sim_pool *pool);
 /* A new one; -1: out of memory. */
 int32_t sim_pool_start(struct sim_pool *pool, int64_t now_us);
 void sim_pool_ready(struct sim_pool *pool, int32_t index);
-/* Takes a slot of the least loaded one; -1: none is free. */
+/* Takes a slot of the fullest one that has one; -1: none is free. */
 int32_t sim_pool_take(struct sim_pool *pool);
 void sim_pool_give_back(struct sim_pool *pool, int32_t index);
 /* One goes, in the order of scaling_victim_rank() when `remaining` shall
  * remain; a busy one drains.  False: there is none. */
 bool sim_pool_remove_one(struct sim_pool *pool, int64_t remaining);
+/* The least loaded draining one serves again.  False: there is none. */
+bool sim_pool_take_back(struct sim_pool *pool);
 
 /* The host: window, controller and the strategy's state. */
 struct sim_host;

@@ -81,6 +81,38 @@ class Callers:
             a for a in self.answers if a != 200][:5]
 
 
+class Held:
+    """Calls that are under way until they are let go, each begun when the
+    one before it was."""
+
+    def __init__(self, daemon, count):
+        self.daemon, self.answers = daemon, []
+        self.threads = [threading.Thread(target=self.call, daemon=True)
+                        for _ in range(count)]
+        for n, thread in enumerate(self.threads):
+            thread.start()
+            wait_for(lambda n=n: in_flight(daemon) == n + 1, 20,
+                     "%d calls under way" % (n + 1))
+
+    def call(self):
+        self.answers.append(self.daemon.invoke(
+            "worker", "until " + os.path.join(self.daemon.dir, "go"),
+            timeout=120))
+
+    def let_go(self):
+        """The instances that they were on."""
+        self.daemon.write("go", "")
+        for thread in self.threads:
+            thread.join()
+        assert [a.status for a in self.answers] == [200] * len(
+            self.threads), self.answers
+        return [a.json["output"] for a in self.answers]
+
+
+def in_flight(daemon):
+    return daemon.agents()["worker"]["in_flight"]
+
+
 def late_waits(daemon):
     """Calls that have waited longer than a second for a slot."""
     metrics = daemon.metrics()
@@ -174,6 +206,57 @@ def no_busy_worker_is_killed_when_fewer_are_wanted():
         assert [a.status for a in answers] == [200] * 4, answers
         daemon.wait_ready("worker", 1)
         assert daemon.count_event("instance_failed") == 0
+
+
+@test
+def what_drains_serves_again_before_a_new_one_is_started():
+    extra = wayward_folder()
+    with Daemon(config(agents=wayward(4), extra=extra)) as daemon:
+        daemon.wait_ready("worker", 4)
+        held = Held(daemon, 4)
+        for wanted in (1, 3):
+            answer = daemon.reload(config(agents=wayward(wanted),
+                                          extra=extra))
+            assert answer.status == 200, answer
+            wait_for(lambda w=wanted: instances(daemon) == {
+                "desired": w, "ready": w, "starting": 0, "draining": 4 - w},
+                20, "%d that serve" % wanted)
+        assert daemon.count_event("instance_taken_back") == 2
+        assert len(set(held.let_go())) == 4
+        # The one that was not taken back ends; no other was ever started.
+        wait_for(lambda: instances(daemon)["draining"] == 0, 20, "the end")
+        assert instances(daemon)["ready"] == 3
+        assert daemon.count_event("instance_starting") == 4
+
+
+@test
+def what_a_restart_replaces_is_not_taken_back():
+    with Daemon(config(agents=wayward(1), extra=wayward_folder())) as daemon:
+        daemon.wait_ready("worker", 1)
+        held = Held(daemon, 1)
+        answer = daemon.admin("POST", "/admin/v1/agents/worker/restart")
+        assert answer.status < 300, answer
+        wait_for(lambda: instances(daemon) == {
+            "desired": 1, "ready": 1, "starting": 0, "draining": 1}, 20,
+            "the old one drains")
+        assert daemon.atomctl("scale", "worker", "2").returncode == 0
+        daemon.wait_ready("worker", 2)
+        assert instances(daemon)["draining"] == 1
+        assert daemon.count_event("instance_starting") == 3
+        assert daemon.count_event("instance_taken_back") == 0
+        held.let_go()
+
+
+@test
+def calls_are_packed_where_a_strategy_scales_and_spread_elsewhere():
+    room = "min = 3; max = 3; concurrency = 2;"
+    for agents, instances_used in (
+            (wayward(3, instances=room, worker=["--concurrency", "2"]), 2),
+            (sized(None, instances=room, worker=["--concurrency", "2"]), 3)):
+        with Daemon(config(agents=agents, extra=wayward_folder())) as daemon:
+            daemon.wait_ready("worker", 3)
+            used = Held(daemon, 3).let_go()
+            assert len(set(used)) == instances_used, used
 
 
 # --- strategies ----------------------------------------------------------------

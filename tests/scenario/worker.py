@@ -6,6 +6,7 @@
     sleep MS           answers after MS
     hang               never answers, and ignores `cancel`
     wait               never answers until it is cancelled
+    until FILE         answers the instance's name once FILE exists
     exit [STATUS]      ends the process; `half STATUS` after one chunk
     kill               SIGKILL to itself
     error CODE         an error of that code; `fail-midway` after two chunks
@@ -150,6 +151,11 @@ class Worker:
 
     def do_wait(self, call, _rest):
         self.pause(call, 600000)
+
+    def do_until(self, call, rest):
+        while not os.path.exists(rest):
+            self.pause(call, 10)
+        self.result(call, os.environ["ATOM_INSTANCE"])
 
     def do_exit(self, _call, rest):
         os._exit(int(rest or 1))

@@ -175,6 +175,50 @@ Test(scaling_simulate, idle_ones_go_first_and_busy_ones_drain)
 	cr_assert_eq(result.actions, 3);
 }
 
+/* Two slots each, the second instance ready at 4 s.  Both calls are on the
+ * same one, so that the other goes at 6 s and costs 4 s. */
+Test(scaling_simulate, calls_are_packed_on_the_fullest_that_has_a_slot)
+{
+	static const struct simulate_call calls[] = { { 5 * S, 10 * S },
+						      { 5 * S, 10 * S } };
+	static const struct simulate_load load = { calls, 2, 5 * S };
+	static const struct wish list[] = { { 0, 2 }, { 6000, 1 } };
+	struct wishes wishes = { list, 2, 0 };
+	struct simulate_spec spec = spec_of(&load, &wishes);
+
+	spec.min = 1;
+	spec.concurrency = 2;
+	run(&spec);
+	cr_assert_eq(result.wait_p99_us, 0);
+	cr_assert_eq(result.end_us, 15 * S);
+	cr_assert_float_eq(result.instance_s, 15 + 4, 1e-9);
+}
+
+/* The same with a third call on the second instance, which drains from 6 s
+ * on.  The fourth call finds no slot at 7.5 s: what drains is taken back and
+ * serves it at once, where a new one would take 2 s. */
+Test(scaling_simulate, a_draining_one_is_taken_back_before_one_is_started)
+{
+	static const struct simulate_call calls[] = { { 5 * S, 10 * S },
+						      { 5 * S, 10 * S },
+						      { 5 * S, 10 * S },
+						      { 15 * S / 2, 10 * S } };
+	static const struct simulate_load load = { calls, 4, 8 * S };
+	static const struct wish list[] = { { 0, 2 },
+					    { 6000, 1 },
+					    { 7000, 2 } };
+	struct wishes wishes = { list, 3, 0 };
+	struct simulate_spec spec = spec_of(&load, &wishes);
+
+	spec.min = 1;
+	spec.concurrency = 2;
+	run(&spec);
+	cr_assert_eq(result.wait_p99_us, 0);
+	cr_assert_eq(result.end_us, 35 * S / 2);
+	cr_assert_float_eq(result.instance_s, 17.5 + 15.5, 1e-9);
+	cr_assert_eq(result.actions, 3);
+}
+
 /* Nonsense is the controller's to bound; the engine counts it. */
 Test(scaling_simulate, nonsense_is_counted_and_bounded)
 {
