@@ -125,6 +125,22 @@ size_t text_utf8_length(const char *text, size_t left)
 
 /* --- bytes as text ------------------------------------------------------- */
 
+void text_make_printable(char *text, size_t size)
+{
+	size_t left, length;
+
+	text[size - 1] = '\0';
+	left = strlen(text);
+	for (; left > 0; text += length, left -= length) {
+		length = text_utf8_length(text, left);
+		if (length == 0 || (unsigned char)*text < 0x20 ||
+		    *text == 0x7f) {
+			length = 1;
+			*text = '?';
+		}
+	}
+}
+
 void text_to_hex(const void *bytes, size_t length, char *out)
 {
 	static const char digits[] = "0123456789abcdef";

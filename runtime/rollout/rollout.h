@@ -62,6 +62,8 @@
 #define ROLLOUT_INSTANCES_MAX 100000
 /* How often to look while nothing calls for it sooner. */
 #define ROLLOUT_LOOK_MS 1000
+/* And when this look changed something. */
+#define ROLLOUT_SOON_MS 50
 /* Counts that changed are kept this often when nothing else changed. */
 #define ROLLOUT_KEEP_MS 10000
 /* `old_instances`: as scaling says. */
@@ -105,6 +107,18 @@ enum rollout_outcome {
 	ROLLOUT_SUPERSEDED /* a newer revision came midway */
 };
 
+enum rollout_pause {
+	ROLLOUT_NOT_PAUSED,
+	ROLLOUT_PAUSED,	      /* by the strategy */
+	ROLLOUT_PAUSED_AT_END /* on_undecided, on_no_data */
+};
+
+enum rollout_analysing {
+	ROLLOUT_NOT_ANALYSED, /* begins with the first weight or mirroring */
+	ROLLOUT_ANALYSING,
+	ROLLOUT_ANALYSED /* ended: by the strategy, or a person went past it */
+};
+
 /* State bytes of a plugin. */
 struct rollout_bytes {
 	size_t size;
@@ -122,26 +136,36 @@ struct rollout_position {
 	int32_t outcome;   /* enum rollout_outcome */
 	int32_t step;	   /* as the strategy says */
 	int32_t steps;	   /* in all; 0: not known */
-	int32_t new_asked; /* instances */
+	int32_t new_asked; /* instances, by the strategy or to finish */
 	int32_t old_asked; /* ROLLOUT_SCALED: as scaling says */
-	int32_t weight_asked;
-	int32_t weight; /* in force, of the new one */
+	int32_t old_in_force;
+	int32_t full_asked;   /* what the agent needed when it was asked */
+	int32_t weight_asked; /* of the new one */
+	int32_t weight;	      /* in force */
+	/* The last weight asked that came into force: what pausing keeps. */
+	int32_t weight_reached;
 	int32_t mirror_asked;
-	int32_t hold;	       /* new calls wait for the new one's first */
-	int64_t mirror_budget; /* tokens an hour; 0 = any */
-	int32_t paused;	       /* by the strategy or at the end */
-	int32_t pause_until_person;
+	int32_t hold;		    /* new calls wait for the new one */
+	int64_t mirror_budget;	    /* tokens an hour; 0 = any */
+	int32_t paused;		    /* enum rollout_pause */
+	int32_t pause_until_person; /* else for `pause_left_ms` */
 	int32_t paused_by_person;
-	int32_t full;		 /* steps and judge are skipped from here on */
+	int32_t frozen;		 /* as the last look saw it */
+	int32_t full;		 /* steps and judge are skipped */
 	int32_t person;		 /* ATOM_PERSON_* not yet acted on */
 	int32_t verdict;	 /* ATOM_VERDICT_* of the judge's last look */
 	int32_t analysis;	 /* ATOM_ANALYSIS_* */
-	int32_t analysing;	 /* 1: the judge looks */
+	int32_t analysing;	 /* enum rollout_analysing */
 	int32_t strategy_errors; /* in a row */
 	int32_t judge_errors;
 	int32_t attempt; /* 1, more after a retry */
 	int32_t pauses;	 /* of this step that are over */
-	char cause[32];	 /* stable word of `reason`: "worse", "deadline" */
+	/* Stable word of the reason, "" while the strategy has its way:
+	 * "worse" "deadline" "failed_starts" "strategy" "strategy_failed"
+	 * "strategy_nonsense" "judge_failed" "too_many_weights" "person"
+	 * "undecided" "no_data" "same_content" "full" "superseded" "undo". */
+	char cause[32];
+	/* Prose; not worth keeping by itself. */
 	char reason[ATOM_DEPLOYMENT_REASON_MAX];
 };
 
@@ -162,7 +186,7 @@ struct rollout_times {
 struct rollout {
 	char id[ROLLOUT_ID_MAX];
 	char agent[ROLLOUT_AGENT_MAX];
-	int64_t from; /* revision numbers; 0: there was none */
+	int64_t from; /* revision numbers, 1 and more; not the same */
 	int64_t to;
 	char from_hash[ROLLOUT_HASH_MAX]; /* of the content, hex */
 	char to_hash[ROLLOUT_HASH_MAX];
@@ -182,6 +206,7 @@ struct rollout {
 	bool looked; /* since it began or was decoded */
 	int64_t steady_ms;
 	int64_t kept_ms; /* `times.now_ms` when it was last to be stored */
+	uint64_t kept_calls;
 	int32_t failed_before;	     /* starts, when the step began */
 	int32_t ready_most;	     /* of the new one, in this wait */
 	struct rollout_cells before; /* counted by earlier processes */
@@ -213,11 +238,9 @@ struct rollout_seen {
 
 /* What shall be. */
 struct rollout_orders {
-	bool store;  /* keep the state before doing it */
-	bool urgent; /* do it first, keep the state at once after */
-	/* Promoted or aborted in this look; ROLLOUT_OPEN: neither.  The same
-	 * again stands in the state, for a host that was killed. */
-	int32_t outcome;
+	bool store;	 /* keep the state before doing it */
+	bool urgent;	 /* do it first, keep the state at once after */
+	int32_t outcome; /* ROLLOUT_PROMOTED: `to` is stable, else `from` */
 	int32_t old_instances; /* ROLLOUT_SCALED: as scaling says */
 	int32_t new_instances; /* ROLLOUT_SCALED: it is the stable one now */
 	int32_t weight;	       /* of the new one; the old one has the rest */
@@ -308,6 +331,8 @@ const char *rollout_phase_word(int32_t phase);
 const char *rollout_analysis_word(const struct rollout *rollout);
 /* "open", "promoted", "aborted", "superseded". */
 const char *rollout_outcome_word(int32_t outcome);
+/* Calls of the new one that the judge has seen. */
+int64_t rollout_samples(const struct rollout *rollout);
 /* "error", "slower_than", ...: the kinds of bad event. */
 const char *rollout_bad_word(int32_t kind);
 

@@ -42,27 +42,11 @@ void scaling_advice_init(struct atom_scaling_advice *advice_r)
 	advice_r->hold_ms = -1;
 }
 
-static void clean(char *text, size_t size)
-{
-	size_t left, length;
-
-	text[size - 1] = '\0';
-	left = strlen(text);
-	for (; left > 0; text += length, left -= length) {
-		length = text_utf8_length(text, left);
-		if (length == 0 || (unsigned char)*text < 0x20 ||
-		    *text == 0x7f) {
-			length = 1;
-			*text = '?';
-		}
-	}
-}
-
 void scaling_advice_clean(struct atom_scaling_advice *advice)
 {
-	clean(advice->metric, sizeof(advice->metric));
-	clean(advice->reason_code, sizeof(advice->reason_code));
-	clean(advice->reason, sizeof(advice->reason));
+	text_make_printable(advice->metric, sizeof(advice->metric));
+	text_make_printable(advice->reason_code, sizeof(advice->reason_code));
+	text_make_printable(advice->reason, sizeof(advice->reason));
 	if (advice->action < ATOM_SCALE_NONE ||
 	    advice->action > ATOM_SCALE_ADD_MEMORY)
 		advice->action = ATOM_SCALE_NONE;
