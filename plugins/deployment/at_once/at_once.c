@@ -88,7 +88,6 @@ static atom_status advance(void *self, const struct atom_observation *seen,
 		REASON(plan, "starting %d instances", wanted);
 	} else if (seen->new_ready >= seen->new_wanted) {
 		act(plan, ATOM_ACT_SET_WEIGHT, ATOM_WEIGHT_ALL);
-		act(plan, ATOM_ACT_SET_OLD, 0);
 		act(plan, ATOM_ACT_PROMOTE, 0);
 		REASON(plan, "all %d instances are ready", seen->new_ready);
 	} else if (took_ms > options->ready_within) {
