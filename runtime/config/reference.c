@@ -131,7 +131,7 @@ static char *reference_path(const struct resolving *r, struct inside inside)
 		if (slash) {
 			(void)buffer_append(&path, file,
 					    (size_t)(slash + 1 - file));
-		} else if (r->setting->line == 0 && r->scope->directory) {
+		} else if (r->scope->directory) {
 			(void)buffer_append_text(&path, r->scope->directory);
 			(void)buffer_append_char(&path, '/');
 		}

@@ -24,7 +24,8 @@
 
 struct reference_scope {
 	const char *environment; /* NULL: not known yet, using it is a fault */
-	const char *directory;	 /* of PATHs in settings from no file */
+	/* Of PATHs in settings from no file, or from one without a folder. */
+	const char *directory;
 };
 
 /* Resolves every string of the tree; faults are added to `errors` with the

@@ -72,6 +72,15 @@ json_t *setting_to_json(const struct setting *setting,
 /* A tree made from JSON (an agent created by the API). */
 atom_status setting_of_json(const json_t *value, const char *name,
 			    struct setting **setting_r, struct atom_error *err);
+/* What leads from one tree to the other (either may be NULL: all of the other
+ * is new, or gone), a row for each value that differs: {"key", "from", "to"}, key
+ * as setting_path() has it, `from` and `to` as setting_to_json() has them
+ * with the secret names of their side, absent where there is no value.
+ * Lists are compared whole.  NULL without memory. */
+json_t *setting_difference(const struct setting *from,
+			   const char *const *from_secrets,
+			   const struct setting *to,
+			   const char *const *to_secrets);
 /* A deep copy with nothing shared. */
 struct setting *setting_copy(const struct setting *setting);
 /* Adds a string to a copy that nobody else has yet. */

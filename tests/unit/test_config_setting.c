@@ -345,3 +345,52 @@ Test(config_setting, an_agent_of_json_is_checked_and_held)
 	json_decref(json);
 	config_unref(&defaults);
 }
+
+static json_t *difference(const char *from, const char *to)
+{
+	static const char *const secrets[] = { "key", NULL };
+	struct setting *a = from ? tree_of(from) : NULL;
+	struct setting *b = to ? tree_of(to) : NULL;
+	json_t *rows = setting_difference(a, secrets, b, secrets);
+
+	cr_assert_not_null(rows);
+	setting_free(&a);
+	setting_free(&b);
+	return rows;
+}
+
+static void differs(const char *from, const char *to, const char *expected)
+{
+	json_t *rows = difference(from, to);
+	char *text = json_dumps(rows, JSON_COMPACT);
+
+	cr_assert_str_eq(text, expected, "%s", text);
+	free(text);
+	json_decref(rows);
+}
+
+Test(config_setting, a_difference_names_each_value_that_is_another)
+{
+	differs("a = 1; b: { c = \"x\"; };", "b: { c = \"x\"; }; a = 1;", "[]");
+	differs("a = 1; b: { c = \"x\"; d = 2; };",
+		"b: { c = \"y\"; e = true; }; a = 1;",
+		"[{\"key\":\"b.d\",\"from\":2},"
+		"{\"key\":\"b.c\",\"from\":\"x\",\"to\":\"y\"},"
+		"{\"key\":\"b.e\",\"to\":true}]");
+	differs("a = [ \"x\", \"y\" ];", "a = [ \"x\" ];",
+		"[{\"key\":\"a\",\"from\":[\"x\",\"y\"],\"to\":[\"x\"]}]");
+	/* An empty group may count by being there; 1 and 1.0 are two. */
+	differs("a = 1;", "a = 1.0; m: { };",
+		"[{\"key\":\"a\",\"from\":1,\"to\":1.0},"
+		"{\"key\":\"m\",\"to\":{}}]");
+	differs(NULL, "a: { b = 1; };", "[{\"key\":\"a.b\",\"to\":1}]");
+	differs("a = 1;", NULL, "[{\"key\":\"a\",\"from\":1}]");
+}
+
+Test(config_setting, a_difference_shows_no_secret)
+{
+	differs("key = \"s1\";", "key = \"s2\";",
+		"[{\"key\":\"key\",\"from\":\"***\",\"to\":\"***\"}]");
+	differs("key = \"s1\";", "key = \"${env:K}\";",
+		"[{\"key\":\"key\",\"from\":\"***\",\"to\":\"${env:K}\"}]");
+}
