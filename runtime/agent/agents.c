@@ -157,6 +157,11 @@ static atom_status take_over(bool now)
 	return status;
 }
 
+atom_status agents_take_over(void)
+{
+	return take_over(false);
+}
+
 static void give_up(struct agent *agent)
 {
 	log_line(ATOM_LOG_ERROR, "revision_failed",
@@ -275,85 +280,6 @@ atom_status agents_check(const struct config *config, struct buffer *errors)
 							 : ATOM_OK;
 }
 
-void agent_free(struct agent *agent)
-{
-	scaler_free(&agent->scaler);
-	agent_limits_unref(agent->limits);
-	mem_free(agent->name);
-	mem_free(agent);
-}
-
-static struct agent *agent_new(const struct config_agent *from)
-{
-	struct agent *agent = mem_zalloc(sizeof(*agent));
-
-	if (agent == NULL)
-		return NULL;
-	agent->pinned = -1;
-	agent->name = mem_strdup(from->name);
-	agent->limits = agent_limits_new();
-	agent->scaler = scaler_new(agent);
-	if (agent->name == NULL || agent->limits == NULL ||
-	    agent->scaler == NULL ||
-	    table_set(&agents_table, agent->name, strlen(agent->name), agent,
-		      NULL) != ATOM_OK) {
-		agent_free(agent);
-		return NULL;
-	}
-	memcpy(agent->text_hash, from->text_hash, sizeof(agent->text_hash));
-	agent_recall(agent);
-	return agent;
-}
-
-static atom_status make_revision(struct agent *agent, struct config *config,
-				 const struct config_agent *from,
-				 struct atom_error *err)
-{
-	struct buffer errors = BUFFER_INIT((size_t)64 * 1024);
-	struct revision *revision = NULL;
-	struct loop *home;
-	atom_status status;
-
-	home = loops_get(
-		(unsigned int)(table_hash(from->name, strlen(from->name)) %
-			       loops_serving()));
-	status = revision_new(config, from, agent->number + 1, agent->limits,
-			      home, &revision, &errors, err);
-	if (status != ATOM_OK && errors.length > 0)
-		atom_fail(err, status, "%.*s", (int)errors.length,
-			  errors.bytes);
-	buffer_fini(&errors);
-	if (status != ATOM_OK)
-		return status;
-	agent->number++;
-	memcpy(agent->text_hash, from->text_hash, sizeof(agent->text_hash));
-	agent_remember(agent);
-	if (agent->candidate != NULL) {
-		pool_set_desired(&agent->candidate->pool, 0);
-		revision_unref(agent->candidate);
-	}
-	agent->candidate = revision;
-	agent->candidate_since_ms = loop_now_ms(loop_control());
-	if (agent->pinned > from->instances.max)
-		agent->pinned = -1;
-	pool_set_desired(&revision->pool, agent_desired(agent, revision));
-	return ATOM_OK;
-}
-
-static void agent_remove(struct agent *agent)
-{
-	(void)table_remove(&agents_table, agent->name, strlen(agent->name));
-	if (agent->candidate != NULL) {
-		pool_set_desired(&agent->candidate->pool, 0);
-		revision_unref(agent->candidate);
-	}
-	if (agent->stable != NULL) {
-		pool_set_desired(&agent->stable->pool, 0);
-		revision_unref(agent->stable);
-	}
-	agent_free(agent);
-}
-
 struct applied {
 	json_t *added;
 	json_t *changed;
@@ -380,31 +306,78 @@ static bool scaling_differs(const struct config_agent *now,
 	return differs;
 }
 
+static bool file_is_unchanged(const struct agent *agent,
+			      const struct config_agent *from)
+{
+	return agent->owner == AGENT_OF_FILE &&
+	       memcmp(agent->file_hash, from->text_hash,
+		      sizeof(agent->file_hash)) == 0;
+}
+
+/* The file's text is what shall serve: nothing new when it serves already. */
+static atom_status take_file(struct agent *agent, struct config *config,
+			     const struct config_agent *from,
+			     struct atom_error *err)
+{
+	bool same = agent->current > 0 && agent->owner != AGENT_OF_NOBODY &&
+		    memcmp(agent->text_hash, from->text_hash,
+			   sizeof(agent->text_hash)) == 0;
+	int64_t number = same ? agent->current : agent->number + 1;
+	struct revision *newest = agent_newest(agent);
+	atom_status status = ATOM_OK;
+
+	if (!same || newest == NULL || newest->number != number)
+		status = agent_make_revision(agent, config, from, number, err);
+	if (status != ATOM_OK ||
+	    (file_is_unchanged(agent, from) && agent_follows_file(agent) &&
+	     agent_has_record(agent, number)))
+		return status; /* it is kept like this already */
+	if (number > agent->number)
+		agent->number = number;
+	agent->owner = AGENT_OF_FILE;
+	memcpy(agent->file_hash, from->text_hash, sizeof(agent->file_hash));
+	agent_remember(agent, number, from, config->directory);
+	agent->current = number;
+	memcpy(agent->text_hash, from->text_hash, sizeof(agent->text_hash));
+	return ATOM_OK;
+}
+
+static void count_unchanged(struct agent *agent,
+			    const struct config_agent *from,
+			    struct applied *applied)
+{
+	if (!agent_follows_file(agent) || agent->scaler->settings == NULL ||
+	    !scaling_differs(agent->scaler->settings, from))
+		applied->unchanged++;
+	else
+		json_array_append_new(applied->changed,
+				      json_string(from->name));
+}
+
 static atom_status apply_one(struct config *config,
 			     const struct config_agent *from,
 			     struct applied *applied, struct atom_error *err)
 {
 	struct agent *agent = agents_find(from->name);
 	bool added = agent == NULL;
-	atom_status status;
+	atom_status status = ATOM_EINVAL;
 
-	if (!added && agent->stable != NULL &&
-	    memcmp(agent->text_hash, from->text_hash,
-		   sizeof(agent->text_hash)) == 0) {
-		if (agent->scaler->settings == NULL ||
-		    !scaling_differs(agent->scaler->settings, from))
-			applied->unchanged++;
-		else
-			json_array_append_new(applied->changed,
-					      json_string(from->name));
+	if (!added && agent->stable != NULL && file_is_unchanged(agent, from)) {
+		count_unchanged(agent, from, applied);
 		return ATOM_OK;
 	}
 	if (added)
-		agent = agent_new(from);
+		agent = agent_new(from->name, true);
 	if (agent == NULL)
 		return atom_fail(err, ATOM_ENOMEM, "no memory for agent %s",
 				 from->name);
-	status = make_revision(agent, config, from, err);
+	/* What the API made of it stays over a restart.  Where that cannot be
+	 * had any more, the file's text serves, as a new revision. */
+	if (added && file_is_unchanged(agent, from) &&
+	    !agent_follows_file(agent))
+		status = agent_revive(agent, config, err);
+	if (status != ATOM_OK)
+		status = take_file(agent, config, from, err);
 	agent->error[0] = '\0';
 	if (status == ATOM_OK)
 		json_array_append_new(added ? applied->added : applied->changed,
@@ -415,20 +388,32 @@ static atom_status apply_one(struct config *config,
 	return status;
 }
 
+void agent_apply_limits(struct agent *agent, const struct config_agent *from,
+			const struct config *config)
+{
+	struct config_limits limits =
+		limits_of(&from->rate_limits, &config->agent_limits);
+
+	limiter_set(&agent->limits->limiter, &limits, os.monotonic_ns());
+}
+
 /* Not part of a revision: in force at once. */
 static void apply_limits(const struct config *config)
 {
-	int64_t now_ns = os.monotonic_ns();
+	struct agent *agent;
 
 	for (size_t i = 0; i < config->agent_count; i++) {
 		const struct config_agent *from = &config->agents[i];
-		struct agent *agent = agents_find(from->name);
-		struct config_limits limits =
-			limits_of(&from->rate_limits, &config->agent_limits);
 
-		if (agent != NULL)
-			limiter_set(&agent->limits->limiter, &limits, now_ns);
+		agent = agents_find(from->name);
+		if (agent != NULL && agent_follows_file(agent))
+			agent_apply_limits(agent, from, config);
 	}
+	for (size_t at = 0; (agent = table_next(&agents_table, &at)) != NULL;)
+		if (!agent_follows_file(agent) &&
+		    agent->scaler->settings != NULL)
+			agent_apply_limits(agent, agent->scaler->settings,
+					   config);
 }
 
 /* No part of a revision either: another strategy takes over at once. */
@@ -440,7 +425,7 @@ static void apply_scaling(struct config *config, struct applied *applied)
 		const struct config_agent *from = &config->agents[i];
 		struct agent *agent = agents_find(from->name);
 
-		if (agent == NULL)
+		if (agent == NULL || !agent_follows_file(agent))
 			continue;
 		if (scaler_configure(agent->scaler, config, from, &err) !=
 		    ATOM_OK) {
@@ -479,8 +464,9 @@ static void remove_gone(const struct config *config, struct applied *applied)
 				   (void *)(uintptr_t)config->agents[i].name,
 				   NULL) == ATOM_OK;
 	for (size_t at = 0; (agent = table_next(&agents_table, &at)) != NULL;) {
-		if (known ? table_get_text(&names, agent->name) != NULL
-			  : config_names(config, agent->name))
+		if (agent->owner == AGENT_OF_API ||
+		    (known ? table_get_text(&names, agent->name) != NULL
+			   : config_names(config, agent->name)))
 			continue;
 		json_array_append_new(applied->removed,
 				      json_string(agent->name));
@@ -493,15 +479,29 @@ static void remove_gone(const struct config *config, struct applied *applied)
 	table_fini(&names);
 }
 
+static void on_revived(void *argument, const char *name,
+		       const struct atom_error *why)
+{
+	struct applied *applied = argument;
+
+	if (why == NULL)
+		json_array_append_new(applied->added, json_string(name));
+	else
+		json_object_set_new(applied->failed, name,
+				    json_string(why->message));
+}
+
 atom_status agents_apply(struct config *config, bool now, json_t **result_r,
 			 struct atom_error *err)
 {
+	static bool revived;
 	struct applied applied = { json_array(), json_array(), json_array(),
 				   json_object(), 0 };
 	atom_status status = ATOM_OK, first = ATOM_OK;
 	struct atom_error one = ATOM_ERROR_INIT;
 
 	revision_set_token_limit(config->token_limit);
+	agents_set_history(config->revision_history);
 	pool_set_bounds(config->max_agents,
 			config->memory_limit_mib > 0
 				? config->memory_limit_mib * 1024 * 1024
@@ -518,6 +518,9 @@ atom_status agents_apply(struct config *config, bool now, json_t **result_r,
 			*err = one;
 		first = first != ATOM_OK ? first : status;
 	}
+	if (!revived)
+		agents_revive(config, on_revived, &applied);
+	revived = true;
 	apply_limits(config);
 	apply_scaling(config, &applied);
 	agents_remember_flush();

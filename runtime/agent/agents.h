@@ -48,6 +48,8 @@ atom_status agents_scale_auto(const char *name, struct atom_error *err);
 /* Replaces every instance, one after the other, without losing a call. */
 atom_status agents_restart(const char *name, struct atom_error *err);
 
+/* Is there an agent of this name, whether or not it serves? */
+bool agents_know(const char *name);
 /* CONTRACT 7's rows; one agent's with its settings (NULL if unknown);
  * libconfig text of one agent. */
 json_t *agents_list(void);

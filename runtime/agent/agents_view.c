@@ -32,11 +32,18 @@ static json_t *row_of(const struct agent *agent)
 		(json_int_t)atomic_load(&pool->in_flight), "queued",
 		(json_int_t)atomic_load(&pool->waiting), "split", "revision",
 		(json_int_t)r->number, "weight", 10000, "backend",
-		r->agent->backend, "origin", "file", "drift", 0, "calls_total",
-		(json_int_t)calls, "errors_total", (json_int_t)errors, "p50_ms",
-		revision_quantile_ms(r, 0.5), "p95_ms",
-		revision_quantile_ms(r, 0.95), "unhealthy",
+		r->agent->backend, "origin",
+		agent->owner == AGENT_OF_API ? "api" : "file", "drift",
+		agent->owner == AGENT_OF_FILE && !agent_follows_file(agent),
+		"calls_total", (json_int_t)calls, "errors_total",
+		(json_int_t)errors, "p50_ms", revision_quantile_ms(r, 0.5),
+		"p95_ms", revision_quantile_ms(r, 0.95), "unhealthy",
 		(int)atomic_load(&pool->unhealthy));
+}
+
+bool agents_know(const char *name)
+{
+	return agents_find(name) != NULL;
 }
 
 static int by_name(const void *a, const void *b)

@@ -31,6 +31,8 @@ DETAILS(key, "agents", "code", "expires", "grace", "id", "name", "object",
 	"phase", "result", "role", "status");
 DETAILS(agent, "auto", "code", "instances", "object", "phase", "result",
 	"status");
+DETAILS(deploy, "agent", "code", "from", "hash", "name", "object", "phase",
+	"reason", "result", "revision", "status", "to");
 DETAILS(keyring, "code", "object", "phase", "result", "retire", "status");
 DETAILS(prune, "before", "code", "phase", "removed", "result", "sequence",
 	"status");
@@ -103,6 +105,14 @@ static const struct audit_event_row rows[AUDIT_EVENT_COUNT] = {
 	    "Password Change", ACCOUNT_CHANGE, key),
 	ROW(KEY_REVOKE, "key.revoke", SECURITY_EVENTS, INFO,
 	    "Disable", ACCOUNT_CHANGE, key),
+	ROW(AGENT_CREATE, "agent.create", AGENT_LIFECYCLE, INFO,
+	    "Install", APP_LIFECYCLE, deploy),
+	ROW(AGENT_DEPLOY, "agent.deploy", AGENT_LIFECYCLE, INFO,
+	    "Update", APP_LIFECYCLE, deploy),
+	ROW(AGENT_UNDO, "agent.undo", AGENT_LIFECYCLE, INFO,
+	    "Update", APP_LIFECYCLE, deploy),
+	ROW(AGENT_DELETE, "agent.delete", AGENT_LIFECYCLE, WARN,
+	    "Remove", APP_LIFECYCLE, deploy),
 	ROW(AGENT_SCALE, "agent.scale", AGENT_LIFECYCLE, INFO,
 	    "Update", APP_LIFECYCLE, agent),
 	ROW(AGENT_RESTART, "agent.restart", AGENT_LIFECYCLE, INFO,

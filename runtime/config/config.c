@@ -382,6 +382,8 @@ static atom_status read_one_agent(struct config_holder *holder,
 	holder->config.max_agents = defaults->max_agents;
 	holder->config.memory_limit_mib = defaults->memory_limit_mib;
 	holder->config.token_limit = defaults->token_limit;
+	holder->config.revision_history = defaults->revision_history;
+	holder->config.agent_limits = defaults->agent_limits;
 	holder->config.agents = agent;
 	holder->config.agent_count = 1;
 	return r.no_memory ? ATOM_ENOMEM : ATOM_OK;

@@ -207,6 +207,7 @@ struct config {
 	const char *directory;	  /* its folder; relative paths start there */
 	const char *environment;  /* "production" */
 	int64_t max_agents;	  /* 100 */
+	int64_t revision_history; /* 10; besides the one in force */
 	int64_t memory_limit_mib; /* 1,000; 0 = no limit */
 	int64_t token_limit;	  /* 500 */
 	bool monitoring_enabled;  /* true */

@@ -449,6 +449,8 @@ static const struct key host_rows[] = {
 	       "a word; chooses files by `${environment}`"),
 	INT("max_agents", CONFIG(max_agents), 1, 100000, "100",
 	    "instances, all agents together"),
+	INT("revision_history", CONFIG(revision_history), 1, 1000, "10",
+	    "revisions kept of each agent besides the one in force, to look at and to go back to"),
 	ROW("memory_limit", KEY_SIZE, CONFIG(memory_limit_mib), "1000",
 	    "daemon and instances together; refuses starts, kills nobody; 0: no limit",
 	    .maximum = 1 << 30, .unit = MIB),

@@ -47,6 +47,16 @@ void handle_agents(struct http_request *request,
 		   const struct admission *admission);
 void handle_agent(struct http_request *request,
 		  const struct admission *admission);
+void handle_agent_create(struct http_request *request,
+			 const struct admission *admission);
+void handle_agent_delete(struct http_request *request,
+			 const struct admission *admission);
+void handle_deploy(struct http_request *request,
+		   const struct admission *admission);
+void handle_undo(struct http_request *request,
+		 const struct admission *admission);
+void handle_revisions(struct http_request *request,
+		      const struct admission *admission);
 void handle_scaling_events(struct http_request *request,
 			   const struct admission *admission);
 void handle_scale(struct http_request *request,

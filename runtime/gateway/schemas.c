@@ -16,6 +16,11 @@
 	"{\"type\":[\"integer\",\"null\"],\"minimum\":0,\"maximum\":" most "}"
 #define KEY_LIMITS "{\"$ref\":\"#/components/schemas/KeyLimits\"}"
 
+#define AGENT_BODY                                                        \
+	"{\"type\":[\"string\",\"object\"],\"description\":\"an agent's " \
+	"whole body, as libconfig text or as JSON\"}"
+#define REASON "{\"type\":\"string\",\"maxLength\":1000}"
+
 #define LIST_OF(name)                              \
 	"{\"type\":\"array\",\"items\":{\"$ref\":" \
 	"\"#/components/schemas/" name "\"}}"
@@ -96,12 +101,44 @@ const struct schema schemas[] = {
 	  "\"properties\":{\"revision\":" INTEGER ",\"weight\":" INTEGER
 	  "}}},\"backend\":" STRING ",\"calls_total\":" INTEGER
 	  ",\"errors_total\":" INTEGER ",\"p50_ms\":" NUMBER
-	  ",\"p95_ms\":" NUMBER ",\"scaling\":" OBJECT
+	  ",\"p95_ms\":" NUMBER
+	  ",\"origin\":{\"enum\":[\"file\",\"api\"]},\"drift\":" BOOLEAN
+	  ",\"scaling\":" OBJECT
 	  ",\"sizing\":{\"type\":\"array\",\"items\":" OBJECT
 	  "},\"settings\":" OBJECT "}}" },
 	{ "AgentList",
 	  "{\"type\":\"object\",\"properties\":{\"agents\":" LIST_OF(
 		  "Agent") "}}" },
+	{ "AgentCreate",
+	  "{\"type\":\"object\",\"required\":[\"config\"],\"properties\":{"
+	  "\"name\":" STRING ",\"config\":" AGENT_BODY ",\"file\":" STRING
+	  ",\"reason\":" REASON "}}" },
+	{ "AgentDeploy",
+	  "{\"type\":\"object\",\"required\":[\"config\"],\"properties\":{"
+	  "\"config\":" AGENT_BODY ",\"file\":{\"type\":\"string\","
+	  "\"description\":\"what messages about it begin with\"}"
+	  ",\"reason\":" REASON "}}" },
+	{ "UndoRequest",
+	  "{\"type\":\"object\",\"properties\":{\"to\":{\"type\":"
+	  "\"integer\",\"minimum\":1},\"reason\":" REASON "}}" },
+	{ "AgentChange",
+	  "{\"type\":\"object\",\"properties\":{\"agent\":" STRING
+	  ",\"revision\":" INTEGER ",\"from\":" INTEGER ",\"changed\":" BOOLEAN
+	  ",\"hash\":" STRING "}}" },
+	{ "Revision",
+	  "{\"type\":\"object\",\"required\":[\"revision\",\"in_force\"],"
+	  "\"properties\":{\"revision\":" INTEGER ",\"in_force\":" BOOLEAN
+	  ",\"hash\":" STRING ",\"time\":" STRING
+	  ",\"origin\":{\"enum\":[\"file\",\"api\",\"undo\"]},\"who\":" STRING
+	  ",\"why\":" STRING ",\"before\":" INTEGER ",\"undone_to\":" INTEGER
+	  ",\"changes\":{\"type\":\"array\",\"items\":" STRING
+	  "},\"difference\":{\"type\":\"array\",\"items\":{\"type\":"
+	  "\"object\",\"required\":[\"key\"],\"properties\":{\"key\":" STRING
+	  ",\"from\":{},\"to\":{}}}},\"text\":" STRING ",\"error\":" STRING
+	  "}}" },
+	{ "RevisionList",
+	  "{\"type\":\"object\",\"properties\":{\"agent\":" STRING
+	  ",\"revisions\":" LIST_OF("Revision") "}}" },
 	{ "ScalingEventList",
 	  "{\"type\":\"object\",\"properties\":{\"events\":{\"type\":"
 	  "\"array\",\"items\":{\"type\":\"object\",\"properties\":{"

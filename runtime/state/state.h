@@ -126,6 +126,9 @@ atom_status state_transaction_remove(struct state_transaction *transaction,
 				     const char *bucket, struct atom_span key,
 				     uint64_t expected_version,
 				     struct atom_error *err);
+/* Writes and bytes that it holds so far. */
+size_t state_transaction_count(const struct state_transaction *transaction);
+size_t state_transaction_bytes(const struct state_transaction *transaction);
 /* After ATOM_OK: the new version of the index-th write (0 = removed). */
 uint64_t state_transaction_version(const struct state_transaction *transaction,
 				   size_t index);

@@ -34,6 +34,16 @@ void state_transaction_free(struct state_transaction **transaction)
 	mem_free(t);
 }
 
+size_t state_transaction_count(const struct state_transaction *transaction)
+{
+	return transaction->store.write_count;
+}
+
+size_t state_transaction_bytes(const struct state_transaction *transaction)
+{
+	return transaction->bytes;
+}
+
 struct atom_store_write *transaction_write(
 	const struct state_transaction *transaction, size_t index)
 {
