@@ -85,6 +85,11 @@ const struct option_row option_rows[OPTION_COUNT] = {
 	[OPTION_RUNS] = { "runs", 0, "N", "how many rollouts; 1000" },
 	[OPTION_OUTAGE] = { "outage", 0, "BEGIN:END:RATE",
 			    "both fail at RATE between two shares of a run" },
+	[OPTION_FILE] = { "file", 'f', "FILE",
+			  "one agent's body; - reads it from stdin", "deploy" },
+	[OPTION_TO] = { "to", 0, "N", "the revision to go back to" },
+	[OPTION_DIFF] = { "diff", 0, "N", "what revision N has changed" },
+	[OPTION_CREATE] = { "create", 0, NULL, "make an agent of this name" },
 };
 
 static int option_of(const char *name, size_t length)
@@ -96,12 +101,19 @@ static int option_of(const char *name, size_t length)
 	return OPTION_COUNT;
 }
 
-static int option_of_letter(char letter)
+static int option_of_letter(char letter, const char *command)
 {
-	for (int id = 0; id < OPTION_COUNT; id++)
-		if (option_rows[id].letter == letter)
+	int found = OPTION_COUNT;
+	for (int id = 0; id < OPTION_COUNT; id++) {
+		const char *behind = option_rows[id].behind;
+		if (option_rows[id].letter != letter)
+			continue;
+		if (behind && command && !strcmp(command, behind))
 			return id;
-	return OPTION_COUNT;
+		if (!behind)
+			found = id;
+	}
+	return found;
 }
 
 /* One argument that begins with a dash. Takes its value from behind `=`, from
@@ -114,7 +126,8 @@ static bool parse_option(struct arguments *arguments, int argc, char **argv,
 	const char *name = argument + (is_long ? 2 : 1);
 	size_t length = is_long ? strcspn(name, "=") : 1;
 	const char *value = is_long && name[length] ? name + length + 1 : NULL;
-	int id = is_long ? option_of(name, length) : option_of_letter(*name);
+	int id = is_long ? option_of(name, length)
+			 : option_of_letter(*name, arguments->words[0]);
 
 	if (!is_long && name[1])
 		value = name + 1;

@@ -67,6 +67,10 @@ enum option_id {
 	OPTION_CALLS,
 	OPTION_RUNS,
 	OPTION_OUTAGE,
+	OPTION_FILE,
+	OPTION_TO,
+	OPTION_DIFF,
+	OPTION_CREATE,
 	OPTION_COUNT,
 };
 
@@ -79,10 +83,13 @@ enum option_id {
 	 OPTION_BIT(OPTION_HELP) | OPTION_BIT(OPTION_VERSION))
 
 struct option_row {
-	const char *name;  /* without the dashes */
-	char letter;	   /* short form, or 0 */
+	const char *name; /* without the dashes */
+	/* Short form, or 0. One that `behind` names a command for means this
+	 * option behind that word, and another elsewhere. */
+	char letter;
 	const char *value; /* what stands for its value in help; NULL: none */
 	const char *help;
+	const char *behind; /* NULL: the letter counts everywhere */
 };
 
 extern const struct option_row option_rows[OPTION_COUNT];

@@ -41,6 +41,16 @@ static const struct command commands[] = {
 	  .words_min = 1,
 	  .words_max = 1,
 	  .run = cmd_agents_export },
+	{ .word = "agents",
+	  .subword = "delete",
+	  .synopsis = "NAME",
+	  .summary = "delete an agent that 'deploy --create' has made",
+	  .help = "Its calls under way end by themselves. An agent of the "
+		  "configuration file is\nrefused: take it out of the file "
+		  "and reload.\n",
+	  .words_min = 1,
+	  .words_max = 1,
+	  .run = cmd_agents_delete },
 	{ .word = "invoke",
 	  .synopsis = "AGENT [TEXT]",
 	  .summary = "call an agent and stream its answer",
@@ -118,6 +128,39 @@ static const struct command commands[] = {
 	  .words_min = 1,
 	  .words_max = 1,
 	  .run = cmd_restart },
+	{ .word = "deploy",
+	  .synopsis = "AGENT -f FILE",
+	  .summary = "make a file an agent's next revision",
+	  .help = "FILE holds one agent's body: what stands between its "
+		  "braces in the\nconfiguration, and what 'agents export' "
+		  "prints. A file with a mistake changes\nnothing; the mistake "
+		  "is printed and the exit code is 1. With --create\n"
+		  "the agent must not be there yet: it is made, kept over "
+		  "restarts, and no\nreload removes it.\n",
+	  .options = OPTION_BIT(OPTION_FILE) | OPTION_BIT(OPTION_REASON) |
+		     OPTION_BIT(OPTION_CREATE),
+	  .words_min = 1,
+	  .words_max = 1,
+	  .run = cmd_deploy },
+	{ .word = "undo",
+	  .synopsis = "AGENT [--to N]",
+	  .summary = "go back to an earlier revision of an agent",
+	  .help = "To the one before the one in force, or to N; its text "
+		  "becomes the next\nrevision. 'revisions' lists those that "
+		  "are kept.\n",
+	  .options = OPTION_BIT(OPTION_TO) | OPTION_BIT(OPTION_REASON),
+	  .words_min = 1,
+	  .words_max = 1,
+	  .run = cmd_undo },
+	{ .word = "revisions",
+	  .synopsis = "AGENT [--diff N]",
+	  .summary = "list an agent's revisions: when, by whom, why",
+	  .help = "The one in force has a star. With --diff N: what revision N "
+		  "has changed,\nwhich needs the permission view_all.\n",
+	  .options = OPTION_BIT(OPTION_DIFF),
+	  .words_min = 1,
+	  .words_max = 1,
+	  .run = cmd_revisions },
 	{ .word = "plugins",
 	  .synopsis = "",
 	  .summary = "list the plugins and their state",
@@ -295,11 +338,10 @@ static const struct {
 	const char *word;
 	const char *subword; /* NULL: the word whatever follows */
 } later[] = {
-	{ "rollout", NULL },   { "deploy", NULL },   { "undo", NULL },
-	{ "revisions", NULL }, { "freeze", NULL },   { "alerts", NULL },
-	{ "jobs", NULL },      { "queue", NULL },    { "dlq", NULL },
-	{ "backup", NULL },    { "restore", NULL },  { "plugin", "check" },
-	{ "plugin", "new" },   { "plugin", "sign" }, { "plugin", "verify" },
+	{ "rollout", NULL }, { "freeze", NULL },   { "alerts", NULL },
+	{ "jobs", NULL },    { "queue", NULL },	   { "dlq", NULL },
+	{ "backup", NULL },  { "restore", NULL },  { "plugin", "check" },
+	{ "plugin", "new" }, { "plugin", "sign" }, { "plugin", "verify" },
 };
 
 #define LATER_COUNT (sizeof(later) / sizeof(*later))

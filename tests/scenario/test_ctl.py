@@ -14,8 +14,7 @@ from atomd_test import (Folder, Skip, atomctl_path, run, seconds, source,
                         test)
 from fake_daemon import FakeDaemon, KEY
 
-LATER = ["rollout status x", "deploy echo -f x", "undo echo",
-         "revisions echo", "freeze", "alerts",
+LATER = ["rollout status x", "freeze", "alerts",
          "jobs list", "queue stats", "dlq list",
          "backup", "restore", "plugin check x", "plugin new x",
          "plugin sign x", "plugin verify x"]
@@ -413,7 +412,12 @@ def bash_completes_commands_options_and_names():
         env = fake.environment(PATH="%s:%s" % (folder, os.environ["PATH"]))
         script = source("etc", "atomctl.bash-completion")
         for line, expected in (
-                ("re", {"restart", "reload"}),
+                ("re", {"restart", "revisions", "reload"}),
+                ("deploy e", {"echo"}),
+                ("deploy echo --cr", {"--create"}),
+                ("deploy -f x e", {"echo"}),
+                ("undo echo --t", {"--to"}),
+                ("revisions echo --d", {"--diff"}),
                 ("agents e", {"export", "echo"}),
                 ("agents export ", {"echo", "profiler"}),
                 ("--json invoke pro", {"profiler"}),

@@ -107,7 +107,7 @@ static const struct {
 } unknown[] = {
 	{ { "agnets", NULL },
 	  "'agnets' is no command; did you mean 'agents'?" },
-	{ { "deploy", "x" }, "'deploy' is not in this version of atomctl" },
+	{ { "freeze", "x" }, "'freeze' is not in this version of atomctl" },
 	{ { "keys", "crate" },
 	  "'keys crate' is no command; did you mean 'keys create'?" },
 	{ { "keys", NULL },
