@@ -8,6 +8,7 @@
 #include "agent/agents_priv.h"
 #include "agent/directory.h"
 #include "agent/directory_priv.h"
+#include "agent/recent.h"
 #include "agent/session.h"
 #include "core/log.h"
 #include "core/memory.h"
@@ -69,6 +70,8 @@ atom_status agents_init(struct atom_error *err)
 		status = agent_limits_init(err);
 	if (status == ATOM_OK)
 		status = host_backend_register();
+	if (status == ATOM_OK)
+		status = recent_init(err);
 	if (status == ATOM_OK)
 		status = scalers_init(err);
 	return status;

@@ -7,6 +7,7 @@
 #include "agent/directory.h"
 #include "agent/directory_priv.h"
 #include "agent/handle.h"
+#include "agent/recent.h"
 #include "core/log.h"
 #include "core/memory.h"
 
@@ -159,4 +160,5 @@ void agents_fini(void)
 	table_fini(&agents_table);
 	scalers_fini();
 	handles_fini();
+	recent_fini();
 }

@@ -23,6 +23,7 @@ DETAILS(call, "agent", "code", "duration_ms", "input_bytes", "input_tokens",
 	"output_bytes", "output_tokens", "revision", "session", "status",
 	"stream");
 DETAILS(session, "agent", "result", "session");
+DETAILS(feedback, "agent", "call", "revision", "score_percent");
 DETAILS(report, "accepted", "error", "fail", "not_applicable", "not_checked",
 	"pass");
 DETAILS(accept, "code", "expires", "id", "object", "phase", "reason", "result",
@@ -98,6 +99,8 @@ static const struct audit_event_row rows[AUDIT_EVENT_COUNT] = {
 	CALL_ROW(CALL_FAILED, "call.failed", ERROR_EVENTS, WARN),
 	ROW(SESSION_DELETE, "session.delete", SECURITY_EVENTS, INFO,
 	    "Delete", API_ACTIVITY, session),
+	ROW(FEEDBACK, "feedback", PERFORMANCE_EVENTS, INFO,
+	    "Create", API_ACTIVITY, feedback),
 
 	ROW(KEY_CREATE, "key.create", SECURITY_EVENTS, INFO,
 	    "Create", ACCOUNT_CHANGE, key),

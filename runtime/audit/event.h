@@ -36,6 +36,7 @@ enum audit_event {
 	AUDIT_CALL,
 	AUDIT_CALL_FAILED,
 	AUDIT_SESSION_DELETE,
+	AUDIT_FEEDBACK,
 	/* --- control actions --- */
 	AUDIT_KEY_CREATE,
 	AUDIT_KEY_ROTATE,

@@ -22,6 +22,7 @@ static const struct code {
 	{ "permission_denied", 403, false, false },
 	{ "agent_not_found", 404, false, false },
 	{ "revision_not_found", 404, false, false },
+	{ "call_not_found", 404, false, false },
 	{ "session_not_found", 404, false, false },
 	{ "not_found", 404, false, false },
 	{ "method_not_allowed", 405, false, false },

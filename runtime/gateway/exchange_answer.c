@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/recent.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/os.h"
@@ -47,6 +48,7 @@ void exchange_count(struct exchange *x, int status)
 {
 	const struct call *call = &x->call;
 	int64_t now = os.monotonic_ns();
+	bool counted;
 	struct revision_outcome outcome = {
 		.http_status = status,
 		.called = call->began_ns != 0,
@@ -63,7 +65,10 @@ void exchange_count(struct exchange *x, int status)
 	};
 
 	revision_count(x->revision, &outcome);
-	(void)trial_count(&x->assignment, &outcome);
+	counted = trial_count(&x->assignment, &outcome);
+	if (outcome.called)
+		recent_add(x->request_id, x->user, x->revision,
+			   counted ? &x->assignment : NULL);
 }
 
 /* --- the session --------------------------------------------------------------- */

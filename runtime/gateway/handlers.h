@@ -57,6 +57,8 @@ void handle_undo(struct http_request *request,
 		 const struct admission *admission);
 void handle_revisions(struct http_request *request,
 		      const struct admission *admission);
+void handle_feedback(struct http_request *request,
+		     const struct admission *admission);
 void handle_scaling_events(struct http_request *request,
 			   const struct admission *admission);
 void handle_scale(struct http_request *request,

@@ -69,6 +69,16 @@ const struct schema schemas[] = {
 	  ",\"total_tokens\":" INTEGER "}},\"agent\":" STRING
 	  ",\"revision\":" INTEGER ",\"session_id\":" MAYBE
 	  ",\"request_id\":" STRING "}}" },
+	{ "FeedbackRequest",
+	  "{\"type\":\"object\",\"required\":[\"request_id\",\"score\"],"
+	  "\"properties\":{\"request_id\":" STRING
+	  ",\"score\":{\"type\":\"number\",\"minimum\":0,\"maximum\":1},"
+	  "\"comment\":{\"type\":[\"string\",\"null\"],"
+	  "\"maxLength\":2000}}}" },
+	{ "FeedbackAnswer",
+	  "{\"type\":\"object\",\"properties\":{\"request_id\":" STRING
+	  ",\"agent\":" STRING ",\"revision\":" INTEGER ",\"score\":" NUMBER
+	  ",\"replaced\":" BOOLEAN "}}" },
 	{ "Model", "{\"type\":\"object\",\"properties\":{\"id\":" STRING
 		   ",\"object\":{\"const\":\"model\"},\"created\":" INTEGER
 		   ",\"owned_by\":" STRING "}}" },
