@@ -71,8 +71,7 @@ const struct option_row option_rows[OPTION_COUNT] = {
 	[OPTION_TARGET_WAIT] = { "target-wait", 0, "TIME",
 				 "a call that waits longer is late" },
 	[OPTION_SEED] = { "seed", 0, "N", "of what is drawn by chance; 1" },
-	[OPTION_PLOT] = { "plot", 0, "FILE",
-			  "draw load, instances, waits as SVG" },
+	[OPTION_PLOT] = { "plot", 0, "FILE", "draw what came of it as SVG" },
 	[OPTION_JUDGE] = { "judge", 0, "J[,J]",
 			   "NAME or NAME:option=value;..." },
 	[OPTION_ERROR_RATE] = { "error-rate", 0, "SHARE",
@@ -82,7 +81,8 @@ const struct option_row option_rows[OPTION_COUNT] = {
 	[OPTION_WEIGHT] = { "weight", 0, "SHARE",
 			    "of calls to the new revision; 5%" },
 	[OPTION_CALLS] = { "calls", 0, "N", "of one run; 10000" },
-	[OPTION_RUNS] = { "runs", 0, "N", "how many rollouts; 1000" },
+	[OPTION_RUNS] = { "runs", 0, "N",
+			  "how many rollouts; 1000, with --strategy 200" },
 	[OPTION_OUTAGE] = { "outage", 0, "BEGIN:END:RATE",
 			    "both fail at RATE between two shares of a run" },
 	[OPTION_FILE] = { "file", 'f', "FILE",
@@ -90,6 +90,7 @@ const struct option_row option_rows[OPTION_COUNT] = {
 	[OPTION_TO] = { "to", 0, "N", "the revision to go back to" },
 	[OPTION_DIFF] = { "diff", 0, "N", "what revision N has changed" },
 	[OPTION_CREATE] = { "create", 0, NULL, "make an agent of this name" },
+	[OPTION_RATE] = { "rate", 0, "N", "calls a second; 10" },
 };
 
 static int option_of(const char *name, size_t length)

@@ -71,6 +71,7 @@ enum option_id {
 	OPTION_TO,
 	OPTION_DIFF,
 	OPTION_CREATE,
+	OPTION_RATE,
 	OPTION_COUNT,
 };
 

@@ -5,30 +5,40 @@
 #include "simulate.h"
 #include "terminal.h"
 
+#include "core/memory.h"
 #include "core/os.h"
 #include "core/text.h"
-#include "rollout/simulate.h"
+#include "rollout/rehearse.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define JUDGES	    "sequential,threshold"
-#define ERROR_RATE  0.02
-#define WEIGHT	    500
-#define CALLS	    10000
-#define CALLS_MAX   100000000
-#define RUNS	    1000
-#define RUNS_MAX    1000000
-#define CALLS_PER_S 10
-#define LOOK_MS	    1000
+#define JUDGES		"sequential,threshold"
+#define ERROR_RATE	0.02
+#define WEIGHT		500
+#define CALLS		10000
+#define CALLS_MAX	100000000
+#define RUNS		1000
+#define RUNS_MAX	1000000
+#define CALLS_PER_S	10
+#define CALLS_PER_S_MAX 100000
+#define STRATEGY_RUNS	200
+#define COLD_START_MS	2000
+#define INSTANCES	4
+#define LOOK_MS		1000
 
 struct rollouts {
 	struct ctl *ctl;
 	struct rollout_setup setup;
+	int64_t cold_start_ms;
 	struct simulate_plugin *judges;
 	size_t judge_count;
-	struct rollout_result results[SIMULATE_PLUGINS_MAX];
+	struct simulate_plugin *strategies; /* NULL: judges alone */
+	size_t strategy_count;
+	/* A judge, or a strategy with a judge, each. */
+	struct simulate_verdict *verdicts;
+	size_t verdict_count;
 };
 
 /* --- what was asked for ----------------------------------------------------------- */
@@ -125,11 +135,12 @@ static int read_outage(struct ctl *ctl, struct rollout_setup *setup)
 
 static int read_setup(struct ctl *ctl, struct rollout_setup *setup)
 {
-	int64_t calls = CALLS, runs = RUNS, seed = 1;
+	bool whole = ctl_has(ctl, OPTION_STRATEGY);
+	int64_t calls = CALLS, runs = whole ? STRATEGY_RUNS : RUNS, seed = 1;
+	int64_t rate = CALLS_PER_S;
 	*setup = (struct rollout_setup){
 		.old_rate = ERROR_RATE,
 		.weight = WEIGHT,
-		.calls_per_s = CALLS_PER_S,
 		.look_ms = LOOK_MS,
 	};
 	int code = read_share(ctl, OPTION_ERROR_RATE, &setup->old_rate);
@@ -137,6 +148,10 @@ static int read_setup(struct ctl *ctl, struct rollout_setup *setup)
 	if (code == CTL_DONE)
 		code = read_share(ctl, OPTION_CANARY_ERROR_RATE,
 				  &setup->new_rate);
+	if (code == CTL_DONE && whole && ctl_has(ctl, OPTION_WEIGHT))
+		code = ctl_fail(ctl, CTL_USAGE,
+				"--weight: with --strategy the strategy says "
+				"the weights; leave one of them out");
 	if (code == CTL_DONE)
 		code = read_weight(ctl, &setup->weight);
 	if (code == CTL_DONE)
@@ -147,7 +162,10 @@ static int read_setup(struct ctl *ctl, struct rollout_setup *setup)
 		code = read_number(ctl, OPTION_SEED, INT64_MIN, INT64_MAX,
 				   &seed);
 	if (code == CTL_DONE)
+		code = read_number(ctl, OPTION_RATE, 1, CALLS_PER_S_MAX, &rate);
+	if (code == CTL_DONE)
 		code = read_outage(ctl, setup);
+	setup->calls_per_s = (double)rate;
 	setup->calls = (uint64_t)calls;
 	setup->runs = (uint32_t)runs;
 	setup->seed = (uint64_t)seed;
@@ -189,128 +207,148 @@ static void tell(void *arg, uint32_t done, uint32_t runs)
 		(unsigned)((os.monotonic_ns() - watch->began_ns) / 1000000000));
 }
 
+static atom_status run_judge(struct rollouts *r,
+			     struct simulate_verdict *verdict,
+			     struct watch *watch, struct atom_error *err)
+{
+	return rollout_simulate(&r->setup, ask, verdict->judge->configured,
+				tell, watch, &verdict->alone, verdict->ends,
+				err);
+}
+
+static atom_status run_whole(struct rollouts *r,
+			     struct simulate_verdict *verdict,
+			     struct watch *watch, struct atom_error *err)
+{
+	const struct configured *strategy = verdict->strategy->configured;
+	const struct configured *judge = verdict->judge->configured;
+	struct rehearse_setup setup = {
+		.calls = r->setup,
+		.strategy = { (const struct atom_deployment_ops *)(const void *)
+				      configured_component(strategy)
+					      ->ops,
+			      configured_self(strategy) },
+		.judge = { (const struct atom_judge_ops *)(const void *)
+				   configured_component(judge)
+					   ->ops,
+			   configured_self(judge) },
+		.instances = INSTANCES,
+		.cold_start_ms = r->cold_start_ms,
+	};
+	rollout_settings_default(&setup.settings);
+	return rollout_rehearse(&setup, tell, watch, &verdict->whole,
+				verdict->ends, err);
+}
+
+static int run_one(struct rollouts *r, struct simulate_verdict *verdict)
+{
+	struct atom_error err = ATOM_ERROR_INIT;
+	struct watch watch = { r->ctl, verdict->name, os.monotonic_ns() };
+	verdict->ends = mem_array(r->setup.runs, sizeof(*verdict->ends));
+	if (!verdict->ends)
+		return ctl_fail_memory(r->ctl);
+	atom_status status = verdict->strategy
+				     ? run_whole(r, verdict, &watch, &err)
+				     : run_judge(r, verdict, &watch, &err);
+	terminal_progress_end(&r->ctl->terminal);
+	return status == ATOM_OK ? CTL_DONE
+				 : ctl_fail(r->ctl, CTL_FAILED, "%s: %s",
+					    verdict->name, err.message);
+}
+
+/* Each judge, or each strategy with each judge. */
 static int run_all(struct rollouts *r)
 {
-	for (size_t i = 0; i < r->judge_count; i++) {
-		struct atom_error err = ATOM_ERROR_INIT;
-		struct watch watch = { r->ctl, r->judges[i].name,
-				       os.monotonic_ns() };
-		atom_status status = rollout_simulate(
-			&r->setup, ask, r->judges[i].configured, tell, &watch,
-			&r->results[i], NULL, &err);
-		terminal_progress_end(&r->ctl->terminal);
-		if (status != ATOM_OK)
-			return ctl_fail(r->ctl, CTL_FAILED, "%s: %s",
-					r->judges[i].name, err.message);
+	size_t strategies = r->strategy_count ? r->strategy_count : 1;
+	r->verdicts =
+		mem_array(strategies * r->judge_count, sizeof(*r->verdicts));
+	if (!r->verdicts)
+		return ctl_fail_memory(r->ctl);
+	for (size_t i = 0; i < strategies * r->judge_count; i++) {
+		struct simulate_verdict *verdict = &r->verdicts[i];
+		verdict->judge = &r->judges[i % r->judge_count];
+		if (r->strategy_count)
+			verdict->strategy = &r->strategies[i / r->judge_count];
+		snprintf(verdict->name, sizeof(verdict->name), "%.40s%s%.40s",
+			 verdict->strategy ? verdict->strategy->name : "",
+			 verdict->strategy ? ", " : "", verdict->judge->name);
+		r->verdict_count = i + 1;
+		int code = run_one(r, verdict);
+		if (code != CTL_DONE)
+			return code;
 	}
 	return CTL_DONE;
 }
 
-/* --- what is printed -------------------------------------------------------------- */
+/* --- what is told --------------------------------------------------------------- */
 
-static json_t *median_json(const struct rollout_result *result)
+static int tell_all(struct rollouts *r)
 {
-	return result->median_calls_to_alarm < 0
-		       ? json_null()
-		       : json_integer(
-				 (json_int_t)result->median_calls_to_alarm);
+	struct ctl *ctl = r->ctl;
+	struct simulate_verdicts all = {
+		.setup = &r->setup,
+		.verdicts = r->verdicts,
+		.count = r->verdict_count,
+	};
+	const char *plot = ctl_option(ctl, OPTION_PLOT);
+	int code = plot ? simulate_verdicts_plot(ctl, plot, &all) : CTL_DONE;
+	if (code != CTL_DONE)
+		return code;
+	return ctl_has(ctl, OPTION_JSON) ? simulate_verdicts_json(ctl, &all)
+					 : simulate_verdicts_table(ctl, &all);
 }
 
-static int print_json(struct rollouts *r)
+static int open_all(struct rollouts *r)
 {
-	const struct rollout_setup *setup = &r->setup;
-	json_t *list = json_array();
-	for (size_t i = 0; i < r->judge_count; i++) {
-		const struct rollout_result *result = &r->results[i];
-		json_array_append_new(
-			list,
-			json_pack("{s:s, s:o, s:f, s:o, s:f, s:f, s:f}", "name",
-				  r->judges[i].name, "options",
-				  simulate_plugin_options(&r->judges[i]),
-				  "alarm_share", result->alarm_share,
-				  "median_calls_to_alarm", median_json(result),
-				  "accept_share", result->accept_share,
-				  "bad_answers_mean", result->bad_answers_mean,
-				  "calls_mean", result->calls_mean));
-	}
-	json_t *answer = json_pack(
-		"{s:f, s:f, s:f, s:I, s:I, s:I, s:[f, f, f], s:o}",
-		"error_rate", setup->old_rate, "canary_error_rate",
-		setup->new_rate, "weight",
-		(double)setup->weight / ATOM_WEIGHT_ALL, "calls",
-		(json_int_t)setup->calls, "runs", (json_int_t)setup->runs,
-		"seed", (json_int_t)setup->seed, "outage", setup->outage_from,
-		setup->outage_to, setup->outage_rate, "judges", list);
-	int code = answer ? ctl_print_json(r->ctl, answer)
-			  : ctl_fail_memory(r->ctl);
-	json_decref(answer);
-	return code;
+	const char *judges = ctl_option(r->ctl, OPTION_JUDGE);
+	const char *strategies = ctl_option(r->ctl, OPTION_STRATEGY);
+	struct simulate_open open = {
+		.kind = "judge",
+		.option = "--judge",
+		.list = judges ? judges : JUDGES,
+	};
+	int code = simulate_plugins_open(r->ctl, &open, &r->judges,
+					 &r->judge_count);
+	if (code != CTL_DONE || !strategies)
+		return code;
+	open = (struct simulate_open){
+		.kind = "deployment",
+		.option = "--strategy",
+		.list = strategies,
+	};
+	return simulate_plugins_open(r->ctl, &open, &r->strategies,
+				     &r->strategy_count);
 }
 
-static void add_format(struct table *table, struct text *text,
-		       const char *format, double value)
+static int read_cold_start(struct ctl *ctl, int64_t *ms)
 {
-	text_clear(text);
-	text_append_format(text, format, value);
-	table_add(table, text_string(text));
-}
-
-static int print_table(struct rollouts *r)
-{
-	static const char *const titles[] = { "JUDGE",
-					      ">ALARM %",
-					      ">ACCEPT %",
-					      ">MEDIAN CALLS TO ALARM",
-					      ">BAD ANSWERS",
-					      ">CALLS",
-					      NULL };
-	const struct rollout_setup *setup = &r->setup;
-	struct text text = TEXT_INIT(65536);
-	struct table table;
-	printf("%u runs of at most %llu calls, %.2f %% of them to the new "
-	       "revision; bad answers: old %.2f %%, new %.2f %%\n",
-	       setup->runs, (unsigned long long)setup->calls,
-	       setup->weight * 100.0 / ATOM_WEIGHT_ALL, setup->old_rate * 100,
-	       setup->new_rate * 100);
-	table_init(&table, titles);
-	for (size_t i = 0; i < r->judge_count; i++) {
-		const struct rollout_result *result = &r->results[i];
-		table_add(&table, r->judges[i].name);
-		add_format(&table, &text, "%.2f", result->alarm_share * 100);
-		add_format(&table, &text, "%.2f", result->accept_share * 100);
-		if (result->median_calls_to_alarm < 0)
-			table_add(&table, "-");
-		else
-			add_format(&table, &text, "%.0f",
-				   result->median_calls_to_alarm);
-		add_format(&table, &text, "%.2f", result->bad_answers_mean);
-		add_format(&table, &text, "%.0f", result->calls_mean);
-	}
-	text_fini(&text);
-	return ctl_print_table(r->ctl, &table);
+	const char *text = ctl_option(ctl, OPTION_COLD_START);
+	*ms = COLD_START_MS;
+	if (text && (!text_to_duration(text, 1000, ms) || *ms < 0))
+		return wrong(ctl, OPTION_COLD_START,
+			     "a time such as 2s or 500ms");
+	return CTL_DONE;
 }
 
 int cmd_simulate_rollout(struct ctl *ctl)
 {
 	struct rollouts r = { .ctl = ctl };
-	const char *list = ctl_option(ctl, OPTION_JUDGE);
-	struct simulate_open open = {
-		.kind = "judge",
-		.option = "--judge",
-		.list = list ? list : JUDGES,
-	};
 	int code = read_setup(ctl, &r.setup);
+	if (code == CTL_DONE)
+		code = read_cold_start(ctl, &r.cold_start_ms);
 	if (code != CTL_DONE)
 		return code;
 	code = simulate_plugins_begin(ctl);
 	if (code == CTL_DONE)
-		code = simulate_plugins_open(ctl, &open, &r.judges,
-					     &r.judge_count);
+		code = open_all(&r);
 	if (code == CTL_DONE)
 		code = run_all(&r);
 	if (code == CTL_DONE)
-		code = ctl_has(ctl, OPTION_JSON) ? print_json(&r)
-						 : print_table(&r);
+		code = tell_all(&r);
+	for (size_t i = 0; i < r.verdict_count; i++)
+		mem_free(r.verdicts[i].ends);
+	mem_free(r.verdicts);
+	simulate_plugins_close(&r.strategies, r.strategy_count);
 	simulate_plugins_close(&r.judges, r.judge_count);
 	simulate_plugins_end();
 	return code;

@@ -311,7 +311,7 @@ static const struct command commands[] = {
 	{ .word = "simulate",
 	  .subword = "rollout",
 	  .synopsis = "",
-	  .summary = "what judges would say of a new revision",
+	  .summary = "what judges and strategies would do with a new revision",
 	  .help = "Draws calls to an old and a new revision, without a daemon, "
 		  "and asks each judge as\na rollout does, until it has a "
 		  "verdict: how often it alarms, after how many calls,\nand "
@@ -319,14 +319,19 @@ static const struct command commands[] = {
 		  "Shares are written\n0.05 or 5%. --outage 0.4:0.6:0.5 lets "
 		  "half of all calls fail, of both revisions,\nfor a fifth of "
 		  "each run. Judges take their options as in "
-		  "'sequential:alpha=0.01'.\nTen calls a second come in and "
-		  "a judge looks each second. The same seed gives\nthe same "
-		  "numbers.\n",
+		  "'sequential:alpha=0.01'.\nA judge looks each second. With "
+		  "--strategy whole rollouts are run, each strategy\nwith each "
+		  "judge, through the daemon's own controller, of an agent with "
+		  "four\ninstances: --strategy 'canary:hold=\"1m\",rolling'. "
+		  "--plot draws the runs stopped\nand the weight over the "
+		  "calls. The same seed gives the same numbers.\n",
 	  .options = OPTION_BIT(OPTION_JUDGE) | OPTION_BIT(OPTION_ERROR_RATE) |
 		     OPTION_BIT(OPTION_CANARY_ERROR_RATE) |
 		     OPTION_BIT(OPTION_WEIGHT) | OPTION_BIT(OPTION_CALLS) |
 		     OPTION_BIT(OPTION_RUNS) | OPTION_BIT(OPTION_OUTAGE) |
-		     OPTION_BIT(OPTION_SEED),
+		     OPTION_BIT(OPTION_SEED) | OPTION_BIT(OPTION_STRATEGY) |
+		     OPTION_BIT(OPTION_COLD_START) | OPTION_BIT(OPTION_RATE) |
+		     OPTION_BIT(OPTION_PLOT),
 	  .run = cmd_simulate_rollout },
 };
 

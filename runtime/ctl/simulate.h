@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What simulations are made of: the agent whose scaling is simulated, the
- * plugins to compare, and the picture. The engines are scaling/simulate.h and
- * rollout/simulate.h.
+ * plugins to compare, and the picture. The engines are scaling/simulate.h,
+ * rollout/simulate.h and rollout/rehearse.h.
  */
 #ifndef CTL_SIMULATE_H
 #define CTL_SIMULATE_H
@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "ctl.h"
 #include "plugin/options.h"
+#include "rollout/rehearse.h"
 #include "scaling/simulate.h"
 
 #define SIMULATE_PLUGINS_MAX 16
@@ -69,5 +70,30 @@ int simulate_plot(struct ctl *ctl, const char *path, const char *title,
 		  const struct simulate_plugin *strategies,
 		  const struct simulate_result *results, size_t count,
 		  double target_wait_s);
+
+/* What came of one judge, or of one strategy with one judge. */
+struct simulate_verdict {
+	char name[96];
+	const struct simulate_plugin *strategy; /* NULL: the judge alone */
+	const struct simulate_plugin *judge;
+	struct rollout_result alone;
+	struct rehearse_result whole;
+	uint64_t *ends; /* calls to the alarm, ascending; one a run */
+};
+
+struct simulate_verdicts {
+	const struct rollout_setup *setup;
+	const struct simulate_verdict *verdicts; /* all alone, or all whole */
+	size_t count;
+};
+
+int simulate_verdicts_json(struct ctl *ctl,
+			   const struct simulate_verdicts *all);
+int simulate_verdicts_table(struct ctl *ctl,
+			    const struct simulate_verdicts *all);
+/* The share of runs stopped over the calls, and with strategies the new
+ * revision's weight. */
+int simulate_verdicts_plot(struct ctl *ctl, const char *path,
+			   const struct simulate_verdicts *all);
 
 #endif

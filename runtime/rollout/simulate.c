@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-#include "rollout/simulate.h"
+#include "rollout/simulate_priv.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -19,10 +19,27 @@ static uint64_t draw(uint64_t *seed)
 	return z ^ z >> 31;
 }
 
-/* In [0, 1). */
-static double uniform(uint64_t *seed)
+double simulate_uniform(uint64_t *seed)
 {
 	return (double)(draw(seed) >> 11) * 0x1p-53;
+}
+
+uint64_t simulate_seed(const struct rollout_setup *setup, uint32_t number)
+{
+	uint64_t seed = setup->seed + number * UINT64_C(0xd1342543de82ef95);
+
+	return draw(&seed);
+}
+
+bool simulate_is_bad(const struct rollout_setup *setup, uint64_t call,
+		     bool is_new, uint64_t *seed)
+{
+	double at = (double)call / (double)setup->calls;
+	double rate = is_new ? setup->new_rate : setup->old_rate;
+
+	if (at >= setup->outage_from && at < setup->outage_to)
+		rate = setup->outage_rate;
+	return simulate_uniform(seed) < rate;
 }
 
 /* What one run is made of. */
@@ -41,9 +58,7 @@ static void begin(struct run *run, uint32_t number)
 {
 	const struct rollout_setup *setup = run->setup;
 
-	/* Runs are drawn apart, so that their number changes none of them. */
-	run->seed = setup->seed + number * UINT64_C(0xd1342543de82ef95);
-	run->seed = draw(&run->seed);
+	run->seed = simulate_seed(setup, number);
 	run->calls = 0;
 	run->state_size = 0;
 	memset(run->cells, 0, sizeof(run->cells));
@@ -64,20 +79,17 @@ static void begin(struct run *run, uint32_t number)
 static void one_call(struct run *run)
 {
 	const struct rollout_setup *setup = run->setup;
-	int is_new = uniform(&run->seed) * ATOM_WEIGHT_ALL < setup->weight;
-	double at = (double)run->calls / (double)setup->calls;
-	double rate = is_new ? setup->new_rate : setup->old_rate;
+	int is_new =
+		simulate_uniform(&run->seed) * ATOM_WEIGHT_ALL < setup->weight;
 	struct atom_cell *cell = &run->cells[is_new];
 
-	if (at >= setup->outage_from && at < setup->outage_to)
-		rate = setup->outage_rate;
 	cell->calls++;
-	if (uniform(&run->seed) < rate)
+	if (simulate_is_bad(setup, run->calls, is_new, &run->seed))
 		cell->bad[ATOM_BAD_ERROR]++;
 	run->calls++;
 }
 
-static atom_status look(struct run *run, rollout_judge judge, void *arg,
+static atom_status look(struct run *run, simulate_judge judge, void *arg,
 			struct atom_error *err)
 {
 	memset(&run->verdict, 0, sizeof(run->verdict));
@@ -89,7 +101,7 @@ static atom_status look(struct run *run, rollout_judge judge, void *arg,
 
 /* Calls and looks until a verdict or the last call. */
 static atom_status one_run(struct run *run, uint32_t number,
-			   rollout_judge judge, void *arg,
+			   simulate_judge judge, void *arg,
 			   struct atom_error *err)
 {
 	const struct rollout_setup *setup = run->setup;
@@ -128,8 +140,17 @@ static bool share(double value)
 	return value >= 0 && value <= 1;
 }
 
-static atom_status check(const struct rollout_setup *setup,
-			 struct atom_error *err)
+double simulate_median(uint64_t *ends, uint32_t runs)
+{
+	uint64_t median;
+
+	qsort(ends, runs, sizeof(*ends), by_size);
+	median = ends[(runs - 1) / 2];
+	return median == UINT64_MAX ? -1 : (double)median;
+}
+
+atom_status simulate_check(const struct rollout_setup *setup,
+			   struct atom_error *err)
 {
 	if (setup->calls == 0 || setup->runs == 0)
 		return atom_fail(err, ATOM_EINVAL,
@@ -166,27 +187,24 @@ static void count(const struct run *run, struct rollout_result *sum,
 	sum->calls_mean += (double)run->calls;
 }
 
-static void divide(struct rollout_result *sum, uint32_t runs,
-		   const uint64_t *ends)
+static void divide(struct rollout_result *sum, uint32_t runs, uint64_t *ends)
 {
-	uint64_t median = ends[(runs - 1) / 2];
-
 	sum->alarm_share /= runs;
 	sum->accept_share /= runs;
 	sum->bad_answers_mean /= runs;
 	sum->calls_mean /= runs;
-	sum->median_calls_to_alarm = median == UINT64_MAX ? -1 : (double)median;
+	sum->median_calls_to_alarm = simulate_median(ends, runs);
 }
 
 atom_status rollout_simulate(const struct rollout_setup *setup,
-			     rollout_judge judge, void *arg,
+			     simulate_judge judge, void *arg,
 			     rollout_progress progress, void *progress_arg,
 			     struct rollout_result *result, uint64_t *ends,
 			     struct atom_error *err)
 {
 	struct run run = { .setup = setup };
 	uint64_t *own = NULL;
-	atom_status status = check(setup, err);
+	atom_status status = simulate_check(setup, err);
 
 	memset(result, 0, sizeof(*result));
 	if (status != ATOM_OK)
@@ -207,7 +225,6 @@ atom_status rollout_simulate(const struct rollout_setup *setup,
 		if (progress)
 			progress(progress_arg, i + 1, setup->runs);
 	}
-	qsort(ends, setup->runs, sizeof(*ends), by_size);
 	divide(result, setup->runs, ends);
 out:
 	mem_free(run.state);

@@ -10,8 +10,11 @@
  * revision's rate, or with the outage's rate, the same for both, while that
  * lasts.  The judge looks every `look_ms` of virtual time and the run ends
  * with its first verdict.  Pure: the same seed gives the same numbers on
- * every machine, and any thread may run it.
+ * every machine, and any thread may run it.  Whole rollouts, with a strategy,
+ * are rehearse.h's.
  */
+
+#include <stdbool.h>
 
 #include <atomd/draft/judge.h>
 
@@ -44,10 +47,10 @@ struct rollout_result {
 };
 
 /* One look.  `state` as in atom.judge/1. */
-typedef atom_status (*rollout_judge)(void *arg, const struct atom_trial *trial,
-				     void *state, size_t *state_size,
-				     struct atom_verdict *verdict,
-				     struct atom_error *err);
+typedef atom_status (*simulate_judge)(void *arg, const struct atom_trial *trial,
+				      void *state, size_t *state_size,
+				      struct atom_verdict *verdict,
+				      struct atom_error *err);
 
 /* Told after each run, for a progress line; may be NULL. */
 typedef void (*rollout_progress)(void *arg, uint32_t done, uint32_t runs);
@@ -57,7 +60,7 @@ typedef void (*rollout_progress)(void *arg, uint32_t done, uint32_t runs);
  * those that did not.  Fails as the judge fails, with ATOM_EINVAL for a setup
  * that cannot be, or ATOM_ENOMEM. */
 atom_status rollout_simulate(const struct rollout_setup *setup,
-			     rollout_judge judge, void *arg,
+			     simulate_judge judge, void *arg,
 			     rollout_progress progress, void *progress_arg,
 			     struct rollout_result *result_r, uint64_t *ends,
 			     struct atom_error *err);
