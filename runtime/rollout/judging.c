@@ -202,6 +202,8 @@ static bool ask(struct look *look, bool last)
 		return false;
 	}
 	rollout->at.judge_errors = 0;
+	if (rollout->at.analysis == ATOM_ANALYSIS_ERROR)
+		rollout->at.analysis = ATOM_ANALYSIS_NONE;
 	if (state->size != rollout->judge_state.size ||
 	    memcmp(state->bytes, rollout->judge_state.bytes, state->size) != 0)
 		look->moved = true;

@@ -458,6 +458,27 @@ Test(rollout, a_judge_that_fails_or_says_nonsense_ends_it)
 	}
 }
 
+Test(rollout, a_judge_that_fails_now_and_then_goes_on)
+{
+	static const struct atom_judge_ops judge = {
+		.struct_size = sizeof(judge),
+		.judge = no_verdict,
+	};
+	int how = 0;
+
+	begin(NULL);
+	host.judge = (struct rollout_judge){ &judge, &how };
+	to_weight(500);
+	for (int i = 0; i < 20; i++) {
+		how = i % 3 ? 0 : 4;
+		host_look(&host);
+		cr_assert_eq(host.rollout->at.analysis == ATOM_ANALYSIS_ERROR,
+			     how == 0);
+	}
+	cr_assert_eq(host.orders.outcome, ROLLOUT_OPEN);
+	host_end(&host);
+}
+
 Test(rollout, a_new_analysis_counts_from_its_own_beginning)
 {
 	begin("sequential");
