@@ -24,6 +24,7 @@ struct run {
 	struct rollout_seen seen;
 	struct rollout_orders orders;
 	struct atom_cell cells[ROLLOUT_CELLS_MAX];
+	struct atom_comparison comparison;
 	struct batch batches[BATCHES];
 	size_t batch_count;
 	int64_t now_ms; /* since the run began */
@@ -56,6 +57,10 @@ static atom_status begin(struct run *run, uint32_t number,
 	run->seen.old_ready = run->setup->instances;
 	run->seen.bad_kinds = 1U << ATOM_BAD_ERROR;
 	run->seen.cells = run->cells;
+	run->seen.comparison = &run->comparison;
+	run->comparison = (struct atom_comparison){
+		.struct_size = sizeof(run->comparison),
+	};
 	run->orders.old_instances = ROLLOUT_SCALED;
 	run->batch_count = 0;
 	run->now_ms = 0;
@@ -144,21 +149,29 @@ static bool chance(struct run *run, int32_t weight)
 	return simulate_uniform(&run->seed) * ATOM_WEIGHT_ALL < weight;
 }
 
+/* The same call to both: one bad outcome alone is a difference. */
+static void mirror(struct run *run, bool old_bad)
+{
+	bool new_bad = simulate_is_bad(&run->setup->calls, run->calls, true,
+				       &run->seed);
+
+	count(run, ATOM_WEIGHT_ALL / 2, false, old_bad);
+	count(run, ATOM_WEIGHT_ALL / 2, true, new_bad);
+	run->comparison.calls++;
+	run->comparison.status_differs += old_bad != new_bad;
+}
+
 static void one_call(struct run *run)
 {
-	const struct rollout_setup *setup = &run->setup->calls;
-	int32_t weight = run->orders.weight;
-	bool is_new = chance(run, weight);
-	bool bad = simulate_is_bad(setup, run->calls, is_new, &run->seed);
+	bool is_new = chance(run, run->orders.weight);
+	bool bad = simulate_is_bad(&run->setup->calls, run->calls, is_new,
+				   &run->seed);
 
-	count(run, weight, is_new, bad);
+	count(run, run->orders.weight, is_new, bad);
 	run->bad_answers += is_new && bad;
 	if (run->orders.mirror > 0 && !is_new &&
-	    chance(run, run->orders.mirror)) {
-		count(run, ATOM_WEIGHT_ALL / 2, false, bad);
-		count(run, ATOM_WEIGHT_ALL / 2, true,
-		      simulate_is_bad(setup, run->calls, true, &run->seed));
-	}
+	    chance(run, run->orders.mirror))
+		mirror(run, bad);
 	run->calls++;
 }
 

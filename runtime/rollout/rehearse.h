@@ -7,7 +7,8 @@
  * together, through the daemon's own controller.
  *
  * Calls are drawn as in simulate.h, but to the new revision with the weight
- * in force; instances are ready `cold_start_ms` after they were ordered, none
+ * in force, and mirrored ones to both, compared by whether one failed alone;
+ * instances are ready `cold_start_ms` after they were ordered, none
  * fails to start, and no person does anything: what waits for one stays open.
  * A rollout ends when the new revision is promoted or aborted, or with the
  * run's last call.  Pure.
