@@ -9,6 +9,7 @@
 #include "agent/directory.h"
 #include "agent/directory_priv.h"
 #include "agent/recent.h"
+#include "agent/rollouts_priv.h"
 #include "agent/session.h"
 #include "core/log.h"
 #include "core/memory.h"
@@ -16,14 +17,12 @@
 #include "plugin/registry.h"
 
 /*
- * A changed agent gets a new revision beside the old one; it takes over once
- * its instances are ready (at once when it needs none).  When it cannot
- * start, the old one serves on and the log says why.
+ * A changed agent gets a new revision beside the old one, its candidate, which
+ * comes in by a rollout (rollouts.h).  When it cannot start, the old one
+ * serves on and the log says why.
  */
 
 #define WATCH_MS 20
-/* How long a new revision may take to become ready before it is given up. */
-#define CANDIDATE_MS 120000
 
 struct table agents_table = TABLE_INIT;
 
@@ -73,8 +72,18 @@ atom_status agents_init(struct atom_error *err)
 	if (status == ATOM_OK)
 		status = recent_init(err);
 	if (status == ATOM_OK)
+		status = rollouts_init(err);
+	if (status == ATOM_OK)
 		status = scalers_init(err);
 	return status;
+}
+
+static void split_of(const struct agent *agent, struct split *split_r)
+{
+	if (agent->rollout != NULL)
+		live_split(agent->rollout, split_r);
+	else
+		*split_r = (struct split){ .stable = agent->stable };
 }
 
 atom_status agents_publish(void)
@@ -88,21 +97,13 @@ atom_status agents_publish(void)
 		return ATOM_ENOMEM;
 	while ((agent = table_next(&agents_table, &at)) != NULL)
 		if (agent->stable != NULL)
-			list[n++] = (struct split){ .stable = agent->stable };
+			split_of(agent, &list[n++]);
 	status = directory_publish(list, n);
 	mem_free(list);
 	return status;
 }
 
 /* --- candidates ------------------------------------------------------------- */
-
-static bool candidate_ready(const struct agent *agent)
-{
-	const struct pool *pool = &agent->candidate->pool;
-	int64_t want = agent_desired(agent, agent->candidate);
-
-	return atomic_load(&pool->ready) >= want;
-}
 
 /* The candidate becomes what serves; in force once the snapshot that names it
  * is published. */
@@ -130,13 +131,33 @@ static void swap_done(struct agent *agent)
 		 LOG_NUMBER("revision", agent->stable->number));
 	if (agent->replaced == NULL)
 		return;
-	pool_set_desired(&agent->replaced->pool, 0);
+	pool_retire(&agent->replaced->pool);
 	revision_unref(TAKE(agent->replaced));
+	agent_size(agent);
+	/* The next start need not roll it out again. */
+	agent_keep_soon(agent);
 }
 
-/* Every candidate that may takes over, all by one snapshot: it is ready, or
- * has nobody to take over from (then it serves, and queues, from the start),
- * or `now` was asked for. */
+/* A candidate beside a stable revision comes in by a rollout; one that cannot
+ * even begin is given up. */
+static void roll_out(struct agent *agent)
+{
+	static const struct rollout_start by_file = { .who = "", .why = "" };
+	struct atom_error err = ATOM_ERROR_INIT;
+
+	if (rollouts_busy(agent) ||
+	    rollouts_begin(agent, &by_file, &err) == ATOM_OK)
+		return;
+	log_line(ATOM_LOG_ERROR, "revision_failed", err.message,
+		 LOG_TEXT("agent", agent->name),
+		 LOG_NUMBER("revision", agent->candidate->number));
+	pool_retire(&agent->candidate->pool);
+	revision_unref(TAKE(agent->candidate));
+}
+
+/* Every candidate that has nobody to take over from serves from now on, and
+ * queues, all by one snapshot; `now`: any candidate.  The others' rollouts
+ * begin. */
 static atom_status take_over(bool now)
 {
 	struct agent *agent;
@@ -145,7 +166,7 @@ static atom_status take_over(bool now)
 
 	for (size_t at = 0; (agent = table_next(&agents_table, &at)) != NULL;)
 		if (agent->candidate != NULL &&
-		    (now || agent->stable == NULL || candidate_ready(agent))) {
+		    (now || agent->stable == NULL)) {
 			swap_in(agent);
 			count++;
 		}
@@ -157,35 +178,15 @@ static atom_status take_over(bool now)
 			swap_done(agent);
 		else if (agent->swapped)
 			swap_back(agent);
+	for (size_t at = 0; (agent = table_next(&agents_table, &at)) != NULL;)
+		if (agent->candidate != NULL && agent->stable != NULL)
+			roll_out(agent);
 	return status;
 }
 
 atom_status agents_take_over(void)
 {
 	return take_over(false);
-}
-
-static void give_up(struct agent *agent)
-{
-	log_line(ATOM_LOG_ERROR, "revision_failed",
-		 "a new revision did not become ready; the one before it "
-		 "serves on",
-		 LOG_TEXT("agent", agent->name),
-		 LOG_NUMBER("revision", agent->candidate->number));
-	pool_set_desired(&agent->candidate->pool, 0);
-	revision_unref(TAKE(agent->candidate));
-}
-
-static bool look_at(struct agent *agent)
-{
-	int64_t now = loop_now_ms(loop_control());
-
-	if (agent->candidate == NULL)
-		return false;
-	if (now - agent->candidate_since_ms > CANDIDATE_MS ||
-	    atomic_load(&agent->candidate->pool.unhealthy))
-		give_up(agent);
-	return agent->candidate != NULL;
 }
 
 bool agents_ready(void)
@@ -221,10 +222,7 @@ static bool agents_settled(void)
 static void on_watch(struct timer *timer)
 {
 	bool again = take_over(false) != ATOM_OK;
-	struct agent *agent;
 
-	for (size_t at = 0; (agent = table_next(&agents_table, &at)) != NULL;)
-		again |= look_at(agent);
 	if (started_callback != NULL) {
 		if (agents_settled() ||
 		    loop_now_ms(loop_control()) >= started_until_ms)
@@ -278,6 +276,7 @@ atom_status agents_check(const struct config *config, struct buffer *errors)
 	for (size_t i = 0; i < config->agent_count; i++) {
 		check_backend(&config->agents[i], errors);
 		scaler_check(&config->agents[i], errors);
+		rollouts_check(&config->agents[i], errors);
 	}
 	return errors->length > before || errors->failed ? ATOM_EINVAL
 							 : ATOM_OK;
@@ -437,13 +436,7 @@ static void apply_scaling(struct config *config, struct applied *applied)
 			json_object_set_new(applied->failed, from->name,
 					    json_string(err.message));
 		}
-		if (agent->stable != NULL)
-			pool_set_desired(&agent->stable->pool,
-					 agent_desired(agent, agent->stable));
-		if (agent->candidate != NULL)
-			pool_set_desired(
-				&agent->candidate->pool,
-				agent_desired(agent, agent->candidate));
+		agent_size(agent);
 	}
 }
 
@@ -497,7 +490,8 @@ static void on_revived(void *argument, const char *name,
 atom_status agents_apply(struct config *config, bool now, json_t **result_r,
 			 struct atom_error *err)
 {
-	static bool revived;
+	static bool started;
+	bool first_time = !started;
 	struct applied applied = { json_array(), json_array(), json_array(),
 				   json_object(), 0 };
 	atom_status status = ATOM_OK, first = ATOM_OK;
@@ -521,14 +515,16 @@ atom_status agents_apply(struct config *config, bool now, json_t **result_r,
 			*err = one;
 		first = first != ATOM_OK ? first : status;
 	}
-	if (!revived)
+	if (first_time)
 		agents_revive(config, on_revived, &applied);
-	revived = true;
+	started = true;
 	apply_limits(config);
 	apply_scaling(config, &applied);
 	agents_remember_flush();
 	remove_gone(config, &applied);
-	status = take_over(now);
+	if (first_time)
+		rollouts_resume(config);
+	status = take_over(now && !first_time);
 	if (status == ATOM_OK)
 		status = agents_publish();
 	agents_watch();

@@ -4,7 +4,8 @@
  * What is remembered of an agent over restarts.  In the store, bucket
  * "agents", one row a name:
  *
- *	{"revision": the one in force, "last": the last number used,
+ *	{"revision": the one in force or on its way there, "stable": the one
+ *	 that serves until it is, "last": the last number used,
  *	 "text_hash": of its text, "file_hash": of the file's text last
  *	 applied, "owner":"file"|"api"|"none", "kept":[numbers of records]}
  *
@@ -18,7 +19,7 @@
 #include <string.h>
 
 #include "agent/agents.h"
-#include "agent/agents_priv.h"
+#include "agent/rollouts_priv.h"
 #include "core/json.h"
 #include "core/log.h"
 #include "core/memory.h"
@@ -85,6 +86,7 @@ static void read_row(struct agent *agent, const json_t *row)
 	json_t *number;
 
 	agent->current = json_integer_value(json_object_get(row, "revision"));
+	agent->recalled = json_integer_value(json_object_get(row, "stable"));
 	agent->number = json_integer_value(json_object_get(row, "last"));
 	if (agent->number < agent->current)
 		agent->number = agent->current;
@@ -167,6 +169,18 @@ void agent_recall(struct agent *agent)
 
 /* --- keeping ----------------------------------------------------------------- */
 
+/* The one that serves as long as `current` is not rolled out. */
+static int64_t stable_of(const struct agent *agent, int64_t current)
+{
+	const struct live *live = agent->rollout;
+
+	if (live != NULL && live->from != NULL)
+		return live->state->at.outcome == ROLLOUT_PROMOTED
+			       ? live->to->number
+			       : live->from->number;
+	return agent->stable != NULL ? agent->stable->number : current;
+}
+
 static atom_status row_of(const struct agent *agent, int64_t current,
 			  const uint8_t text_hash[32], struct buffer *out)
 {
@@ -178,9 +192,11 @@ static atom_status row_of(const struct agent *agent, int64_t current,
 		json_array_append_new(kept, json_integer(agent->kept[i]));
 	text_to_hex(text_hash, 32, text_hex);
 	text_to_hex(agent->file_hash, sizeof(agent->file_hash), file_hex);
-	row = json_pack("{s:I,s:I,s:s,s:s,s:s,s:o}", "revision",
-			(json_int_t)current, "last", (json_int_t)agent->number,
-			"text_hash", text_hex, "file_hash", file_hex, "owner",
+	row = json_pack("{s:I,s:I,s:I,s:s,s:s,s:s,s:o}", "revision",
+			(json_int_t)current, "stable",
+			(json_int_t)stable_of(agent, current), "last",
+			(json_int_t)agent->number, "text_hash", text_hex,
+			"file_hash", file_hex, "owner",
 			owner_words[agent->owner], "kept", kept);
 	if (row != NULL)
 		status = json_encode(row, out);

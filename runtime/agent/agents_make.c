@@ -4,12 +4,13 @@
 
 #include <string.h>
 
-#include "agent/agents_priv.h"
+#include "agent/rollouts_priv.h"
 #include "agent/directory.h"
 #include "core/memory.h"
 
 void agent_free(struct agent *agent)
 {
+	live_free(&agent->rollout);
 	scaler_free(&agent->scaler);
 	agent_limits_unref(agent->limits);
 	mem_free(agent->kept);
@@ -68,15 +69,19 @@ atom_status agent_prepare_revision(struct agent *agent, struct config *config,
 
 void agent_set_candidate(struct agent *agent, struct revision *revision)
 {
+	/* The weight is back on the stable one when this returns. */
+	rollouts_forget(agent);
 	if (agent->candidate != NULL) {
-		pool_set_desired(&agent->candidate->pool, 0);
+		pool_retire(&agent->candidate->pool);
 		revision_unref(agent->candidate);
 	}
 	agent->candidate = revision;
-	agent->candidate_since_ms = loop_now_ms(loop_control());
 	if (agent->pinned > revision->agent->instances.max)
 		agent->pinned = -1;
-	pool_set_desired(&revision->pool, agent_desired(agent, revision));
+	/* Beside a stable one its rollout says how many. */
+	if (agent->stable == NULL)
+		pool_set_desired(&revision->pool,
+				 agent_desired(agent, revision));
 }
 
 atom_status agent_make_revision(struct agent *agent, struct config *config,
@@ -95,12 +100,14 @@ atom_status agent_make_revision(struct agent *agent, struct config *config,
 void agent_remove(struct agent *agent)
 {
 	(void)table_remove(&agents_table, agent->name, strlen(agent->name));
+	if (agent->rollout != NULL)
+		live_end(agent->rollout);
 	if (agent->candidate != NULL) {
-		pool_set_desired(&agent->candidate->pool, 0);
+		pool_retire(&agent->candidate->pool);
 		revision_unref(agent->candidate);
 	}
 	if (agent->stable != NULL) {
-		pool_set_desired(&agent->stable->pool, 0);
+		pool_retire(&agent->stable->pool);
 		revision_unref(agent->stable);
 	}
 	agent_free(agent);

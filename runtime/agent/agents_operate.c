@@ -8,6 +8,7 @@
 #include "agent/directory_priv.h"
 #include "agent/handle.h"
 #include "agent/recent.h"
+#include "agent/rollouts.h"
 #include "core/log.h"
 #include "core/memory.h"
 
@@ -34,7 +35,7 @@ atom_status agents_scale(const char *name, int64_t instances,
 	before = agent_desired(agent, agent->stable);
 	agent->pinned = instances;
 	scaler_pinned(agent->scaler, (int32_t)before, (int32_t)instances);
-	pool_set_desired(&agent->stable->pool, instances);
+	agent_size(agent);
 	log_line(ATOM_LOG_INFO, "agent_scaled", "an operator set the size",
 		 LOG_TEXT("agent", name), LOG_NUMBER("instances", instances));
 	return ATOM_OK;
@@ -50,8 +51,7 @@ atom_status agents_scale_auto(const char *name, struct atom_error *err)
 	before = agent_desired(agent, agent->stable);
 	agent->pinned = -1;
 	scaler_released(agent->scaler, (int32_t)before);
-	pool_set_desired(&agent->stable->pool,
-			 agent_desired(agent, agent->stable));
+	agent_size(agent);
 	return ATOM_OK;
 }
 
@@ -133,16 +133,17 @@ void agents_stop(int64_t deadline_ms, void (*stopped)(void *argument),
 	stopped_callback = stopped;
 	stopped_argument = argument;
 	scalers_stop();
+	rollouts_stop();
 	revisions_on_gone(check_stopped);
 	calls_refuse();
 	(void)directory_publish(NULL, 0);
 	for (size_t at = 0; (agent = table_next(&agents_table, &at)) != NULL;) {
 		if (agent->candidate != NULL) {
-			pool_set_desired(&agent->candidate->pool, 0);
+			pool_retire(&agent->candidate->pool);
 			revision_unref(TAKE(agent->candidate));
 		}
 		if (agent->stable != NULL) {
-			pool_set_desired(&agent->stable->pool, 0);
+			pool_retire(&agent->stable->pool);
 			revision_unref(TAKE(agent->stable));
 		}
 	}

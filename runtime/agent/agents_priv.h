@@ -20,6 +20,8 @@ enum agent_owner {
 	AGENT_OF_API
 };
 
+struct live;
+
 struct agent {
 	char *name;
 	struct agent_limits *limits; /* a reference */
@@ -27,7 +29,6 @@ struct agent {
 	struct revision *candidate;  /* takes over once ready; a reference */
 	struct revision *replaced;   /* served until the snapshot is out */
 	bool swapped;
-	int64_t candidate_since_ms;
 	int64_t number;	       /* the last one used for a revision */
 	int64_t current;       /* the revision in force; 0: none yet */
 	uint8_t text_hash[32]; /* of its text */
@@ -39,7 +40,9 @@ struct agent {
 	uint64_t remembered; /* times that a configuration has changed it */
 	int64_t pinned;	     /* instances asked by hand, -1 = none */
 	struct scaler *scaler;
-	char error[240]; /* why there is no revision at all, or "" */
+	struct live *rollout; /* under way, or the last one; rollouts_priv.h */
+	int64_t recalled; /* at start: the one that was stable; 0: not known */
+	char error[240];  /* why there is no revision at all, or "" */
 };
 
 extern struct table agents_table; /* by name, struct agent */
@@ -119,6 +122,9 @@ void agents_revive(const struct config *defaults,
 				   const struct atom_error *why),
 		   void *argument);
 
+/* Sets how many instances its revisions have, as scaling and its rollout
+ * say. */
+void agent_size(struct agent *agent);
 /* Publishes the routing snapshot of all stable revisions. */
 atom_status agents_publish(void);
 /* Candidates that may serve do so now. */

@@ -4,12 +4,34 @@
 #include <string.h>
 
 #include "agent/agents.h"
-#include "agent/agents_priv.h"
+#include "agent/rollouts_priv.h"
 #include "agent/directory.h"
 #include "core/health.h"
 #include "core/memory.h"
 #include "plugin/options.h"
 #include "plugin/registry.h"
+
+static void add_weight(json_t *list, const struct revision *revision,
+		       int32_t weight)
+{
+	json_array_append_new(list, json_pack("{s:I,s:i}", "revision",
+					      (json_int_t)revision->number,
+					      "weight", (int)weight));
+}
+
+/* Weights of 10,000 in all; a second row while a rollout gives it any. */
+static json_t *split_of(const struct agent *agent)
+{
+	struct split split = { .stable = agent->stable };
+	json_t *list = json_array();
+
+	if (agent->rollout != NULL)
+		live_split(agent->rollout, &split);
+	add_weight(list, split.stable, ATOM_WEIGHT_ALL - split.weight);
+	if (split.next != NULL)
+		add_weight(list, split.next, split.weight);
+	return list;
+}
 
 static json_t *row_of(const struct agent *agent)
 {
@@ -22,7 +44,7 @@ static json_t *row_of(const struct agent *agent)
 	pool = &r->pool;
 	calls = revision_calls(r, &errors);
 	return json_pack(
-		"{s:s,s:I,s:{s:I,s:I,s:I,s:I},s:I,s:I,s:[{s:I,s:i}],s:s,s:s,"
+		"{s:s,s:I,s:{s:I,s:I,s:I,s:I},s:I,s:I,s:o,s:s,s:s,"
 		"s:b,s:I,s:I,s:f,s:f,s:b}",
 		"name", agent->name, "revision", (json_int_t)r->number,
 		"instances", "desired", (json_int_t)atomic_load(&pool->desired),
@@ -30,9 +52,8 @@ static json_t *row_of(const struct agent *agent)
 		(json_int_t)atomic_load(&pool->starting), "draining",
 		(json_int_t)atomic_load(&pool->draining), "in_flight",
 		(json_int_t)atomic_load(&pool->in_flight), "queued",
-		(json_int_t)atomic_load(&pool->waiting), "split", "revision",
-		(json_int_t)r->number, "weight", 10000, "backend",
-		r->agent->backend, "origin",
+		(json_int_t)atomic_load(&pool->waiting), "split",
+		split_of(agent), "backend", r->agent->backend, "origin",
 		agent->owner == AGENT_OF_API ? "api" : "file", "drift",
 		agent->owner == AGENT_OF_FILE && !agent_follows_file(agent),
 		"calls_total", (json_int_t)calls, "errors_total",
@@ -125,6 +146,7 @@ void agents_measure(void)
 	for (size_t at = 0; (agent = table_next(&agents_table, &at)) != NULL;) {
 		const struct pool *pool;
 
+		rollouts_measure(agent);
 		if (agent->candidate != NULL)
 			revision_measure(agent->candidate, false);
 		if (agent->stable == NULL) {

@@ -8,6 +8,7 @@
 #include "agent/agents_priv.h"
 #include "agent/changes_priv.h"
 #include "agent/directory.h"
+#include "agent/rollouts.h"
 #include "agent/session.h"
 #include "core/health.h"
 #include "core/json.h"
@@ -219,6 +220,21 @@ static atom_status is_in_force(struct change *c, const struct agent *agent,
 
 /* --- in force ---------------------------------------------------------------- */
 
+/* A new agent is there at once. */
+static void begin_rollout(const struct change *c, struct agent *agent)
+{
+	const struct rollout_start start = { .who = c->why.who,
+					     .why = c->why.why };
+	struct atom_error err = ATOM_ERROR_INIT;
+
+	/* What cannot begin is told, and given up, by the watch. */
+	if (agent->stable == NULL)
+		(void)agents_take_over();
+	else
+		(void)rollouts_begin(agent, &start, &err);
+	agents_watch();
+}
+
 static void put_in_force(struct change *c, struct agent *agent)
 {
 	struct atom_error err = ATOM_ERROR_INIT;
@@ -232,10 +248,7 @@ static void put_in_force(struct change *c, struct agent *agent)
 			 LOG_TEXT("agent", agent->name));
 	agent_apply_limits(agent, from, c->holder);
 	agent_set_candidate(agent, TAKE(c->revision));
-	/* A new agent is there at once. */
-	if (agent->stable == NULL)
-		(void)agents_take_over();
-	agents_watch();
+	begin_rollout(c, agent);
 	log_line(ATOM_LOG_INFO, "revision_accepted",
 		 "a change of an agent is stored and goes into force",
 		 LOG_TEXT("agent", agent->name),

@@ -139,6 +139,14 @@ static struct revision *named(const struct split *split, const char *label)
 	return NULL;
 }
 
+static bool drawn_new(const struct split *split, uint64_t session)
+{
+	if (split->trial != NULL && trial_is_closed(split->trial))
+		return false;
+	return trial_session_is_new(session != 0 ? session : id_random(),
+				    split->weight);
+}
+
 static void assign(const struct entry *entry, const struct route_wish *wish,
 		   struct assignment *assignment)
 {
@@ -146,24 +154,20 @@ static void assign(const struct entry *entry, const struct route_wish *wish,
 	struct trial *trial = split->trial;
 
 	assignment->weight = split->weight;
-	assignment->cell = entry->cell;
-	if (trial != NULL && wish->session != NULL) {
+	if (trial != NULL && wish->session != NULL)
 		assignment->session =
 			trial_session(trial, wish->principal, wish->session);
-		assignment->is_new = trial_session_is_new(assignment->session,
-							  split->weight);
-	} else {
-		assignment->is_new =
-			split->weight == ATOM_WEIGHT_ALL ||
-			(split->weight > 0 &&
-			 trial_session_is_new(id_random(), split->weight));
-	}
+	assignment->is_new = drawn_new(split, assignment->session);
 	if (trial == NULL)
+		return;
+	if (assignment->is_new)
+		trial_note_new(trial);
+	/* What comes behind the end was not drawn by the weight. */
+	if (trial_is_closed(trial))
 		return;
 	trial_ref(trial);
 	assignment->trial = trial;
-	if (assignment->is_new)
-		trial_note_new(trial);
+	assignment->cell = entry->cell;
 }
 
 enum route_result directory_route(const struct route_wish *wish,

@@ -111,6 +111,7 @@ bool instance_start(struct pool *pool)
 		 LOG_TEXT("agent", revision->agent->name),
 		 LOG_TEXT("instance", instance->name));
 	instance_free(instance);
+	pool_note_failed_start(pool, err.message);
 	pool_note_failure(pool);
 	return false;
 }
@@ -279,6 +280,9 @@ void instance_failed(struct instance *instance, const struct atom_error *err)
 		 LOG_TEXT("instance", instance->name));
 	if (was_stopping)
 		return;
+	if (instance->state == INSTANCE_STARTING)
+		pool_note_failed_start(pool,
+				       err != NULL ? err->message : "lost");
 	record_loss(instance, err);
 	component_note_error(configured_component(pool->revision->backend),
 			     err != NULL ? err->message : "instance lost");

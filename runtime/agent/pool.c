@@ -2,6 +2,7 @@
 #include "agent/pool.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/attempt.h"
@@ -9,6 +10,7 @@
 #include "core/id.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "core/text.h"
 #include "scaling/control.h"
 
 /* A start that failed is tried again after this long, doubled each time
@@ -113,12 +115,22 @@ bool pool_try_take(struct pool *pool)
 	return true;
 }
 
+/* Slots for those who wait: also when it retires, as many as one instance
+ * has. */
+static int64_t waiting_capacity(const struct pool *pool)
+{
+	int64_t capacity = atomic_load(&pool->capacity);
+
+	return capacity == 0 && atomic_load(&pool->retiring) ? pool->concurrency
+							     : capacity;
+}
+
 static bool take_for_waiting(struct pool *pool)
 {
 	int64_t taken = atomic_load(&pool->in_flight);
 
 	do {
-		if (taken >= atomic_load(&pool->capacity))
+		if (taken >= waiting_capacity(pool))
 			return false;
 	} while (!atomic_compare_exchange_weak(&pool->in_flight, &taken,
 					       taken + 1));
@@ -483,7 +495,7 @@ static void post_desired(struct pool *pool)
 	loop_post(pool->home, &pool->desired_changed);
 }
 
-void pool_set_desired(struct pool *pool, int64_t desired)
+static void want(struct pool *pool, int64_t desired)
 {
 	atomic_store(&pool->desired, desired);
 	if (pool->style != POOL_OWNED) {
@@ -491,6 +503,18 @@ void pool_set_desired(struct pool *pool, int64_t desired)
 		atomic_store(&pool->ready, desired);
 	}
 	post_desired(pool);
+}
+
+void pool_set_desired(struct pool *pool, int64_t desired)
+{
+	atomic_store(&pool->retiring, false);
+	want(pool, desired);
+}
+
+void pool_retire(struct pool *pool)
+{
+	atomic_store(&pool->retiring, true);
+	want(pool, 0);
 }
 
 void pool_restart(struct pool *pool)
@@ -530,6 +554,41 @@ void pool_note_failure(struct pool *pool)
 			 LOG_TEXT("agent", pool->revision->agent->name),
 			 LOG_TEXT("revision", pool->revision->label));
 	wait_and_retry(pool);
+}
+
+/* On its way to control, which looks after rollouts. */
+struct failed_start {
+	struct message message;
+	struct revision *revision; /* a reference */
+	char why[160];
+};
+
+static void on_failed_start(struct loop *loop, struct message *message)
+{
+	struct failed_start *failed =
+		CONTAINER_OF(message, struct failed_start, message);
+	struct pool *pool = &failed->revision->pool;
+
+	(void)loop;
+	pool->failed_starts++;
+	(void)snprintf(pool->start_error, sizeof(pool->start_error), "%s",
+		       failed->why);
+	revision_unref(failed->revision);
+	mem_free(failed);
+}
+
+void pool_note_failed_start(struct pool *pool, const char *why)
+{
+	struct failed_start *failed = mem_zalloc(sizeof(*failed));
+
+	if (failed == NULL)
+		return; /* the deadline counts all the same */
+	(void)snprintf(failed->why, sizeof(failed->why), "%s", why);
+	text_make_printable(failed->why, sizeof(failed->why));
+	revision_ref(pool->revision);
+	failed->revision = pool->revision;
+	failed->message.deliver = on_failed_start;
+	loop_post(loop_control(), &failed->message);
 }
 
 void pool_note_success(struct pool *pool)

@@ -60,6 +60,8 @@ struct pool {
 	_Atomic int64_t starting;
 	_Atomic int64_t draining;
 	_Atomic int64_t memory_bytes;
+	/* Nobody comes any more; who waits is still served. */
+	_Atomic bool retiring;
 	_Atomic bool unhealthy; /* failed ten times in five minutes */
 	_Atomic bool failing;	/* the last start failed, none is ready */
 
@@ -73,6 +75,8 @@ struct pool {
 	_Atomic int32_t cold_start_ms[COLD_STARTS];  /* a ring */
 	_Atomic uint32_t cold_start_head;
 	uint32_t cold_start_tail; /* control's */
+	int32_t failed_starts;	  /* control's; so is */
+	char start_error[160];	  /* why the last one failed */
 	struct message urgent;	  /* to control */
 	_Atomic bool urgent_posted;
 
@@ -187,6 +191,11 @@ bool pool_try_take(struct pool *pool);
 void pool_give_back(struct pool *pool); /* shared and blocking */
 void pool_set_desired(struct pool *pool, int64_t desired);
 void pool_restart(struct pool *pool);
+/* No instance is wanted any more, but those who have come already, to wait or
+ * on their way here, are served. */
+void pool_retire(struct pool *pool);
+/* [home] An instance failed before it was ready: control counts it. */
+void pool_note_failed_start(struct pool *pool, const char *why);
 /* [home] Take a slot or wait: grants by attempt_granted(), refuses by
  * attempt_refused(). */
 void pool_enter(struct pool *pool, struct attempt *attempt);

@@ -62,11 +62,20 @@ struct rollout_start {
 atom_status rollouts_begin(struct agent *agent,
 			   const struct rollout_start *start,
 			   struct atom_error *err);
+/* At start, when every agent has its candidate and none is stable yet: takes up
+ * what was under way. */
+void rollouts_resume(const struct config *defaults);
 /* Begins no second one, but says whether rollouts_begin() would refuse. */
 bool rollouts_busy(const struct agent *agent);
 /* The agent goes, or its candidate is given up or put in force by others: its
  * rollout is over. */
 void rollouts_forget(struct agent *agent);
+
+/* Why no rollout of the agent may go forward now (a freeze), or NULL; asked
+ * at each look. */
+void rollouts_on_freeze(const char *(*frozen)(const char *agent));
+/* Brings atomd_rollout_weight of the agent up to date. */
+void rollouts_measure(const struct agent *agent);
 
 /* --- looking, and a person's word ------------------------------------------------ */
 

@@ -374,12 +374,8 @@ static void tell_states(struct scaler *scaler, int32_t desired)
 
 static void put_in_force(struct scaler *scaler, int32_t desired)
 {
-	struct agent *agent = scaler->agent;
-
 	scaler->desired = desired;
-	pool_set_desired(&agent->stable->pool, desired);
-	if (agent->candidate != NULL)
-		pool_set_desired(&agent->candidate->pool, desired);
+	agent_size(scaler->agent);
 }
 
 static void ask(struct scaler *scaler)

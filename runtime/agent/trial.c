@@ -31,6 +31,7 @@ struct trial {
 	_Atomic int64_t refs;
 	uint64_t salt[2];
 	struct config_bad_events bad;
+	_Atomic bool closed;
 	_Atomic int64_t last_new_ns;
 	_Atomic(_Atomic uint64_t *) seen; /* NULL until a session counts */
 	int32_t weight_count;		  /* control's */
@@ -84,6 +85,16 @@ uint64_t trial_session(const struct trial *trial, const char *principal,
 bool trial_session_is_new(uint64_t session, int32_t weight)
 {
 	return session % ATOM_WEIGHT_ALL < (uint64_t)weight;
+}
+
+void trial_close(struct trial *trial)
+{
+	atomic_store(&trial->closed, true);
+}
+
+bool trial_is_closed(const struct trial *trial)
+{
+	return atomic_load_explicit(&trial->closed, memory_order_acquire);
 }
 
 void trial_note_new(struct trial *trial)

@@ -70,6 +70,10 @@ uint64_t trial_session(const struct trial *trial, const char *principal,
 		       const char *session);
 /* Does a session with this hash go to the new revision? */
 bool trial_session_is_new(uint64_t session, int32_t weight);
+/* No call goes to the new revision any more, in whatever snapshot: faster than
+ * any snapshot can be made.  For good. [control] */
+void trial_close(struct trial *trial);
+bool trial_is_closed(const struct trial *trial);
 /* A call has been given to the new revision: when the last one was. */
 void trial_note_new(struct trial *trial);
 int64_t trial_last_new_ns(const struct trial *trial);

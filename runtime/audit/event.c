@@ -23,6 +23,8 @@ DETAILS(call, "agent", "code", "duration_ms", "input_bytes", "input_tokens",
 	"output_bytes", "output_tokens", "revision", "session", "status",
 	"stream");
 DETAILS(session, "agent", "result", "session");
+DETAILS(rollout, "action", "agent", "cause", "from", "id", "reason", "strategy",
+	"to", "weight", "who");
 DETAILS(feedback, "agent", "call", "revision", "score_percent");
 DETAILS(report, "accepted", "error", "fail", "not_applicable", "not_checked",
 	"pass");
@@ -79,6 +81,8 @@ static const struct audit_event_row rows[AUDIT_EVENT_COUNT] = {
 	    "Stop", APP_LIFECYCLE, instance),
 	ROW(SCALED, "scaling", PERFORMANCE_EVENTS, INFO,
 	    "Update", APP_LIFECYCLE, scaled),
+	ROW(ROLLOUT, "rollout", AGENT_LIFECYCLE, INFO,
+	    "Update", APP_LIFECYCLE, rollout),
 	ROW(GAP, "audit.gap", SECURITY_EVENTS, ERROR,
 	    "Other", EVENT_LOG, sink),
 	ROW(SINK_FAILED, "audit.sink_failed", ERROR_EVENTS, ERROR,

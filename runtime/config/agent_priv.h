@@ -14,6 +14,20 @@ struct agent_reading {
 	struct config_agent agent;
 	int caller_system; /* 0 keep, 1 refuse */
 	const struct setting *scaling;
+	const struct setting *deployment;
+};
+
+/* The group `deployment`. */
+struct deployment_reading {
+	const char *plugin;
+	const char *judge;
+	const struct setting *judge_options;
+	int64_t rollback_window_ms;
+	int64_t progress_deadline_ms;
+	int64_t failed_starts;
+	int64_t min_samples;
+	int on_undecided; /* enum rollout_at_end */
+	int on_no_data;
 };
 
 /* The group `scaling`; the policies are lists of groups. */
@@ -39,6 +53,9 @@ struct policy_reading {
 	int64_t period_ms;
 };
 
+void config_read_deployment(const struct setting *group,
+			    struct config_deployment *deployment_r,
+			    struct keys_reading *r);
 void config_read_scaling(const struct setting *group,
 			 struct config_scaling *scaling_r,
 			 struct keys_reading *r);

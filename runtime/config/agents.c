@@ -10,10 +10,9 @@
 #include "core/table.h"
 #include "core/text.h"
 
-/* What may stand at `plugin`, by place.  Only backends, scaling strategies and
- * audit sinks are run by this version; a component that would be loaded and never asked is refused. */
+/* What may stand at `plugin`, by place.  A component
+ * that would be loaded and never asked is refused. */
 static const char any_component[] = "";
-static const char only_rolling[] = "rolling";
 
 const char *config_read_plugin(const struct setting *group, const char *only,
 			       struct keys_reading *r)
@@ -84,22 +83,6 @@ static const char *read_component(const struct setting *group, const char *only,
 	return config_read_plugin(group, only, r);
 }
 
-/* "rolling" is what there is without the group, and has no options yet. */
-static void read_deployment(struct config_agent *agent, struct keys_reading *r)
-{
-	const struct setting *group = agent->deployment_options;
-
-	agent->deployment = read_component(group, only_rolling, r);
-	if (strcmp(agent->deployment, "rolling") != 0)
-		return;
-	if (group->member_count > 1)
-		config_complain(
-			r->errors, group,
-			"options of \"rolling\" are not in this version");
-	agent->deployment = NULL;
-	agent->deployment_options = NULL;
-}
-
 static void check_bad_events(const struct setting *group,
 			     const struct config_bad_events *bad,
 			     struct keys_reading *r)
@@ -166,8 +149,7 @@ void config_read_agent(struct config_holder *holder,
 		agent->backend = read_component(agent->backend_options,
 						any_component, r);
 	config_read_scaling(reading.scaling, &agent->scaling, r);
-	if (agent->deployment_options)
-		read_deployment(agent, r);
+	config_read_deployment(reading.deployment, &agent->deployment, r);
 	hash_text(group, agent, r);
 }
 

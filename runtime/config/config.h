@@ -25,6 +25,7 @@
 
 #include "config/setting.h"
 #include "core/buffer.h"
+#include "rollout/rollout.h"
 #include "scaling/control.h"
 
 #define CONFIG_ERRORS_MAX 50
@@ -78,6 +79,16 @@ struct config_scaling {
 	struct scaling_settings settings;
 };
 
+/* How a new revision comes in; no part of it: a change is in force with the
+ * next rollout. */
+struct config_deployment {
+	const char *plugin;		     /* "rolling" */
+	const struct setting *options;	     /* the group; NULL = none */
+	const char *judge;		     /* "sequential"; "" = none */
+	const struct setting *judge_options; /* a group; NULL = none */
+	struct rollout_settings settings;
+};
+
 /* What counts against a revision; no part of it: a change is in force with
  * the next rollout. */
 struct config_bad_events {
@@ -106,8 +117,7 @@ struct config_agent {
 	int64_t probe_every_ms;
 	struct config_scaling scaling;
 	struct config_bad_events bad_events;
-	const char *deployment; /* NULL = rolling */
-	const struct setting *deployment_options;
+	struct config_deployment deployment;
 	uint8_t text_hash[32]; /* SHA-256 of the canonical text, secrets
 				  unresolved */
 };

@@ -131,6 +131,40 @@ static const struct key scaling_rows[] = {
 };
 const struct key_table scaling_keys = TABLE_OPEN(scaling_rows);
 
+/* --- deployment ---------------------------------------------------------- */
+
+#define DEPLOYMENT(field) offsetof(struct deployment_reading, field)
+static const char *const at_end_words[] = { [ROLLOUT_END_PROMOTE] = "promote",
+					    [ROLLOUT_END_PAUSE] = "pause",
+					    [ROLLOUT_END_ABORT] = "abort",
+					    NULL };
+static const struct key_table judge_keys = { NULL, 0, true };
+static const struct key deployment_rows[] = {
+	STRING("plugin", DEPLOYMENT(plugin), "rolling",
+	       "the strategy; its options stand beside this key"),
+	STRING("judge", DEPLOYMENT(judge), "sequential",
+	       "what says whether the new revision is worse; \"none\": nothing does"),
+	OPTIONS("judge_options", DEPLOYMENT(judge_options), &judge_keys,
+		"options of the judge"),
+	DURATION(
+		"rollback_window_ms", DEPLOYMENT(rollback_window_ms), 0,
+		7 * DAY_MS, 1, "600000",
+		"the old revision stays warm so long after, for an instant way back"),
+	DURATION(
+		"progress_deadline_ms", DEPLOYMENT(progress_deadline_ms), 0,
+		7 * DAY_MS, 1, "600000",
+		"without progress for so long the new revision is given up; 0: never"),
+	INT("failed_starts", DEPLOYMENT(failed_starts), 0, 1000, "3",
+	    "more failed starts than this in a step, and it is given up"),
+	INT("min_samples", DEPLOYMENT(min_samples), 0, 1000000000, "1",
+	    "calls of the new revision that make a judgement"),
+	CHOICE("on_undecided", DEPLOYMENT(on_undecided), "promote",
+	       at_end_words, "at the end, when the judge has not decided"),
+	CHOICE("on_no_data", DEPLOYMENT(on_no_data), "promote", at_end_words,
+	       "at the end, with fewer calls than `min_samples`"),
+};
+const struct key_table deployment_keys = TABLE_OPEN(deployment_rows);
+
 /* --- agents -------------------------------------------------------------- */
 
 #define MEMORY(field) offsetof(struct config_memory, field)
@@ -245,7 +279,8 @@ static const struct key agent_rows[] = {
 	GROUP("probe", 0, &probe_keys, "a synthetic call"),
 	OPTIONS("scaling", offsetof(struct agent_reading, scaling),
 		&scaling_keys, "how many instances; absent: `min`"),
-	OPTIONS("deployment", AGENT(deployment_options), &component_keys,
+	OPTIONS("deployment", offsetof(struct agent_reading, deployment),
+		&deployment_keys,
 		"how a new revision replaces the old one; absent: rolling"),
 	GROUP("bad_events", 0, &bad_event_keys,
 	      "what counts against a revision"),

@@ -59,7 +59,11 @@ Test(config_load, an_agent_has_every_default)
 	cr_assert_eq(agent->timeouts.total_ms, 600000);
 	cr_assert_null(agent->scaling.plugin);
 	cr_assert_eq(agent->scaling.target_wait_ms, 1000);
-	cr_assert_null(agent->deployment);
+	cr_assert_str_eq(agent->deployment.plugin, "rolling");
+	cr_assert_str_eq(agent->deployment.judge, "sequential");
+	cr_assert_null(agent->deployment.options);
+	cr_assert_eq(agent->deployment.settings.rollback_window_ms, 0);
+	cr_assert_eq(agent->deployment.settings.progress_deadline_ms, 600000);
 }
 
 Test(config_load, every_key_of_an_agent_is_read)
@@ -93,7 +97,8 @@ Test(config_load, every_key_of_an_agent_is_read)
 	cr_assert_eq(agent->timeouts.connect_ms, 1);
 	cr_assert_eq(agent->timeouts.total_ms, 60000);
 	cr_assert_str_eq(agent->probe_input, "ping");
-	cr_assert_null(agent->deployment, "rolling is what there is without");
+	cr_assert_str_eq(agent->deployment.plugin, "rolling");
+	cr_assert_eq(agent->deployment.settings.rollback_window_ms, 600000);
 	cr_assert_str_eq(setting_member(agent->backend_options, "model")->text,
 			 "m");
 }
@@ -323,14 +328,58 @@ Test(config_load, bad_events_are_read_and_bounded)
 	       AGENT("bad_events: { slower_than_ms = -1; };"));
 }
 
+Test(config_load, a_deployment_is_read_and_bounded)
+{
+	const struct config_deployment *d;
+
+	ACCEPT(AGENT("deployment: { plugin = \"canary\"; hold = \"1s\";"
+		     " judge = \"threshold\"; judge_options: { limit = 1; };"
+		     " rollback_window_ms = \"1m\"; failed_starts = 7;"
+		     " progress_deadline_ms = 0; min_samples = 20;"
+		     " on_undecided = \"pause\"; on_no_data = \"abort\"; };"));
+	d = &config->agents->deployment;
+	cr_assert_str_eq(d->plugin, "canary");
+	cr_assert_str_eq(d->judge, "threshold");
+	cr_assert_not_null(setting_member(d->options, "hold"));
+	cr_assert_not_null(setting_member(d->judge_options, "limit"));
+	cr_assert_eq(d->settings.rollback_window_ms, 60000);
+	cr_assert_eq(d->settings.progress_deadline_ms, 0);
+	cr_assert_eq(d->settings.failed_starts, 7);
+	cr_assert_eq(d->settings.min_samples, 20);
+	cr_assert_eq(d->settings.on_undecided, ROLLOUT_END_PAUSE);
+	cr_assert_eq(d->settings.on_no_data, ROLLOUT_END_ABORT);
+	ACCEPT(AGENT("deployment: { judge = \"none\"; };"));
+	cr_assert_str_eq(config->agents->deployment.judge, "");
+	REFUSE(1, "`judge` must be the name",
+	       AGENT("deployment: { judge = \"../x\"; };"));
+	REFUSE(1, "failed_starts",
+	       AGENT("deployment: { failed_starts = -1; };"));
+	REFUSE(1, "on_undecided",
+	       AGENT("deployment: { on_undecided = \"hope\"; };"));
+}
+
+Test(config_load, how_a_revision_comes_in_and_is_judged_is_no_part_of_it)
+{
+	uint8_t before[32];
+
+	ACCEPT(AGENT(""));
+	memcpy(before, config->agents->text_hash, sizeof(before));
+	ACCEPT(AGENT("deployment: { plugin = \"canary\"; };"
+		     " bad_events: { tokens_above = 7; };"));
+	cr_assert_arr_eq(config->agents->text_hash, before, sizeof(before));
+	ACCEPT(AGENT("system_prompt = \"x\";"));
+	cr_assert_arr_neq(config->agents->text_hash, before, sizeof(before));
+}
+
 Test(config_load, keys_of_a_later_version_are_refused_unless_inactive)
 {
 	static const char *const active[] = {
 		"plugins: { require_signature = true; };",
 		"plugins: { trusted_keys = [ \"x\" ]; };",
 		"monitors = ( { plugin = \"alerts\"; } );",
-		AGENT("deployment: { plugin = \"canary\"; };"),
-		AGENT("deployment: { plugin = \"rolling\"; x = 1; };"),
+		AGENT("deployment: { plugin = \"shadow\"; };"),
+		AGENT("deployment: { plugin = \"blue_green\";"
+		      " mirror_percent = 5.0; };"),
 		AGENT("probe: { every_ms = 1000; };"),
 		AGENT("instances: { memory_optimized: { min = 1; }; };"),
 	};
@@ -349,8 +398,6 @@ Test(config_load, keys_of_a_later_version_are_refused_unless_inactive)
 		ACCEPT(inactive[i]);
 	REFUSE(1, "not in this version",
 	       "monitors = ( { plugin = \"mine\"; } );");
-	REFUSE(1, "not in this version",
-	       AGENT("deployment: { plugin = \"mine\"; };"));
 }
 
 Test(config_load, limits_of_keys_and_agents_are_read)

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/directory.h"
+#include "agent/directory_priv.h"
+#include "agent/rollouts_priv.h"
+#include "core/id.h"
+#include "core/log.h"
+#include "core/memory.h"
+#include "core/os.h"
+#include "core/text.h"
+#include "plugin/host.h"
+#include "plugin/registry.h"
+#include "state/state.h"
+
+/* While instances are waited for. */
+#define STARTING_MS 20
+/* Until a store that failed is asked again. */
+#define RETRY_MS 1000
+
+static const char *(*frozen_callback)(const char *agent);
+
+void rollouts_on_freeze(const char *(*frozen)(const char *agent))
+{
+	frozen_callback = frozen;
+}
+
+/* --- looking --------------------------------------------------------------------- */
+
+static int32_t bounded(int64_t n)
+{
+	return n < 0 ? 0 : n > INT32_MAX ? INT32_MAX : (int32_t)n;
+}
+
+void live_look_after(struct live *live, int64_t after_ms)
+{
+	if (timer_set(loop_control(), &live->timer, after_ms) != ATOM_OK)
+		log_line(ATOM_LOG_ERROR, "out_of_memory",
+			 "no memory for a rollout's timer",
+			 LOG_TEXT("agent", live->agent->name));
+}
+
+static void advance(struct live *live, struct rollout_seen *seen)
+{
+	const struct component *strategy = configured_component(live->strategy);
+	struct rollout_strategy plan = {
+		.ops = (const struct atom_deployment_ops *)(const void *)
+			       strategy->ops,
+		.self = configured_self(live->strategy),
+	};
+	struct rollout_judge judge = { .ops = NULL };
+	int64_t began = host_call_begin();
+
+	if (live->judge != NULL) {
+		const struct component *component =
+			configured_component(live->judge);
+
+		judge.ops = (const struct atom_judge_ops *)(const void *)
+				    component->ops;
+		judge.self = configured_self(live->judge);
+		component_count_call(component);
+	}
+	component_count_call(strategy);
+	rollout_advance(live->state, &live->settings->deployment.settings, seen,
+			&plan, &judge, &live->orders);
+	host_call_end(began, strategy, "advance");
+}
+
+static void see(struct live *live)
+{
+	static struct atom_cell cells[2 * TRIAL_WEIGHTS_MAX];
+	struct agent *agent = live->agent;
+	const struct pool *from = &live->from->pool, *to = &live->to->pool;
+	struct rollout_seen seen = {
+		.wall_ms = os.realtime_ms(),
+		.steady_ms = os.monotonic_ns() / 1000000,
+		.agent_wanted = bounded(agent_desired(agent, agent->stable)),
+		.old_ready = bounded(atomic_load(&from->ready)),
+		.old_in_flight = bounded(atomic_load(&from->in_flight)),
+		.new_ready = bounded(atomic_load(&to->ready)),
+		.new_failed = to->failed_starts,
+		.start_error =
+			to->start_error[0] != '\0' ? to->start_error : NULL,
+		.bad_kinds = trial_kinds(live->trial),
+		.frozen = frozen_callback != NULL ? frozen_callback(agent->name)
+						  : NULL,
+		.cells = cells,
+	};
+	const char *limit;
+
+	/* Why no instance comes is better known than that none does. */
+	if (seen.start_error == NULL &&
+	    seen.new_ready < live->orders.new_instances &&
+	    pool_room(to, &limit) <= 0)
+		seen.start_error = limit;
+	seen.cell_count = trial_cells(live->trial, cells, ARRAY_SIZE(cells));
+	advance(live, &seen);
+}
+
+static int64_t next_look(const struct live *live)
+{
+	const struct rollout_orders *orders = &live->orders;
+
+	if (atomic_load(&live->to->pool.ready) < orders->new_instances)
+		return STARTING_MS;
+	return orders->look_ms;
+}
+
+static void answer_asked(struct live *live, atom_status status,
+			 const char *message)
+{
+	struct asked *asked;
+
+	while ((asked = live->asked) != NULL) {
+		live->asked = asked->next;
+		asked->done(asked->argument, status,
+			    status == ATOM_OK ? rollouts_status(live->state->id)
+					      : NULL,
+			    message);
+		mem_free(asked);
+	}
+}
+
+static void go_on(struct live *live)
+{
+	live_act(live);
+	live_tell(live);
+	answer_asked(live, ATOM_OK, NULL);
+	if (live->orders.over)
+		live_end(live);
+	else
+		live_look_after(live, next_look(live));
+}
+
+/* The state is not stored: nothing new is done, and it is tried again. */
+static void wait_for_store(struct live *live, atom_status status,
+			   const char *message)
+{
+	if (live->store_error[0] == '\0')
+		log_line(ATOM_LOG_ERROR, "rollout_not_stored", message,
+			 LOG_TEXT("agent", live->agent->name));
+	(void)snprintf(live->store_error, sizeof(live->store_error), "%s",
+		       message);
+	live->store_again = true;
+	answer_asked(live, status, message);
+	live_look_after(live, RETRY_MS);
+}
+
+static void begin_storing(struct live *live)
+{
+	struct atom_error err = ATOM_ERROR_INIT;
+	atom_status status;
+
+	live->store_again = false;
+	status = live_store(live, &err);
+	if (status == ATOM_OK)
+		live->storing = true;
+	else
+		wait_for_store(live, status, err.message);
+}
+
+static void drop(struct live *live);
+static void settle(struct live *live);
+
+void live_stored(struct live *live, atom_status status, const char *message)
+{
+	live->storing = false;
+	if (live->agent == NULL) {
+		drop(live); /* nobody's any more */
+		return;
+	}
+	if (status != ATOM_OK) {
+		wait_for_store(live, status, message);
+		return;
+	}
+	live->store_error[0] = '\0';
+	if (live->store_again) {
+		begin_storing(live);
+	} else if (live->from != NULL) {
+		go_on(live);
+	} else {
+		/* It ended meanwhile. */
+		answer_asked(live, ATOM_OK, NULL);
+		settle(live);
+	}
+}
+
+void live_look(struct live *live)
+{
+	if (live->from == NULL)
+		return;
+	see(live);
+	/* What was decided is not undone by a look that finds it stored. */
+	if (live->orders.urgent)
+		live_act(live);
+	if (live->orders.store || live->store_again) {
+		live->store_again = true;
+		if (!live->storing)
+			begin_storing(live);
+	} else if (!live->storing) {
+		go_on(live);
+	}
+}
+
+void live_on_timer(struct timer *timer)
+{
+	live_look(CONTAINER_OF(timer, struct live, timer));
+}
+
+/* --- life ---------------------------------------------------------------------------- */
+
+/* Over, and nothing of it is still to be stored: what is large goes. */
+static void settle(struct live *live)
+{
+	struct buffer text = BUFFER_INIT(STATE_VALUE_MAX);
+
+	if (live->state == NULL || live->from != NULL || live->storing ||
+	    live->store_again)
+		return;
+	json_decref(live->last);
+	live->last = live_describe(live);
+	mem_free(TAKE(live->kept));
+	if (rollout_encode(live->state, &text) == ATOM_OK)
+		live->kept = mem_strdup(text.bytes);
+	buffer_fini(&text);
+	mem_free(TAKE(live->state));
+}
+
+void live_end(struct live *live)
+{
+	timer_stop(&live->timer);
+	if (live->from == NULL)
+		return;
+	/* Calls that come late are turned round, whatever they were told. */
+	if (live->agent->candidate == live->to) {
+		live->agent->candidate = NULL;
+		revision_unref(live->to);
+	}
+	if (live->agent->stable != live->to)
+		pool_retire(&live->to->pool);
+	if (live->agent->stable != live->from)
+		pool_retire(&live->from->pool);
+	revision_unref(TAKE(live->from));
+	revision_unref(TAKE(live->to));
+	live->last_new_ns = trial_last_new_ns(live->trial);
+	trial_unref(TAKE(live->trial));
+	configured_free(&live->strategy);
+	configured_free(&live->judge);
+	settle(live);
+}
+
+static void drop(struct live *live)
+{
+	config_unref(&live->config);
+	config_unref(&live->to_config);
+	json_decref(live->last);
+	mem_free(live->state);
+	mem_free(live->kept);
+	mem_free(live->who);
+	mem_free(live->why);
+	mem_free(live);
+}
+
+void live_free(struct live **at)
+{
+	struct live *live = *at;
+
+	if (live == NULL)
+		return;
+	live_end(live);
+	answer_asked(live, ATOM_ECANCELED, "the agent is gone");
+	*at = NULL;
+	live->agent = NULL;
+	if (!live->storing)
+		drop(live);
+}
+
+void rollouts_forget(struct agent *agent)
+{
+	struct live *live = agent->rollout;
+
+	if (live == NULL || live->from == NULL)
+		return;
+	trial_close(live->trial);
+	rollout_supersede(live->state);
+	if (live->state->at.outcome == ROLLOUT_PROMOTED)
+		live->state->at.weight = ATOM_WEIGHT_ALL;
+	live->orders.over = true;
+	live->orders.weight = 0;
+	live_tell(live);
+	/* So that no start takes it up again. */
+	live->store_again = true;
+	live_end(live);
+	(void)agents_publish();
+	if (!live->storing)
+		begin_storing(live);
+}
+
+void rollouts_stop(void)
+{
+	struct agent *agent;
+
+	for (size_t at = 0; (agent = table_next(&agents_table, &at)) != NULL;)
+		if (agent->rollout != NULL)
+			live_end(agent->rollout);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* An agent's group `deployment`: the host's own keys; the options of strategy
+ * and judge stay settings. */
+
+#include <string.h>
+
+#include "config/agent_priv.h"
+#include "config/config_priv.h"
+#include "core/text.h"
+
+/* What needs calls that both revisions answer, which nobody makes yet. */
+static void refuse_mirroring(const struct setting *group, const char *plugin,
+			     struct keys_reading *r)
+{
+	const struct setting *share = setting_member(group, "mirror_percent");
+
+	if (strcmp(plugin, "shadow") == 0)
+		config_complain(r->errors, group,
+				"plugin \"shadow\" is not in this version");
+	if (share != NULL &&
+	    !(share->type == SETTING_INT && share->integer == 0))
+		config_complain(r->errors, share,
+				"`mirror_percent` is not in this version; "
+				"leave it out");
+}
+
+void config_read_deployment(const struct setting *group,
+			    struct config_deployment *deployment_r,
+			    struct keys_reading *r)
+{
+	struct rollout_settings *settings = &deployment_r->settings;
+	struct deployment_reading reading;
+
+	keys_read(&deployment_keys, group, &reading, r);
+	*deployment_r = (struct config_deployment){
+		.plugin = reading.plugin,
+		.options = group,
+		.judge =
+			strcmp(reading.judge, "none") != 0 ? reading.judge : "",
+		.judge_options = reading.judge_options,
+	};
+	rollout_settings_default(settings);
+	settings->progress_deadline_ms = reading.progress_deadline_ms;
+	settings->rollback_window_ms = reading.rollback_window_ms;
+	settings->failed_starts = (int32_t)reading.failed_starts;
+	settings->on_undecided = reading.on_undecided;
+	settings->on_no_data = reading.on_no_data;
+	settings->min_samples = reading.min_samples;
+	if (group == NULL) {
+		/* Who asked for none pays for no second set of instances. */
+		settings->rollback_window_ms = 0;
+		return;
+	}
+	if (setting_member(group, "plugin") != NULL)
+		deployment_r->plugin = config_read_plugin(group, "", r);
+	if (!text_is_name(reading.judge))
+		config_complain(r->errors, setting_member(group, "judge"),
+				"`judge` must be the name of a component, or "
+				"\"none\"");
+	refuse_mirroring(group, deployment_r->plugin, r);
+}

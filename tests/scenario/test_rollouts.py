@@ -1,0 +1,233 @@
+#!/usr/bin/env python3
+"""A new revision comes in: weights, sessions, the judge, kills."""
+
+import collections
+import json
+import random
+import threading
+
+from atomd_test import Daemon, agent, config, run, seconds, test, wait_for
+
+# The echo of a revision with `repeat` costs tokens: a bad event that no clock
+# decides.
+CANARY = ("deployment: { plugin = \"canary\"; hold = \"%s\"; "
+          "rollback_window_ms = %d; %s };\n"
+          "bad_events: { tokens_above = 100; };")
+
+
+def settings(prefix, deployment, repeat=1, backend="", more=""):
+    return agent(backend='plugin = "echo"; prefix = "%s"; repeat = %d; %s' % (
+        prefix, repeat, backend), more=deployment + more)
+
+
+def canary(prefix, repeat=1, hold="0", window=60000, more="", backend="",
+           agent_more=""):
+    return settings(prefix, CANARY % (hold, window, more), repeat, backend,
+                    agent_more)
+
+
+def reload(daemon, text):
+    daemon.configure(config(agents=text))
+    answer = daemon.admin("POST", "/admin/v1/reload", {})
+    assert answer.status == 200, answer
+    return answer.json
+
+
+def split(daemon):
+    return {row["revision"]: row["weight"]
+            for row in daemon.agents()["echo"]["split"]}
+
+
+def ended(daemon, event, deadline=30):
+    return daemon.wait_event(event, deadline)
+
+
+class Callers:
+    """Threads that call until told to stop, and remember every answer."""
+
+    def __init__(self, daemon, count=4, stream=False, text="hello " * 5):
+        self.daemon, self.stopping, self.stream = daemon, False, stream
+        self.text, self.answers, self.faults = text, [], []
+        self.threads = [threading.Thread(target=self._call, daemon=True)
+                        for _ in range(count)]
+
+    def _call(self):
+        while not self.stopping:
+            try:
+                if self.stream:
+                    with self.daemon.chat_stream("echo", self.text) as s:
+                        events = list(s)
+                        assert events[-1].text == "[DONE]", events[-1]
+                        self.answers.append(s.headers["x-atomd-revision"])
+                    continue
+                answer = self.daemon.chat("echo", self.text)
+                if answer.status != 200:
+                    self.faults.append(answer)
+                self.answers.append(answer.headers["x-atomd-revision"])
+            except Exception as e:  # pylint: disable=broad-except
+                self.faults.append(e)
+                return
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def stop(self):
+        self.stopping = True
+        for thread in self.threads:
+            thread.join(seconds(30))
+
+    def __exit__(self, kind, error, trace):
+        self.stop()
+        assert not self.faults, self.faults[:3]
+
+
+@test
+def a_canary_that_is_worse_is_rolled_back_without_a_person():
+    with Daemon(config(agents=canary("old "), extra='audit_sinks = ( '
+                       '{ plugin = "file"; path = "@DIR@/audit"; } );')
+                ) as daemon:
+        with Callers(daemon) as callers:
+            daemon.configure(config(
+                agents=canary("new ", repeat=100, hold="10m"),
+                extra='audit_sinks = ( { plugin = "file"; '
+                      'path = "@DIR@/audit"; } );'))
+            assert daemon.admin("POST", "/admin/v1/reload",
+                                {}).status == 200
+            line = ended(daemon, "rollout_aborted", 60)
+            after = len(callers.answers)
+            wait_for(lambda: len(callers.answers) > after + 200, 30,
+                     "200 more calls")
+        assert line["cause"] == "worse", line
+        assert line["from"] == 1 and line["to"] == 2, line
+        assert "2" in callers.answers
+        # What came in flight may end later; nothing new goes there.
+        assert "2" not in callers.answers[after + 20:], callers.answers
+        assert split(daemon) == {1: 10000}
+        metrics = daemon.metrics()
+        assert metrics.sum("atomd_rollouts_total", agent="echo",
+                             outcome="aborted") == 1
+        records = daemon.admin("GET", "/admin/v1/audit?type=rollout").json
+        actions = [r["details"]["action"] for r in records["records"]]
+        assert actions[0] == "began" and actions[-1] == "aborted", actions
+        # Its text is in the file still, and is not tried again.
+        assert reload(daemon, canary("new ", repeat=100, hold="10m")
+                      )["changed"] == []
+        daemon.kill()
+        daemon.start()
+        assert daemon.chat("echo", "x").headers["x-atomd-revision"] == "1"
+        assert daemon.agents()["echo"]["drift"] is True
+
+
+@test
+def weights_move_while_calls_run_and_not_one_fails():
+    with Daemon(config(agents=canary("old "))) as daemon:
+        with Callers(daemon, 3) as callers, \
+                Callers(daemon, 2, stream=True) as streams:
+            for n in range(2, 8):
+                reload(daemon, canary("r%d " % n))
+                daemon.wait_line(
+                    lambda l, n=n: l.get("event") == "rollout_promoted" and
+                    l["to"] == n, 60, "revision %d" % n)
+        assert "7" in callers.answers and "7" in streams.answers
+        steps = [l["weight"] for l in daemon.lines
+                 if l.get("event") == "rollout_step" and l["to"] == 7]
+        assert steps == sorted(steps), steps
+        assert {500, 2500, 5000} <= set(steps), steps
+
+
+@test
+def a_session_moves_at_most_once():
+    memory = "\nmemory: { max_messages = 4; };"
+    with Daemon(config(agents=canary("old ", agent_more=memory))) as daemon:
+        seen = collections.defaultdict(list)
+
+        def ask():
+            for n in range(60):
+                answer = daemon.invoke("echo", "x", session_id="s%d" % n)
+                assert answer.status == 200, answer
+                seen[n].append(answer.json["revision"])
+
+        ask()
+        reload(daemon, canary("new ", hold="2s", agent_more=memory,
+                              more='judge = "none";'))
+        while not daemon.count_event("rollout_promoted"):
+            ask()
+        ask()
+        for revisions in seen.values():
+            assert revisions == sorted(revisions), revisions
+            assert revisions[0] == 1 and revisions[-1] == 2, revisions
+        moved = [r.index(2) for r in seen.values()]
+        assert len(set(moved)) > 2, "all moved at once: %s" % moved
+
+
+@test
+def a_revision_under_way_can_be_looked_at_and_a_newer_one_takes_its_place():
+    with Daemon(config(agents=canary("old "))) as daemon:
+        reload(daemon, canary("new ", hold="10m", more='judge = "none";'))
+        wait_for(lambda: split(daemon) == {1: 9500, 2: 500}, 20, "weight")
+        look = daemon.chat("echo", "x", headers={"x-atomd-revision": "2"})
+        assert look.content == "new x", look
+        look = daemon.chat("echo", "x", headers={"x-atomd-revision": "1"})
+        assert look.content == "old x", look
+        metrics = daemon.metrics()
+        assert metrics.sum("atomd_rollout_weight", agent="echo",
+                             revision="2") == 500
+        reload(daemon, canary("newest ", more='judge = "none";'))
+        daemon.wait_event("rollout_superseded")
+        ended(daemon, "rollout_promoted")
+        assert daemon.chat("echo", "x").content == "newest x"
+        # The one before stays warm; the one that never was is gone.
+        look = daemon.chat("echo", "x", headers={"x-atomd-revision": "1"})
+        assert look.content == "old x", look
+        look = daemon.chat("echo", "x", headers={"x-atomd-revision": "2"})
+        assert look.code == "revision_not_found", look
+
+
+@test
+def what_cannot_start_leaves_the_old_one_serving():
+    broken = agent(backend='plugin = "process"; '
+                   'command = [ "/nonexistent/worker" ];',
+                   more='deployment: { plugin = "canary"; '
+                   'failed_starts = 1; };')
+    with Daemon(config(agents=canary("old "))) as daemon:
+        with Callers(daemon, 2):
+            reload(daemon, broken)
+            line = ended(daemon, "rollout_aborted")
+        assert line["cause"] == "failed_starts", line
+        assert "nonexistent" in line["message"], line
+        assert split(daemon) == {1: 10000}
+        assert daemon.chat("echo", "x").content == "old x"
+
+
+@test
+def a_daemon_that_is_killed_goes_on_or_is_as_it_was():
+    rounds = 12
+    seed = random.randrange(1 << 30)
+    chance = random.Random(seed)
+    with Daemon(config(agents=canary("r1 ", window=0))) as daemon:
+        current = 1
+        for n in range(rounds):
+            text = "r%d " % (n + 2)
+            reload(daemon, canary(text, window=0, hold="1ms",
+                                  more='judge = "none";'))
+            # Somewhere between the first store and the end.
+            lines = chance.randrange(6)
+            wait_for(lambda: sum(
+                l.get("event", "").startswith("rollout_")
+                for l in daemon.lines) >= lines, 20, "seed %d" % seed)
+            daemon.kill()
+            daemon.start()
+            rows = split(daemon)
+            assert sum(rows.values()) == 10000, (seed, rows)
+            wait_for(lambda: list(split(daemon).values()) == [10000] and
+                     daemon.agents()["echo"]["revision"] == current + 1,
+                     30, "seed %d: revision %d, it has %s" % (
+                         seed, current + 1, json.dumps(split(daemon))))
+            assert daemon.chat("echo", "x").content == text + "x"
+            current += 1
+
+
+if __name__ == "__main__":
+    run()
