@@ -76,6 +76,7 @@ void agent_set_candidate(struct agent *agent, struct revision *revision)
 		revision_unref(agent->candidate);
 	}
 	agent->candidate = revision;
+	atomic_store(&revision->pool.scaled, agent->scaler->strategy != NULL);
 	if (agent->pinned > revision->agent->instances.max)
 		agent->pinned = -1;
 	/* Beside a stable one its rollout says how many. */

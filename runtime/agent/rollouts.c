@@ -191,9 +191,10 @@ void live_look(struct live *live)
 	if (live->from == NULL)
 		return;
 	see(live);
-	/* What was decided is not undone by a look that finds it stored. */
-	if (live->orders.urgent)
+	if (live->orders.urgent) {
 		live_act(live);
+		live_tell(live);
+	}
 	if (live->orders.store || live->store_again) {
 		live->store_again = true;
 		if (!live->storing)

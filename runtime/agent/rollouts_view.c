@@ -173,12 +173,18 @@ static const char *stage_word(int32_t stage)
 								: "unknown";
 }
 
-/* How long calls could still go to a bad revision once that was ordered. */
-static void add_abort(const struct live *live, json_t *json)
+/* How long a call could still go to a bad revision once that was ordered. */
+static int64_t last_new_call_ns(const struct live *live)
 {
 	int64_t last = live->trial != NULL ? trial_last_new_ns(live->trial)
 					   : live->last_new_ns;
-	int64_t after = last > live->abort_ns ? last - live->abort_ns : 0;
+
+	return last > live->abort_ns ? last - live->abort_ns : 0;
+}
+
+static void add_abort(const struct live *live, json_t *json)
+{
+	int64_t after = last_new_call_ns(live);
 
 	if (live->closed_ns == 0)
 		return;
@@ -367,6 +373,8 @@ void rollouts_measure(const struct agent *agent)
 	if (live == NULL || (!runs && !live->measured))
 		return;
 	if (runs) {
+		if (live->from != agent->stable)
+			revision_measure(live->from, false);
 		live->measured_from = live->state->from;
 		live->measured_to = live->state->to;
 		live->measured_weight = live->orders.weight;
