@@ -127,12 +127,17 @@ atom_status change_may_begin(const char *name, enum change_kind kind,
 {
 	const struct agent *agent = agents_find(name);
 
-	if (kind == CHANGE_DEPLOY && agent == NULL)
+	if (kind != CHANGE_CREATE && agent == NULL)
 		return not_found(name, err);
 	if (kind == CHANGE_CREATE && agent != NULL)
 		return atom_fail(err, ATOM_ECONFLICT,
 				 "there is an agent named '%s' already; deploy "
 				 "to change it",
+				 name);
+	if (kind == CHANGE_DEPLOY && rollouts_busy(agent))
+		return atom_fail(err, ATOM_ECONFLICT,
+				 "a rollout of %s is under way; wait for its "
+				 "end, abort it, or let this one supersede it",
 				 name);
 	if (is_under_way(name))
 		return atom_fail(err, ATOM_ECONFLICT,
@@ -490,7 +495,8 @@ void change_delete(const char *name, const struct record_change *why,
 	struct agent *agent = agents_find(name);
 	struct atom_error err = ATOM_ERROR_INIT;
 	struct change *c = NULL;
-	atom_status status = change_may_begin(name, CHANGE_DEPLOY, why, &err);
+	atom_status status =
+		change_may_begin(name, CHANGE_SUPERSEDE, why, &err);
 
 	if (status == ATOM_OK && agent->owner != AGENT_OF_API)
 		status = atom_fail(&err, ATOM_ECONFLICT,

@@ -30,7 +30,8 @@ typedef void (*change_done)(void *argument, atom_status status, json_t *result,
 
 enum change_kind {
 	CHANGE_CREATE, /* the name must be free */
-	CHANGE_DEPLOY  /* the agent must be there */
+	CHANGE_DEPLOY, /* the agent must be there, and no rollout be under way */
+	CHANGE_SUPERSEDE /* a rollout that is under way ends */
 };
 
 /* Puts `body`, an agent's group, in force as its next revision: `body` is
@@ -41,7 +42,7 @@ void change_agent(enum change_kind kind, const char *name, struct setting *body,
 		  const struct record_change *why,
 		  const struct config *defaults, change_done done,
 		  void *argument);
-/* The text of revision `to` (0: of the one before) again, as the next
+/* Supersedes: the text of revision `to` (0: of the one before) again, as the next
  * revision. */
 void change_undo(const char *name, int64_t to, const struct record_change *why,
 		 const struct config *defaults, change_done done,

@@ -52,7 +52,7 @@ static void on_record(void *argument, atom_status status,
 	if (status == ATOM_OK)
 		status = record_setting(u->name, record, &body, &err);
 	if (status == ATOM_OK)
-		change_agent(CHANGE_DEPLOY, u->name, body, &why, u->defaults,
+		change_agent(CHANGE_SUPERSEDE, u->name, body, &why, u->defaults,
 			     u->done, u->argument);
 	else
 		u->done(u->argument, status, NULL, err.message);
@@ -101,7 +101,8 @@ void change_undo(const char *name, int64_t to, const struct record_change *why,
 	struct atom_error err = ATOM_ERROR_INIT;
 	struct undo *u = NULL;
 	char key[RECORD_KEY_MAX];
-	atom_status status = change_may_begin(name, CHANGE_DEPLOY, why, &err);
+	atom_status status =
+		change_may_begin(name, CHANGE_SUPERSEDE, why, &err);
 
 	if (status == ATOM_OK && to == 0)
 		to = before(agent);

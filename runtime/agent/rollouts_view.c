@@ -173,6 +173,20 @@ static const char *stage_word(int32_t stage)
 								: "unknown";
 }
 
+/* What a paused one waits for, or NULL. */
+static const char *waits_for(const struct rollout *state)
+{
+	const struct rollout_position *at = &state->at;
+
+	if (rollout_phase(state) != ATOM_PHASE_PAUSED)
+		return NULL;
+	if (at->frozen)
+		return "thaw";
+	if (at->paused_by_person || at->pause_until_person)
+		return "person";
+	return "time";
+}
+
 /* How long a call could still go to a bad revision once that was ordered. */
 static int64_t last_new_call_ns(const struct live *live)
 {
@@ -217,6 +231,10 @@ json_t *live_describe(const struct live *live)
 	json_object_set_new(json, "stage", json_string(stage_word(at->stage)));
 	json_object_set_new(json, "strategy", json_string(state->strategy));
 	json_object_set_new(json, "judge", judge_of(state));
+	json_object_set_new(json, "waits_for",
+			    waits_for(state) != NULL
+				    ? json_string(waits_for(state))
+				    : json_null());
 	json_object_set_new(json, "attempt", json_integer(at->attempt));
 	json_object_set_new(json, "cells", cells_of(&state->counted));
 	json_object_set_new(json, "who", json_string(live->who));

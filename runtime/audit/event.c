@@ -36,6 +36,8 @@ DETAILS(agent, "auto", "code", "instances", "object", "phase", "result",
 	"status");
 DETAILS(deploy, "agent", "code", "from", "hash", "name", "object", "phase",
 	"reason", "result", "revision", "status", "to");
+DETAILS(order, "agent", "code", "full", "object", "phase", "phase_now",
+	"result", "status");
 DETAILS(keyring, "code", "object", "phase", "result", "retire", "status");
 DETAILS(prune, "before", "code", "phase", "removed", "result", "sequence",
 	"status");
@@ -120,6 +122,16 @@ static const struct audit_event_row rows[AUDIT_EVENT_COUNT] = {
 	    "Update", APP_LIFECYCLE, deploy),
 	ROW(AGENT_DELETE, "agent.delete", AGENT_LIFECYCLE, WARN,
 	    "Remove", APP_LIFECYCLE, deploy),
+	ROW(ROLLOUT_PROMOTE, "rollout.promote", AGENT_LIFECYCLE, INFO,
+	    "Update", APP_LIFECYCLE, order),
+	ROW(ROLLOUT_ABORT, "rollout.abort", AGENT_LIFECYCLE, INFO,
+	    "Update", APP_LIFECYCLE, order),
+	ROW(ROLLOUT_PAUSE, "rollout.pause", AGENT_LIFECYCLE, INFO,
+	    "Update", APP_LIFECYCLE, order),
+	ROW(ROLLOUT_RESUME, "rollout.resume", AGENT_LIFECYCLE, INFO,
+	    "Update", APP_LIFECYCLE, order),
+	ROW(ROLLOUT_RETRY, "rollout.retry", AGENT_LIFECYCLE, INFO,
+	    "Update", APP_LIFECYCLE, order),
 	ROW(AGENT_SCALE, "agent.scale", AGENT_LIFECYCLE, INFO,
 	    "Update", APP_LIFECYCLE, agent),
 	ROW(AGENT_RESTART, "agent.restart", AGENT_LIFECYCLE, INFO,

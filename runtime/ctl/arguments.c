@@ -89,6 +89,10 @@ const struct option_row option_rows[OPTION_COUNT] = {
 			  "one agent's body; - reads it from stdin", "deploy" },
 	[OPTION_TO] = { "to", 0, "N", "the revision to go back to" },
 	[OPTION_DIFF] = { "diff", 0, "N", "what revision N has changed" },
+	[OPTION_FULL] = { "full", 0, NULL,
+			  "skip the steps and the judge that are left" },
+	[OPTION_SUPERSEDE] = { "supersede", 0, NULL,
+			       "end a rollout that is under way" },
 	[OPTION_CREATE] = { "create", 0, NULL, "make an agent of this name" },
 	[OPTION_RATE] = { "rate", 0, "N", "calls a second; 10" },
 };

@@ -6,6 +6,7 @@
 #include "core/memory.h"
 #include "ctl.h"
 #include "revision.h"
+#include "rollout.h"
 #include "simulate.h"
 
 #include <string.h>
@@ -67,7 +68,9 @@ static json_t *deploy_body(struct ctl *ctl)
 	}
 	if (!body || json_object_set_new(body, "config", config) ||
 	    !set_string(body, "file", from_stdin ? "stdin" : file) ||
-	    !set_string(body, "reason", ctl_option(ctl, OPTION_REASON))) {
+	    !set_string(body, "reason", ctl_option(ctl, OPTION_REASON)) ||
+	    (ctl_has(ctl, OPTION_SUPERSEDE) &&
+	     json_object_set_new(body, "supersede", json_true()))) {
 		ctl_fail(ctl, CTL_USAGE, "an option's value is not UTF-8");
 		json_decref(body);
 		return NULL;
@@ -96,7 +99,10 @@ int cmd_deploy(struct ctl *ctl)
 	int code = ctl_has(ctl, OPTION_CREATE) ? create(ctl, body, &answer)
 					       : post(ctl, "/deployments", body,
 						      "deploying", &answer);
-	if (code == CTL_DONE)
+	if (code == CTL_DONE && ctl_has(ctl, OPTION_WATCH) &&
+	    member_string(answer, "id"))
+		code = rollout_watch(ctl, &answer);
+	else if (code == CTL_DONE)
 		code = print_change(ctl, answer);
 	json_decref(answer);
 	json_decref(body);

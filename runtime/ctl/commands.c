@@ -136,9 +136,14 @@ static const struct command commands[] = {
 		  "prints. A file with a mistake changes\nnothing; the mistake "
 		  "is printed and the exit code is 1. With --create\n"
 		  "the agent must not be there yet: it is made, kept over "
-		  "restarts, and no\nreload removes it.\n",
+		  "restarts, and no\nreload removes it. With --watch: until "
+		  "the rollout has ended; exits 1 when it was\naborted, 5 "
+		  "when it waits for a person. While another rollout of the "
+		  "agent is under\nway a deployment is refused; --supersede "
+		  "ends that one.\n",
 	  .options = OPTION_BIT(OPTION_FILE) | OPTION_BIT(OPTION_REASON) |
-		     OPTION_BIT(OPTION_CREATE),
+		     OPTION_BIT(OPTION_CREATE) | OPTION_BIT(OPTION_WATCH) |
+		     OPTION_BIT(OPTION_SUPERSEDE),
 	  .words_min = 1,
 	  .words_max = 1,
 	  .run = cmd_deploy },
@@ -161,6 +166,59 @@ static const struct command commands[] = {
 	  .words_min = 1,
 	  .words_max = 1,
 	  .run = cmd_revisions },
+	{ .word = "rollout",
+	  .subword = "status",
+	  .synopsis = "AGENT|ID",
+	  .summary = "how a rollout is, or the last one of an agent was",
+	  .help = "With --watch: until it has ended. Exits 1 when it was aborted, 5 when "
+		  "it waits for\na person.\n",
+	  .options = OPTION_BIT(OPTION_WATCH),
+	  .words_min = 1,
+	  .words_max = 1,
+	  .run = cmd_rollout_status },
+	{ .word = "rollout",
+	  .subword = "promote",
+	  .synopsis = "AGENT|ID [--full]",
+	  .summary = "end a rollout's pause",
+	  .help = "With --full, all the steps and the judge that are left are skipped, "
+		  "too.\n",
+	  .options = OPTION_BIT(OPTION_FULL),
+	  .words_min = 1,
+	  .words_max = 1,
+	  .run = cmd_rollout_promote },
+	{ .word = "rollout",
+	  .subword = "abort",
+	  .synopsis = "AGENT|ID",
+	  .summary = "take a rollout back, at once",
+	  .help = "Also one that was promoted, as long as the old revision is kept "
+		  "warm.\n",
+	  .words_min = 1,
+	  .words_max = 1,
+	  .run = cmd_rollout_abort },
+	{ .word = "rollout",
+	  .subword = "pause",
+	  .synopsis = "AGENT|ID",
+	  .summary = "hold a rollout where it is",
+	  .help = "Until 'rollout resume'.\n",
+	  .words_min = 1,
+	  .words_max = 1,
+	  .run = cmd_rollout_pause },
+	{ .word = "rollout",
+	  .subword = "resume",
+	  .synopsis = "AGENT|ID",
+	  .summary = "let a paused rollout go on",
+	  .help = "What its strategy waits for, it waits for still.\n",
+	  .words_min = 1,
+	  .words_max = 1,
+	  .run = cmd_rollout_resume },
+	{ .word = "rollout",
+	  .subword = "retry",
+	  .synopsis = "AGENT|ID",
+	  .summary = "try an aborted rollout again",
+	  .help = "From its first step, with the revision it was about.\n",
+	  .words_min = 1,
+	  .words_max = 1,
+	  .run = cmd_rollout_retry },
 	{ .word = "plugins",
 	  .synopsis = "",
 	  .summary = "list the plugins and their state",
@@ -343,10 +401,10 @@ static const struct {
 	const char *word;
 	const char *subword; /* NULL: the word whatever follows */
 } later[] = {
-	{ "rollout", NULL }, { "freeze", NULL },   { "alerts", NULL },
-	{ "jobs", NULL },    { "queue", NULL },	   { "dlq", NULL },
-	{ "backup", NULL },  { "restore", NULL },  { "plugin", "check" },
-	{ "plugin", "new" }, { "plugin", "sign" }, { "plugin", "verify" },
+	{ "freeze", NULL },   { "alerts", NULL },     { "jobs", NULL },
+	{ "queue", NULL },    { "dlq", NULL },	      { "backup", NULL },
+	{ "restore", NULL },  { "plugin", "check" },  { "plugin", "new" },
+	{ "plugin", "sign" }, { "plugin", "verify" },
 };
 
 #define LATER_COUNT (sizeof(later) / sizeof(*later))

@@ -24,6 +24,7 @@ enum {
 	CTL_USAGE = 2,
 	CTL_UNREACHABLE = 3,
 	CTL_NOT_PERMITTED = 4,
+	CTL_WAITS = 5, /* --watch ended: a person has to say how to go on */
 };
 
 struct command;

@@ -4,6 +4,7 @@
 
 #include "agent/agents.h"
 #include "agent/changes.h"
+#include "agent/rollouts.h"
 #include "config/parse.h"
 #include "core/json.h"
 #include "core/memory.h"
@@ -38,6 +39,17 @@ static void note_result(struct control_call *call, const json_t *result)
 	control_note_text(call, "hash", json_text(result, "hash", NULL));
 }
 
+/* What brings the new revision in, where there is such. */
+static void add_rollout(json_t *result)
+{
+	json_t *rollout = rollouts_status(json_text(result, "agent", ""));
+
+	if (json_equal(json_object_get(rollout, "to"),
+		       json_object_get(result, "revision")))
+		(void)json_object_update_missing(result, rollout);
+	json_decref(rollout);
+}
+
 /* `status`: of one that changed something. */
 static void answer(struct control_call *call, int status_ok, atom_status status,
 		   json_t *result, const char *message)
@@ -46,6 +58,8 @@ static void answer(struct control_call *call, int status_ok, atom_status status,
 
 	if (status == ATOM_OK) {
 		note_result(call, result);
+		if (json_is_true(json_object_get(result, "changed")))
+			add_rollout(result);
 		if (json_is_false(json_object_get(result, "changed")))
 			status_ok = 200;
 		control_answer(call, status_ok, result);
@@ -193,6 +207,7 @@ static bool take_name(struct control_call *call, const json_t *body,
 static void change(struct control_call *call, enum change_kind kind,
 		   change_done done)
 {
+	const json_t *supersede;
 	struct setting *setting = NULL;
 	struct record_change why;
 	const char *reason;
@@ -200,6 +215,13 @@ static void change(struct control_call *call, enum change_kind kind,
 
 	if (!control_body(call, &body))
 		return;
+	supersede = json_object_get(body, "supersede");
+	if (supersede != NULL && !json_is_boolean(supersede)) {
+		refuse(call, "supersede", "supersede: expected true or false");
+		goto out;
+	}
+	if (kind == CHANGE_DEPLOY && json_is_true(supersede))
+		kind = CHANGE_SUPERSEDE;
 	if (!take_text(call, body, "reason", &reason) ||
 	    !take_config(call, body, &setting))
 		goto out;

@@ -59,6 +59,18 @@ void handle_revisions(struct http_request *request,
 		      const struct admission *admission);
 void handle_feedback(struct http_request *request,
 		     const struct admission *admission);
+void handle_rollout(struct http_request *request,
+		    const struct admission *admission);
+void handle_rollout_promote(struct http_request *request,
+			    const struct admission *admission);
+void handle_rollout_abort(struct http_request *request,
+			  const struct admission *admission);
+void handle_rollout_pause(struct http_request *request,
+			  const struct admission *admission);
+void handle_rollout_resume(struct http_request *request,
+			   const struct admission *admission);
+void handle_rollout_retry(struct http_request *request,
+			  const struct admission *admission);
 void handle_scaling_events(struct http_request *request,
 			   const struct admission *admission);
 void handle_scale(struct http_request *request,

@@ -127,7 +127,7 @@ const struct schema schemas[] = {
 	  "{\"type\":\"object\",\"required\":[\"config\"],\"properties\":{"
 	  "\"config\":" AGENT_BODY ",\"file\":{\"type\":\"string\","
 	  "\"description\":\"what messages about it begin with\"}"
-	  ",\"reason\":" REASON "}}" },
+	  ",\"supersede\":" BOOLEAN ",\"reason\":" REASON "}}" },
 	{ "UndoRequest",
 	  "{\"type\":\"object\",\"properties\":{\"to\":{\"type\":"
 	  "\"integer\",\"minimum\":1},\"reason\":" REASON "}}" },
@@ -135,6 +135,23 @@ const struct schema schemas[] = {
 	  "{\"type\":\"object\",\"properties\":{\"agent\":" STRING
 	  ",\"revision\":" INTEGER ",\"from\":" INTEGER ",\"changed\":" BOOLEAN
 	  ",\"hash\":" STRING "}}" },
+	{ "RolloutPromote",
+	  "{\"type\":\"object\",\"properties\":{\"full\":" BOOLEAN "}}" },
+	{ "Rollout",
+	  "{\"type\":\"object\",\"required\":[\"id\",\"agent\",\"phase\","
+	  "\"from\",\"to\",\"weight\",\"step\",\"steps\",\"reason\","
+	  "\"analysis\"],\"properties\":{\"id\":" STRING ",\"agent\":" STRING
+	  ",\"phase\":{\"enum\":[\"Healthy\",\"Progressing\",\"Paused\","
+	  "\"Degraded\"]},\"from\":" INTEGER ",\"to\":" INTEGER
+	  ",\"weight\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":10000}"
+	  ",\"step\":" INTEGER ",\"steps\":" INTEGER ",\"reason\":" STRING
+	  ",\"analysis\":{\"type\":\"array\",\"items\":{\"type\":\"object\","
+	  "\"properties\":{\"name\":" STRING ",\"verdict\":" STRING
+	  ",\"evidence\":" OBJECT "}}},\"cause\":" STRING ",\"outcome\":" STRING
+	  ",\"stage\":" STRING ",\"strategy\":" STRING
+	  ",\"judge\":{\"type\":[\"object\",\"null\"]},\"who\":" STRING
+	  ",\"why\":" STRING ",\"waits_for\":" MAYBE ",\"began\":" MAYBE
+	  ",\"ended\":" MAYBE "}}" },
 	{ "Revision",
 	  "{\"type\":\"object\",\"required\":[\"revision\",\"in_force\"],"
 	  "\"properties\":{\"revision\":" INTEGER ",\"in_force\":" BOOLEAN

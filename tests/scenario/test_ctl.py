@@ -14,7 +14,7 @@ from atomd_test import (Folder, Skip, atomctl_path, run, seconds, source,
                         test)
 from fake_daemon import FakeDaemon, KEY
 
-LATER = ["rollout status x", "freeze", "alerts",
+LATER = ["freeze", "alerts",
          "jobs list", "queue stats", "dlq list",
          "backup", "restore", "plugin check x", "plugin new x",
          "plugin sign x", "plugin verify x"]
@@ -417,6 +417,9 @@ def bash_completes_commands_options_and_names():
                 ("deploy echo --cr", {"--create"}),
                 ("deploy -f x e", {"echo"}),
                 ("undo echo --t", {"--to"}),
+                ("rollout p", {"promote", "pause"}),
+                ("rollout abort e", {"echo"}),
+                ("rollout promote echo --f", {"--full"}),
                 ("revisions echo --d", {"--diff"}),
                 ("agents e", {"export", "echo"}),
                 ("agents export ", {"echo", "profiler"}),

@@ -136,7 +136,9 @@ def the_files_changed_text_wins_over_the_api_and_a_mere_reload_does_not():
 def undo_goes_back_and_forth_and_to_any_revision_that_is_kept():
     with Daemon(config(agents=echo("one"))) as daemon:
         deploy(daemon, body("two"))
+        serves(daemon, 2)
         deploy(daemon, body("three"))
+        serves(daemon, 3)
         assert undo(daemon)["revision"] == 4
         serves(daemon, 4)
         assert prompt(daemon) == "two"
@@ -371,6 +373,7 @@ def changes_are_in_the_audit_log_before_and_after():
     sinks = 'audit_sinks = ( { plugin = "file"; path = "@DIR@/audit"; } );'
     with Daemon(config(agents=echo("one"), extra=sinks)) as daemon:
         deploy(daemon, body("two"), reason="CHG-7")
+        serves(daemon, 2)
         deploy(daemon, "nonsense = 1;", status=400)
         undo(daemon)
         answer = daemon.admin("GET", "/admin/v1/audit?type=agent.")
