@@ -11,7 +11,9 @@
  * that would have kept the share is followed.
  *
  * A rehearsal sees a fluid; real calls come in lumps and wait more.  How much
- * more is measured: late calls that there were, to those that were foreseen.
+ * more is measured: late calls that there were, to those that were foreseen;
+ * where a start takes long only in seconds when as many were ready as in the
+ * rehearsal, for until they are it says nothing of the calls to come.
  */
 
 #include <math.h>
@@ -57,6 +59,8 @@
  * (ski rental: at worst twice the cost of one who knows the future), but not
  * longer than two ticks. */
 #define HOLD_MAX_S 4.0f
+/* An instance that is missing is more than rounding. */
+#define HALF 0.5
 /* Arrived calls by which an empty agent is not taken for one. */
 #define SOME 1e-6f
 
@@ -90,6 +94,7 @@ struct memory {
 	int32_t chosen;
 	float arrived; /* calls, faded */
 	float late;    /* of them, as they were */
+	float seen;    /* of those, where `foreseen` can be compared */
 	float foreseen;
 	struct stage stage;
 };
@@ -152,8 +157,15 @@ static bool sound(const struct memory *memory, size_t size,
 	       memory->concurrency == load->concurrency &&
 	       memory->began_ms <= load->steady_ms && memory->chosen >= 0 &&
 	       memory->chosen < RULES && isfinite(memory->arrived) &&
-	       isfinite(memory->late) && isfinite(memory->foreseen) &&
-	       isfinite(memory->stage.load) && isfinite(memory->stage.unit);
+	       isfinite(memory->late) && isfinite(memory->seen) &&
+	       isfinite(memory->foreseen) && isfinite(memory->stage.load) &&
+	       isfinite(memory->stage.unit);
+}
+
+/* Does a start take much longer than a call may wait? */
+static bool starts_slowly(const struct service *service)
+{
+	return service->cold_start_s > 4 * service->target_s;
 }
 
 /* --- looking back ------------------------------------------------------------- */
@@ -178,20 +190,26 @@ static void play_second(const struct governor *governor, struct memory *memory,
 			  1000 / memory_s);
 	float arrived = clamp((float)sample->arrived, 0, ARRIVED_MAX);
 	struct rehearsal *chosen = &memory->stage.of[memory->chosen];
-	float before = chosen->late;
+	float before = chosen->late, late;
 	bool counts = (float)difference(at_ms, memory->began_ms) / 1000 >
 		      service->cold_start_s + SETTLE_S;
 
 	stage_play(&memory->stage, load, service, arrived, keep, counts);
 	memory->arrived *= keep;
 	memory->late *= keep;
+	memory->seen *= keep;
 	memory->foreseen *= keep;
 	if (!counts)
 		return;
 	memory->arrived += arrived * keep;
 	if (!ATOM_HAS(sample, late) || sample->late < 0)
 		return;
-	memory->late += clamp((float)sample->late, 0, ARRIVED_MAX) * keep;
+	late = clamp((float)sample->late, 0, ARRIVED_MAX) * keep;
+	memory->late += late;
+	if (starts_slowly(service) &&
+	    sample->ready < (double)chosen->ready - HALF)
+		return;
+	memory->seen += late;
 	memory->foreseen += chosen->late - before * keep;
 }
 
@@ -216,14 +234,18 @@ static void play_new(const struct governor *governor, struct memory *memory,
 
 /* --- choosing ----------------------------------------------------------------- */
 
+/* By how much more calls were late than foreseen. */
+static float error_of(const struct memory *memory)
+{
+	return (memory->seen + PRIOR_CALLS) / (memory->foreseen + PRIOR_CALLS);
+}
+
 /* The share that a rehearsal may foresee, so that in the end the set share
  * is kept. */
 static float share_to_foresee(const struct governor *governor,
 			      const struct memory *memory)
 {
 	float share = (float)governor->options->late_share;
-	float correction =
-		(memory->late + PRIOR_CALLS) / (memory->foreseen + PRIOR_CALLS);
 	float so_far = (memory->late + PRIOR_CALLS * share) /
 		       (memory->arrived + PRIOR_CALLS);
 	float allowance = so_far > 0 ? share / so_far : ALLOWANCE_MAX;
@@ -231,7 +253,7 @@ static float share_to_foresee(const struct governor *governor,
 	/* Nothing late, or nobody who counts: nothing to correct by. */
 	if (memory->late + memory->foreseen < SOME)
 		return share;
-	return share / clamp(correction, CORRECTION_MIN, CORRECTION_MAX) *
+	return share / clamp(error_of(memory), CORRECTION_MIN, CORRECTION_MAX) *
 	       clamp(allowance, ALLOWANCE_MIN, ALLOWANCE_MAX);
 }
 
@@ -251,10 +273,13 @@ static float price(const struct memory *memory, int index, float share)
 static void choose(const struct governor *governor, struct memory *memory,
 		   const struct atom_load *load, const struct service *service)
 {
-	bool slow = service->cold_start_s > 4 * service->target_s;
+	bool slow = starts_slowly(service);
 	float pause_ms = fmaxf(CHOOSE_EACH_MS, service->cold_start_s * 1000);
 	float share, least = INFINITY;
 	int best = memory->chosen;
+	/* More than can be corrected: then a queue that stands is not one
+	 * that calls get through in time. */
+	bool deceived = error_of(memory) > CORRECTION_MAX;
 
 	if (memory->arrived < (float)(slow ? CALLS_MIN_SLOW : CALLS_MIN)) {
 		memory->chosen =
@@ -268,6 +293,8 @@ static void choose(const struct governor *governor, struct memory *memory,
 	for (int i = 0; i < RULES; i++) {
 		float cost = price(memory, i, share);
 
+		if (deceived && rule_at(i).patience > 0)
+			continue;
 		if (cost < least) {
 			least = cost;
 			best = i;
@@ -379,8 +406,8 @@ static atom_status evaluate(void *self, const struct atom_load *load,
 	if (never_called(memory))
 		rule.spare = 0;
 	slots = stage_slots(&memory->stage, &rule, &service,
-			    clamp((float)load->in_flight, 0, CALLS_MAX) +
-				    clamp((float)load->waiting, 0, CALLS_MAX));
+			    clamp((float)load->in_flight, 0, CALLS_MAX),
+			    clamp((float)load->waiting, 0, CALLS_MAX));
 	wanted = ceilf(slots / (float)load->concurrency - NEARLY);
 	if (wanted < rule.floor)
 		wanted = rule.floor;

@@ -66,31 +66,36 @@ static float sum(const float *values, int count)
 }
 
 float stage_slots(const struct stage *stage, const struct rule *rule,
-		  const struct service *service, float calls)
+		  const struct service *service, float at_work, float waiting)
 {
+	float left = rule->patience * at_work *
+		     fminf(service->target_s / service->mean_s, 1);
+	float calls = at_work + fmaxf(waiting - left, 0);
 	int hold = rule->hold;
 
 	if (hold > 0 && stage->peak[hold] > calls)
 		calls = stage->peak[hold];
 	if (hold > 0 && stage->peak_before[hold] > calls)
 		calls = stage->peak_before[hold];
-	return (calls + rule->spare * stage->unit) /
-	       (1 + rule->patience * service->target_s / service->mean_s);
+	return calls + rule->spare * stage->unit;
 }
 
 /* --- one rule's second -------------------------------------------------------- */
 
+/* A slot is in use for a part of the second only where calls are short, and
+ * then takes more than one of them. */
 static void begin(struct rehearsal *r, const struct service *service,
 		  float calls)
 {
 	for (int i = 0; i < PHASES; i++)
-		r->at_work[i] += calls * service->share[i];
+		r->at_work[i] += calls * service->share[i] * service->stays[i];
 }
 
 /* The oldest first. */
 static void serve(struct rehearsal *r, const struct service *service,
 		  float room)
 {
+	room /= service->stay;
 	for (int i = AGES - 1; i >= 0 && room > 0; i--) {
 		float taken = r->waiting[i] < room ? r->waiting[i] : room;
 
@@ -128,34 +133,39 @@ static void become_ready(struct rehearsal *r)
 	r->starting[DUES - 1] = 0;
 }
 
-static float power(float base, int32_t exponent)
+/* Instances that calls are on, packed on the fullest: how many more than need
+ * be was measured on simulated Poisson loads of 1 to 40 calls at once and 2 to
+ * 8 slots. */
+static float packed(float at_work, float concurrency)
 {
-	float result = 1;
+	float full = at_work / concurrency;
 
-	while (exponent > 0) {
-		if (exponent % 2 != 0)
-			result *= base;
-		exponent /= 2;
-		base *= base;
-	}
-	return result;
+	return full + 0.6f * sqrtf(full * (1 - 1 / concurrency));
 }
 
-/* Idle ones, then starting ones, then busy ones, as the host does.  With the
- * least loaded served first a share (1 - used)^slots is idle.  A busy one
- * takes its calls along and costs until the last of them has ended, which of
- * n exponential times takes about 1 + ln n means. */
-static void remove_some(struct rehearsal *r, const struct service *service,
-			float less, float concurrency)
+static void move_calls(float *from, float *to, float part)
+{
+	for (int i = 0; i < PHASES; i++) {
+		float moved = from[i] * part;
+
+		from[i] -= moved;
+		to[i] += moved;
+	}
+}
+
+/* Idle ones, then starting ones, then busy ones, as the host does.  A busy one
+ * takes its calls along and costs until the last of them has ended: there are
+ * no more that drain than there are calls on them. */
+static void remove_some(struct rehearsal *r, float less, float concurrency)
 {
 	float at_work = sum(r->at_work, PHASES);
 	float used = r->ready > 0 ? at_work / (r->ready * concurrency) : 0;
-	float taken, calls;
+	float taken, calls, idle;
 
 	if (used > 1)
 		used = 1;
-	taken = r->ready * power(1 - used, (int32_t)concurrency);
-	taken = taken < less ? taken : less;
+	idle = fmaxf(r->ready - packed(at_work, concurrency), 0);
+	taken = idle < less ? idle : less;
 	r->ready -= taken;
 	less -= taken;
 	for (int i = DUES - 1; i >= 0 && less > 0; i--) {
@@ -170,16 +180,30 @@ static void remove_some(struct rehearsal *r, const struct service *service,
 	calls = less * used * concurrency;
 	if (calls > at_work)
 		calls = at_work;
-	for (int i = 0; i < PHASES && at_work > 0; i++)
-		r->at_work[i] *= 1 - calls / at_work;
-	r->cost_s += less * service->mean_s *
-		     (1 + logf(1 + used * (concurrency - 1)));
+	move_calls(r->at_work, r->leaving_at_work,
+		   at_work > 0 ? calls / at_work : 0);
+	r->leaving += less;
 	r->ready -= less;
+}
+
+/* How many of `more` serve again, with the calls that they had. */
+static float take_back(struct rehearsal *r, float more)
+{
+	float back = r->leaving < more ? r->leaving : more;
+
+	if (!(back > 0))
+		return 0;
+	move_calls(r->leaving_at_work, r->at_work, back / r->leaving);
+	r->leaving -= back;
+	r->ready += back;
+	return back;
 }
 
 static void add_some(struct rehearsal *r, const struct service *service,
 		     const struct steps *steps, float more, float concurrency)
 {
+	more -= take_back(r, more);
+	serve(r, service, room_of(r, concurrency));
 	r->cost_s += START_COST_S * more;
 	if (steps->due >= 0) {
 		r->starting[steps->due] += more;
@@ -206,12 +230,15 @@ static void play(const struct stage *stage, int index,
 {
 	const struct rule rule = rule_at(index);
 	float concurrency = (float)load->concurrency;
-	float room, waiting, wanted, have;
+	float room, waiting, calls, wanted, have;
 
 	if (steps->dues_now)
 		become_ready(r);
-	for (int i = 0; i < PHASES; i++)
+	for (int i = 0; i < PHASES; i++) {
 		r->at_work[i] *= 1 - service->ends[i];
+		r->leaving_at_work[i] *= 1 - service->ends[i];
+	}
+	r->leaving = fminf(r->leaving, sum(r->leaving_at_work, PHASES));
 	serve(r, service, room_of(r, concurrency));
 	if (steps->ages_now)
 		grow_old(r, steps, counts);
@@ -221,13 +248,12 @@ static void play(const struct stage *stage, int index,
 	room /= service->stay;
 	if (room > arrived)
 		room = arrived;
-	for (int i = 0; i < PHASES; i++)
-		r->at_work[i] += room * service->share[i] * service->stays[i];
+	begin(r, service, room);
 	r->waiting[0] += arrived - room;
 
 	waiting = sum(r->waiting, AGES);
-	wanted = stage_slots(stage, &rule, service,
-			     sum(r->at_work, PHASES) + waiting);
+	calls = sum(r->at_work, PHASES) + sum(r->leaving_at_work, PHASES);
+	wanted = stage_slots(stage, &rule, service, calls, waiting);
 	wanted = ceilf(wanted / concurrency - NEARLY);
 	wanted = bounded(wanted > rule.floor ? wanted : rule.floor, load);
 	if (waiting > NEARLY && wanted < 1)
@@ -236,8 +262,8 @@ static void play(const struct stage *stage, int index,
 	if (wanted > have && (steps->tick || waiting > WAITS))
 		add_some(r, service, steps, wanted - have, concurrency);
 	else if (wanted < have && steps->tick)
-		remove_some(r, service, have - wanted, concurrency);
-	r->cost_s += r->ready + sum(r->starting, DUES);
+		remove_some(r, have - wanted, concurrency);
+	r->cost_s += r->ready + sum(r->starting, DUES) + r->leaving;
 }
 
 /* --- all rules' second -------------------------------------------------------- */

@@ -29,6 +29,8 @@
 struct rehearsal {
 	float ready;
 	float starting[DUES];
+	float leaving;		       /* they drain ... */
+	float leaving_at_work[PHASES]; /* ... these calls */
 	float at_work[PHASES];
 	float waiting[AGES];
 	float cost_s; /* instance-seconds, faded */
@@ -48,9 +50,9 @@ struct stage {
 	struct rehearsal of[RULES];
 };
 
-/* Slots to have for `calls` in the system. */
+/* Slots to have for so many calls at work and waiting. */
 float stage_slots(const struct stage *stage, const struct rule *rule,
-		  const struct service *service, float calls);
+		  const struct service *service, float at_work, float waiting);
 /* Plays one second with `arrived` calls; what was added up before fades to
  * `keep` of it.  `counts`: late calls count (not while it just began). */
 void stage_play(struct stage *stage, const struct atom_load *load,

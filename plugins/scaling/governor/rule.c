@@ -6,6 +6,10 @@ const int rule_hold_s[RULE_HOLDS] = { 0, 4, 8, 16, 30, 120, 600 };
 static const float spares[RULE_SPARES] = { -0.5f, 0, 0.5f, 1, 1.5f, 2,
 					   3,	  4, 6,	   8, 12 };
 
+/* 0, 0.4, 0.8 of the calls that end within the target wait: a queue that stands
+ * waits so much of it. */
+#define PATIENCE_STEP 0.4f
+
 /* 1 to 8 by one, then each some 15 % more. */
 static const float floors[RULE_FLOORS] = {
 	1,   2,	  3,   4,   5,	 6,   7,   8,	9,   10,  12,  13, 16,	18,
@@ -25,7 +29,7 @@ struct rule rule_at(int index)
 	rule.hold = index % RULE_HOLDS;
 	rule.spare = spares[index / RULE_HOLDS % RULE_SPARES];
 	patience = index / (RULE_HOLDS * RULE_SPARES);
-	rule.patience = (float)patience;
+	rule.patience = PATIENCE_STEP * (float)patience;
 	return rule;
 }
 

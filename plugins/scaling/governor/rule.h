@@ -6,8 +6,9 @@
  * The ways to staff that are compared.  A rule says how many slots there
  * should be for what is in the system now:
  *
- *	(calls in the system, or the most of the last hold_s seconds
- *	 + spare x unit) / (1 + patience x target wait / mean service time)
+ *	at work + (waiting - patience x at work x min(1, target / mean service))
+ *	or the most calls of the last hold_s seconds if that is more,
+ *	+ spare x unit
  *
  * and never fewer than `floor` instances.  The unit is the square root of
  * the load (Halfin and Whitt 1981: spare of that order keeps the chance to
