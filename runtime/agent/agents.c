@@ -503,6 +503,7 @@ atom_status agents_apply(struct config *config, bool now, json_t **result_r,
 			config->memory_limit_mib > 0
 				? config->memory_limit_mib * 1024 * 1024
 				: INT64_MAX);
+	agents_keep_at_once(now);
 	for (size_t i = 0; i < config->agent_count; i++) {
 		status = apply_one(config, &config->agents[i], &applied, &one);
 		if (status == ATOM_OK)
@@ -521,6 +522,7 @@ atom_status agents_apply(struct config *config, bool now, json_t **result_r,
 	apply_limits(config);
 	apply_scaling(config, &applied);
 	agents_remember_flush();
+	agents_keep_at_once(false);
 	remove_gone(config, &applied);
 	if (first_time)
 		rollouts_resume(config);

@@ -169,11 +169,20 @@ void agent_recall(struct agent *agent)
 
 /* --- keeping ----------------------------------------------------------------- */
 
+static bool at_once;
+
+void agents_keep_at_once(bool now)
+{
+	at_once = now;
+}
+
 /* The one that serves as long as `current` is not rolled out. */
 static int64_t stable_of(const struct agent *agent, int64_t current)
 {
 	const struct live *live = agent->rollout;
 
+	if (at_once)
+		return current;
 	if (live != NULL && live->from != NULL)
 		return live->state->at.outcome == ROLLOUT_PROMOTED
 			       ? live->to->number

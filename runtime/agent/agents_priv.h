@@ -110,6 +110,8 @@ bool agent_has_record(const struct agent *agent, int64_t number);
 void agent_remember(struct agent *agent, int64_t number,
 		    const struct config_agent *from, const char *folder);
 void agents_remember_flush(void);
+/* What is kept from now on is in force at once, without a rollout; or is not. */
+void agents_keep_at_once(bool now);
 void agents_set_history(int64_t revisions);
 /* Makes the revision that was in force from its record.  Of one of the API's
  * agents whose record is damaged: the newest older one that is sound. */

@@ -28,7 +28,7 @@ static json_t *split_of(const struct agent *agent)
 	if (agent->rollout != NULL)
 		live_split(agent->rollout, &split);
 	add_weight(list, split.stable, ATOM_WEIGHT_ALL - split.weight);
-	if (split.next != NULL)
+	if (split.next != NULL && split.weight > 0)
 		add_weight(list, split.next, split.weight);
 	return list;
 }

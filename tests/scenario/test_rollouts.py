@@ -4,9 +4,11 @@
 import collections
 import json
 import random
+import sys
 import threading
 
-from atomd_test import Daemon, agent, config, run, seconds, test, wait_for
+from atomd_test import (Daemon, agent, config, process_agent, run, seconds,
+                        test, wait_for)
 
 # The echo of a revision with `repeat` costs tokens: a bad event that no clock
 # decides.
@@ -199,6 +201,99 @@ def what_cannot_start_leaves_the_old_one_serving():
         assert "nonexistent" in line["message"], line
         assert split(daemon) == {1: 10000}
         assert daemon.chat("echo", "x").content == "old x"
+
+
+WORKER = """
+import json, os, socket, sys
+f = socket.socket(fileno=int(os.environ["ATOM_WORKER_FD"])).makefile("rw")
+f.write('{"op":"ready","protocol":1,"name":"f","version":"1",'
+        '"concurrency":1,"caps":[],"agents":{}}\\n'); f.flush()
+for line in f:
+    call = json.loads(line)
+    if call["op"] == "call":
+        f.write(json.dumps({"op": "result", "id": call["id"],
+                            "output": sys.argv[1]}) + "\\n"); f.flush()
+"""
+
+
+def worker(says, more=""):
+    return process_agent(
+        "echo", [sys.executable, "-c", WORKER, says], more=more + '\n'
+        "instances: { min = 2; max = 2; };")
+
+
+@test
+def no_room_for_new_instances_is_said_and_ends_by_itself():
+    """max_agents leaves no room beside the old ones: at_once waits for it,
+    says so, and gives up; the old revision serves on."""
+    deployment = ('deployment: { plugin = "at_once"; judge = "none"; '
+                  'progress_deadline_ms = 2000; };')
+    with Daemon(config(agents=worker("old", deployment),
+                       extra="max_agents = 2;")) as daemon:
+        daemon.wait_ready("echo", 2)
+        with Callers(daemon, 2):
+            daemon.configure(config(agents=worker("new", deployment),
+                                    extra="max_agents = 2;"))
+            assert daemon.admin("POST", "/admin/v1/reload", {}).status == 200
+            line = ended(daemon, "rollout_aborted")
+        assert line["cause"] == "deadline", line
+        assert "max_agents" in line["message"], line
+        assert daemon.invoke("echo", "x").json["output"] == "old"
+
+
+@test
+def recreate_needs_no_room_and_loses_no_call():
+    deployment = ('deployment: { plugin = "recreate"; judge = "none"; '
+                  'rollback_window_ms = 0; };')
+    with Daemon(config(agents=worker("old", deployment),
+                       extra="max_agents = 2;")) as daemon:
+        daemon.wait_ready("echo", 2)
+        with Callers(daemon, 2) as callers:
+            daemon.configure(config(agents=worker("new", deployment),
+                                    extra="max_agents = 2;"))
+            assert daemon.admin("POST", "/admin/v1/reload", {}).status == 200
+            ended(daemon, "rollout_promoted")
+            done = len(callers.answers)
+            wait_for(lambda: len(callers.answers) > done + 20, 20, "calls")
+        assert callers.answers[-1] == "2"
+        assert daemon.invoke("echo", "x").json["output"] == "new"
+
+
+@test
+def workers_are_replaced_while_calls_run_and_none_is_lost():
+    def text(says, plugin):
+        return worker(says, 'deployment: { plugin = "%s"; judge = "none"; '
+                      'rollback_window_ms = 300; };' % plugin)
+    with Daemon(config(agents=text("r1", "rolling"))) as daemon:
+        daemon.wait_ready("echo", 2)
+        with Callers(daemon, 4) as callers:
+            for n, plugin in enumerate(("rolling", "at_once", "rolling"), 2):
+                reload(daemon, text("r%d" % n, plugin))
+                daemon.wait_line(
+                    lambda l, n=n: l.get("event") == "rollout_promoted" and
+                    l["to"] == n, 60, "revision %d" % n)
+        assert callers.answers
+        assert daemon.invoke("echo", "x").json["output"] == "r4"
+        # What is warm goes with the window.
+        wait_for(lambda: daemon.metrics().sum(
+            "atomd_instances", agent="echo", state="ready") == 2, 20,
+            "only the stable revision's instances are left")
+
+
+@test
+def at_once_by_hand_needs_no_rollout():
+    with Daemon(config(agents=canary("old "))) as daemon:
+        reload(daemon, canary("new ", hold="10m", more='judge = "none";'))
+        wait_for(lambda: split(daemon) == {1: 9500, 2: 500}, 20, "weight")
+        daemon.configure(config(agents=canary("newest ")))
+        answer = daemon.admin("POST", "/admin/v1/reload", {"now": True})
+        assert answer.status == 200, answer
+        assert split(daemon) == {3: 10000}
+        assert daemon.chat("echo", "x").content == "newest x"
+        daemon.kill()
+        daemon.start()
+        assert split(daemon) == {3: 10000}
+        assert daemon.chat("echo", "x").content == "newest x"
 
 
 @test
