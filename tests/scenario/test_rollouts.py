@@ -296,6 +296,59 @@ def at_once_by_hand_needs_no_rollout():
         assert daemon.chat("echo", "x").content == "newest x"
 
 
+def order(daemon, verb):
+    answer = daemon.admin("POST", "/admin/v1/deployments/echo/" + verb, {})
+    assert answer.status < 300, answer
+    return answer.json
+
+
+def status(daemon):
+    return daemon.admin("GET", "/admin/v1/deployments/echo").json
+
+
+@test
+def aborts_lose_no_call_and_no_call_goes_there_after():
+    slow = "chunk_bytes = 3; chunk_delay_ms = 2;"
+    with Daemon(config(agents=canary("old ", backend=slow))) as daemon:
+        with Callers(daemon, 4) as callers, \
+                Callers(daemon, 4, stream=True) as streams:
+            for n in range(15):
+                reload(daemon, canary("r%d " % n, hold="10m", backend=slow,
+                                      more='judge = "none";'))
+                wait_for(lambda: list(split(daemon).values()) == [9500, 500],
+                         20, "weight")
+                before = callers.answers.count("1")
+                order(daemon, "abort")
+                # Answered means done: who asks now is not drawn.
+                for _ in range(20):
+                    answer = daemon.chat("echo", "x")
+                    assert answer.content == "old x", answer
+                wait_for(lambda: status(daemon)["stage"] == "over", 20,
+                         "over")
+                assert status(daemon)["outcome"] == "aborted"
+                wait_for(lambda b=before: callers.answers.count("1") > b, 20,
+                         "calls go on")
+        assert len(streams.answers) > 15, streams.answers
+
+
+@test
+def going_back_while_the_old_one_is_warm_is_one_order():
+    with Daemon(config(agents=canary("old "))) as daemon:
+        with Callers(daemon, 2):
+            reload(daemon, canary("new ", more='judge = "none";'))
+            ended(daemon, "rollout_promoted")
+            assert daemon.chat("echo", "x").content == "new x"
+            assert status(daemon)["stage"] == "warm", status(daemon)
+            told = order(daemon, "abort")
+            assert told["outcome"] == "aborted", told
+            assert told["cause"] == "undo", told
+            assert daemon.chat("echo", "x").content == "old x"
+        assert split(daemon) == {1: 10000}
+        daemon.kill()
+        daemon.start()
+        assert daemon.chat("echo", "x").content == "old x"
+
+
 @test
 def a_daemon_that_is_killed_goes_on_or_is_as_it_was():
     rounds = 12
