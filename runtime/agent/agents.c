@@ -251,6 +251,35 @@ void agents_when_started(int64_t deadline_ms, void (*ready)(void *argument),
 
 /* --- configurations ---------------------------------------------------------- */
 
+static void check_memory_optimized(const struct config_agent *agent,
+				   const struct component *component,
+				   const char *const *ignored,
+				   struct buffer *errors)
+{
+	const struct setting *over = agent->instances.memory_optimized;
+	struct options *options = NULL;
+	struct setting *group;
+
+	if (over == NULL)
+		return;
+	if (component->ops->flags &
+	    (ATOM_BACKEND_SHARED | ATOM_BACKEND_BLOCKING)) {
+		config_complain(errors, over,
+				"`memory_optimized` needs a backend with "
+				"instances of its own; \"%s\" has none",
+				agent->backend);
+		return;
+	}
+	group = setting_overlay(agent->backend_options, over);
+	if (group == NULL)
+		config_complain(errors, over, "out of memory");
+	else
+		(void)options_fill(component->declared, group, ignored,
+				   &options, errors);
+	options_free(&options);
+	setting_free(&group);
+}
+
 static void check_backend(const struct config_agent *agent,
 			  struct buffer *errors)
 {
@@ -260,12 +289,14 @@ static void check_backend(const struct config_agent *agent,
 	struct options *options = NULL;
 
 	if (registry_component("backend", agent->backend, &component, &err) !=
-	    ATOM_OK)
+	    ATOM_OK) {
 		config_complain(errors, agent->backend_options, "%s",
 				err.message);
-	else
-		(void)options_fill(component->declared, agent->backend_options,
-				   ignored, &options, errors);
+		return;
+	}
+	if (options_fill(component->declared, agent->backend_options, ignored,
+			 &options, errors) == ATOM_OK)
+		check_memory_optimized(agent, component, ignored, errors);
 	options_free(&options);
 }
 

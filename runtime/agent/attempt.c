@@ -215,6 +215,12 @@ static bool take_another(struct attempt *attempt, atom_status status,
 	return true;
 }
 
+static void *self_of(const struct attempt *attempt)
+{
+	return attempt->instance != NULL ? instance_self(attempt->instance)
+					 : attempt->pool->revision->self;
+}
+
 void attempt_invoke(struct attempt *attempt)
 {
 	struct revision *revision = attempt->pool->revision;
@@ -230,7 +236,7 @@ void attempt_invoke(struct attempt *attempt)
 
 	component_count_call(component);
 	attempt_ref(attempt);
-	status = revision->ops->invoke(revision->self, unit, handle, &err);
+	status = revision->ops->invoke(self_of(attempt), unit, handle, &err);
 	if (timed)
 		host_call_end(began, component, "invoke");
 	if (status != ATOM_OK && !take_another(attempt, status, &err)) {
@@ -440,7 +446,7 @@ static void tell_cancel(struct attempt *attempt, int32_t why)
 	if (revision->ops->cancel == NULL)
 		return;
 	began = host_call_begin();
-	revision->ops->cancel(revision->self, unit, attempt->handle, why);
+	revision->ops->cancel(self_of(attempt), unit, attempt->handle, why);
 	host_call_end(began, configured_component(revision->backend), "cancel");
 }
 
@@ -518,7 +524,7 @@ static void tell_resume(struct attempt *attempt)
 	if (revision->pool.style == POOL_BLOCKING)
 		blocking_wake(revision->pool.blocking);
 	else if (revision->ops->resume != NULL)
-		revision->ops->resume(revision->self, unit, attempt->handle);
+		revision->ops->resume(self_of(attempt), unit, attempt->handle);
 }
 
 static void on_resume(struct loop *loop, struct message *message)

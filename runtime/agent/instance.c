@@ -50,6 +50,27 @@ static void instance_free(struct instance *instance)
 	instance_publish(pool);
 }
 
+void *instance_self(const struct instance *instance)
+{
+	const struct revision *revision = instance->pool->revision;
+
+	return instance->memory_optimized
+		       ? configured_self(revision->memory_backend)
+		       : revision->self;
+}
+
+/* Are there fewer memory optimized ones than are wanted? */
+static bool lacks_memory_optimized(const struct pool *pool)
+{
+	int64_t there = 0;
+
+	for (struct instance *i = pool->instances; i != NULL; i = i->next)
+		there +=
+			i->memory_optimized && (i->state == INSTANCE_STARTING ||
+						i->state == INSTANCE_READY);
+	return there < atomic_load(&pool->memory_wanted);
+}
+
 bool instance_start(struct pool *pool)
 {
 	struct revision *revision = pool->revision;
@@ -68,6 +89,7 @@ bool instance_start(struct pool *pool)
 		return false;
 	}
 	instance->pool = pool;
+	instance->memory_optimized = lacks_memory_optimized(pool);
 	instance->state = INSTANCE_STARTING;
 	instance->concurrency = pool->concurrency;
 	instance->began_ms = loop_now_ms(pool->home);
@@ -90,9 +112,9 @@ bool instance_start(struct pool *pool)
 	};
 	instance->in_start = true;
 	began = host_call_begin();
-	status = revision->ops->instance_start(revision->self, instance->handle,
-					       &spec, &instance->unit_self,
-					       &err);
+	status = revision->ops->instance_start(instance_self(instance),
+					       instance->handle, &spec,
+					       &instance->unit_self, &err);
 	host_call_end(began, configured_component(revision->backend),
 		      "instance_start");
 	instance->in_start = false;
@@ -100,7 +122,9 @@ bool instance_start(struct pool *pool)
 		log_line(ATOM_LOG_DEBUG, "instance_starting",
 			 "an instance starts",
 			 LOG_TEXT("agent", revision->agent->name),
-			 LOG_TEXT("instance", instance->name));
+			 LOG_TEXT("instance", instance->name),
+			 LOG_NUMBER("memory_optimized",
+				    instance->memory_optimized));
 		if (instance->lost)
 			instance_stop(instance, true);
 		return true;
@@ -130,8 +154,8 @@ void instance_stop(struct instance *instance, bool force)
 		(void)timer_set(instance->pool->home, &instance->deadline,
 				STOP_MS);
 	began = host_call_begin();
-	revision->ops->instance_stop(revision->self, instance->unit_self,
-				     force);
+	revision->ops->instance_stop(instance_self(instance),
+				     instance->unit_self, force);
 	host_call_end(began, configured_component(revision->backend),
 		      "instance_stop");
 }

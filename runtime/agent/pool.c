@@ -495,9 +495,17 @@ static void post_desired(struct pool *pool)
 	loop_post(pool->home, &pool->desired_changed);
 }
 
+void pool_want_memory(struct pool *pool, int64_t more)
+{
+	if (pool->revision->memory_backend != NULL)
+		atomic_fetch_add(&pool->memory_wanted, more);
+}
+
 static void want(struct pool *pool, int64_t desired)
 {
 	atomic_store(&pool->desired, desired);
+	if (atomic_load(&pool->memory_wanted) > desired)
+		atomic_store(&pool->memory_wanted, desired);
 	if (pool->style != POOL_OWNED) {
 		atomic_store(&pool->capacity, desired * pool->concurrency);
 		atomic_store(&pool->ready, desired);

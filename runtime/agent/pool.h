@@ -56,6 +56,7 @@ struct pool {
 	_Atomic int64_t in_flight; /* slots taken */
 	_Atomic int64_t waiting;
 	_Atomic int64_t desired;
+	_Atomic int64_t memory_wanted; /* of them, memory optimized */
 	_Atomic int64_t ready;
 	_Atomic int64_t starting;
 	_Atomic int64_t draining;
@@ -119,8 +120,9 @@ struct instance {
 	struct instance *previous;
 	struct instance *next;
 	enum instance_state state;
-	bool lost;     /* by `failed` */
-	bool retired;  /* the backend wants it gone */
+	bool lost;    /* by `failed` */
+	bool retired; /* the backend wants it gone */
+	bool memory_optimized;
 	bool in_start; /* inside instance_start */
 	int32_t concurrency;
 	int32_t in_flight;
@@ -147,6 +149,10 @@ struct revision {
 	struct configured *backend;
 	const struct atom_backend_ops *ops;
 	void *self;
+	/* The same backend with the options of instances.memory_optimized;
+	 * NULL = no such group. */
+	struct configured *memory_backend;
+	struct setting *memory_options;
 	struct pool pool;
 	struct message closing; /* to home, then to control */
 	bool emptied;
@@ -196,6 +202,9 @@ void pool_restart(struct pool *pool);
 void pool_retire(struct pool *pool);
 /* [home] An instance failed before it was ready: control counts it. */
 void pool_note_failed_start(struct pool *pool, const char *why);
+/* So many more of those that are desired shall be memory optimized; before
+ * pool_set_desired().  [control] */
+void pool_want_memory(struct pool *pool, int64_t more);
 /* [home] Take a slot or wait: grants by attempt_granted(), refuses by
  * attempt_refused(). */
 void pool_enter(struct pool *pool, struct attempt *attempt);
@@ -229,6 +238,8 @@ double pool_memory_percent(void);
 /* --- instance.c [home] --- */
 /* The place in max_agents is reserved already and given back on failure. */
 bool instance_start(struct pool *pool);
+/* What its backend was created as. */
+void *instance_self(const struct instance *instance);
 void instance_drain(struct instance *instance);
 /* The least loaded one that drains because fewer were wanted serves again,
  * for it is ready now and a new one is not.  False: there is none. */

@@ -176,6 +176,8 @@ static void revision_destroy(void *object)
 	}
 	forget_instances(r);
 	agent_limits_unref(r->limits);
+	configured_free(&r->memory_backend);
+	setting_free(&r->memory_options);
 	configured_free(&r->backend);
 	config_unref(&r->config);
 	mem_free(atomic_load(&r->pool.measure));
@@ -207,6 +209,26 @@ size_t revisions_alive(void)
 void revisions_on_gone(void (*gone)(void))
 {
 	gone_callback = gone;
+}
+
+/* The backend once more, with the options of instances.memory_optimized in
+ * place of its own. */
+static atom_status make_memory_backend(struct revision *r,
+				       struct configured_spec spec,
+				       struct buffer *errors,
+				       struct atom_error *err)
+{
+	const struct setting *over = r->agent->instances.memory_optimized;
+
+	/* agents_check() has refused it for other styles. */
+	if (over == NULL || r->pool.style != POOL_OWNED)
+		return ATOM_OK;
+	r->memory_options = setting_overlay(spec.group, over);
+	if (r->memory_options == NULL)
+		return atom_fail(err, ATOM_ENOMEM, "no memory for agent %s",
+				 r->agent->name);
+	spec.group = r->memory_options;
+	return configured_new(&spec, &r->memory_backend, errors, err);
 }
 
 atom_status revision_new(struct config *config,
@@ -247,6 +269,8 @@ atom_status revision_new(struct config *config,
 	spec.owner = r;
 	pool_init(&r->pool, r, style, home, (int32_t)concurrency);
 	status = configured_new(&spec, &r->backend, errors, err);
+	if (status == ATOM_OK)
+		status = make_memory_backend(r, spec, errors, err);
 	if (status != ATOM_OK)
 		goto fail;
 	r->ops = (const struct atom_backend_ops *)(const void *)
@@ -271,6 +295,8 @@ atom_status revision_new(struct config *config,
 	*revision_r = r;
 	return ATOM_OK;
 fail:
+	configured_free(&r->memory_backend);
+	setting_free(&r->memory_options);
 	configured_free(&r->backend);
 	config_unref(&r->config);
 	mem_free(r);

@@ -374,6 +374,12 @@ static void tell_states(struct scaler *scaler, int32_t desired)
 
 static void put_in_force(struct scaler *scaler, int32_t desired)
 {
+	struct agent *agent = scaler->agent;
+
+	if (scaler->advice.action == ATOM_SCALE_ADD_MEMORY &&
+	    scaler->decision.fault == NULL && desired > scaler->desired)
+		pool_want_memory(&agent->stable->pool,
+				 desired - scaler->desired);
 	scaler->desired = desired;
 	agent_size(scaler->agent);
 }

@@ -62,7 +62,15 @@ static void check_instances(const struct setting *group,
 	const struct setting *given = setting_member(group, "instances");
 	const struct setting *max = setting_member(given, "max");
 
+	const struct setting *special = instances->memory_optimized;
+
 	instances->present = given != NULL;
+	if (special != NULL && setting_member(special, "plugin") != NULL)
+		config_complain(r->errors, special,
+				"`memory_optimized` holds options of the "
+				"agent's backend, and no other `plugin`");
+	if (special != NULL && special->member_count == 0)
+		instances->memory_optimized = NULL;
 	if (instances->max >= instances->min)
 		return;
 	if (max == NULL)

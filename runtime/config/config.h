@@ -46,7 +46,7 @@ struct config_instances {
 	int64_t max;	     /* 10, at least min */
 	int64_t concurrency; /* 1; shared and blocking backends without the
 				group: one instance of 1,000 */
-	const struct setting *memory_optimized; /* group, later */
+	const struct setting *memory_optimized; /* NULL: no such group */
 };
 
 struct config_queue {

@@ -265,6 +265,37 @@ no_memory:
 	return NULL;
 }
 
+/* Puts `member` in the place of the one of its name. */
+static bool replace(struct setting *group, struct setting *member)
+{
+	for (size_t i = 0; i < group->member_count; i++) {
+		if (strcmp(group->members[i]->name, member->name) != 0)
+			continue;
+		setting_free(&group->members[i]);
+		group->members[i] = member;
+		member->parent = group;
+		return true;
+	}
+	return false;
+}
+
+struct setting *setting_overlay(const struct setting *group,
+				const struct setting *over)
+{
+	struct setting *copy = setting_copy(group);
+
+	for (size_t i = 0; copy != NULL && i < over->member_count; i++) {
+		struct setting *member = setting_copy(over->members[i]);
+
+		if (member != NULL && (replace(copy, member) ||
+				       setting_add(copy, member) == ATOM_OK))
+			continue;
+		setting_free(&member);
+		setting_free(&copy);
+	}
+	return copy;
+}
+
 atom_status setting_add_text(struct setting *group, const char *name,
 			     const char *text)
 {

@@ -83,6 +83,10 @@ json_t *setting_difference(const struct setting *from,
 			   const char *const *to_secrets);
 /* A deep copy with nothing shared. */
 struct setting *setting_copy(const struct setting *setting);
+/* A copy of `group` with the members of `over` in place of those of the same
+ * name, or beside them.  NULL: no memory. */
+struct setting *setting_overlay(const struct setting *group,
+				const struct setting *over);
 /* Adds a string to a copy that nobody else has yet. */
 atom_status setting_add_text(struct setting *group, const char *name,
 			     const char *text);

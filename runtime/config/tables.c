@@ -186,9 +186,9 @@ static const struct key instances_rows[] = {
 	    "the most that scaling may start; at least `min`"),
 	INT("concurrency", INSTANCES(concurrency), 1, 100000, "1",
 	    "calls that one instance takes at once"),
-	ROW("memory_optimized", KEY_OPTIONS, INSTANCES(memory_optimized), "",
-	    "instances for long contexts", .flags = KEY_LATER,
-	    .members = &anything),
+	OPTIONS("memory_optimized", INSTANCES(memory_optimized), &anything,
+		"options of the backend that differ for the instances which "
+		"a strategy asks for as memory optimized"),
 };
 static const struct key_table instances_keys = TABLE(instances_rows);
 

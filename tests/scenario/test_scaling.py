@@ -85,8 +85,8 @@ class Held:
     """Calls that are under way until they are let go, each begun when the
     one before it was."""
 
-    def __init__(self, daemon, count):
-        self.daemon, self.answers = daemon, []
+    def __init__(self, daemon, count, variable="ATOM_INSTANCE"):
+        self.daemon, self.variable, self.answers = daemon, variable, []
         self.threads = [threading.Thread(target=self.call, daemon=True)
                         for _ in range(count)]
         for n, thread in enumerate(self.threads):
@@ -96,11 +96,11 @@ class Held:
 
     def call(self):
         self.answers.append(self.daemon.invoke(
-            "worker", "until " + os.path.join(self.daemon.dir, "go"),
-            timeout=120))
+            "worker", "until %s %s" % (os.path.join(self.daemon.dir, "go"),
+                                       self.variable), timeout=120))
 
     def let_go(self):
-        """The instances that they were on."""
+        """The variable of the instances that they were on."""
         self.daemon.write("go", "")
         for thread in self.threads:
             thread.join()
@@ -334,6 +334,38 @@ def nonsense_is_ignored_counted_and_told_once():
                 if e["reason"] == "advice_ignored"]
         assert told == ["out_of_range", "not_a_number", "failed", "too_long",
                         "failed"], told
+
+
+@test
+def memory_optimized_instances_have_options_of_their_own():
+    group = ('memory_optimized: { env: { KIND = "large"; };'
+             ' open_files_max = 256; };')
+    room = "min = 1; max = 4; concurrency = 1; " + group
+    extra = wayward_folder()
+
+    def wants(count, action):
+        return config(agents=wayward(count, "action = %d;" % action,
+                                     instances=room), extra=extra)
+    with Daemon(wants(1, 0)) as daemon:
+        daemon.wait_ready("worker", 1)
+        for count, action, large in ((3, 3, 2), (4, 1, 2)):
+            assert daemon.reload(wants(count, action)).status == 200
+            daemon.wait_ready("worker", count)
+            started = [line["memory_optimized"] for line in daemon.lines
+                       if line.get("event") == "instance_starting"]
+            assert sum(started) == large, started
+        assert events(daemon)[0]["recommended_action"] == \
+            "add_memory_optimized_agents", events(daemon)
+        kinds = Held(daemon, 4, "KIND").let_go()
+        assert sorted(kinds) == ["large", "large", "none", "none"], kinds
+        refused = daemon.reload(config(
+            agents=wayward(1, instances="max = 4; memory_optimized:"
+                           " { comand = [ \"x\" ]; };"), extra=extra))
+        assert refused.status == 400 and "comand" in refused.text, refused
+        refused = daemon.reload(config(agents=agent(
+            more="instances: { memory_optimized: { repeat = 2; }; };")))
+        assert refused.status == 400 and \
+            "instances of its own" in refused.text, refused
 
 
 # --- bounds ----------------------------------------------------------------------

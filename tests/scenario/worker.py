@@ -6,7 +6,7 @@
     sleep MS           answers after MS
     hang               never answers, and ignores `cancel`
     wait               never answers until it is cancelled
-    until FILE         answers the instance's name once FILE exists
+    until FILE NAME    answers the environment's NAME once FILE exists
     exit [STATUS]      ends the process; `half STATUS` after one chunk
     kill               SIGKILL to itself
     error CODE         an error of that code; `fail-midway` after two chunks
@@ -153,9 +153,10 @@ class Worker:
         self.pause(call, 600000)
 
     def do_until(self, call, rest):
-        while not os.path.exists(rest):
+        path, name = rest.split(" ")
+        while not os.path.exists(path):
             self.pause(call, 10)
-        self.result(call, os.environ["ATOM_INSTANCE"])
+        self.result(call, os.environ.get(name, "none"))
 
     def do_exit(self, _call, rest):
         os._exit(int(rest or 1))

@@ -381,7 +381,6 @@ Test(config_load, keys_of_a_later_version_are_refused_unless_inactive)
 		AGENT("deployment: { plugin = \"blue_green\";"
 		      " mirror_percent = 5.0; };"),
 		AGENT("probe: { every_ms = 1000; };"),
-		AGENT("instances: { memory_optimized: { min = 1; }; };"),
 	};
 	static const char *const inactive[] = {
 		"plugins: { require_signature = false; trusted_keys = [ ]; };",
@@ -398,6 +397,9 @@ Test(config_load, keys_of_a_later_version_are_refused_unless_inactive)
 		ACCEPT(inactive[i]);
 	REFUSE(1, "not in this version",
 	       "monitors = ( { plugin = \"mine\"; } );");
+	ACCEPT(AGENT("instances: { memory_optimized: { repeat = 2; }; };"));
+	REFUSE(1, "no other `plugin`",
+	       AGENT("instances: { memory_optimized: { plugin = \"x\"; }; };"));
 }
 
 Test(config_load, limits_of_keys_and_agents_are_read)
