@@ -10,6 +10,7 @@
 #include "agent/directory.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "core/metric.h"
 #include "core/os.h"
 #include "plugin/host.h"
 #include "plugin/options.h"
@@ -28,6 +29,7 @@ static struct timer look_timer;
 static struct timer urgent_timer;
 static int64_t sampled_ms;
 static int64_t ticked_ms;
+static metric_id ticks;
 static bool stopped;
 
 static int64_t steady_ms(void)
@@ -509,6 +511,7 @@ static void on_look(struct timer *timer)
 		for (size_t at = 0;
 		     (agent = table_next(&agents_table, &at)) != NULL;)
 			ask(agent->scaler);
+		metric_inc(ticks);
 	}
 	next = SECOND_MS - (now - sampled_ms);
 	if (busy && next > LOOK_MS)
@@ -523,6 +526,10 @@ atom_status scalers_init(struct atom_error *err)
 
 	if (status != ATOM_OK)
 		return status;
+	ticks = metric_single(
+		ATOM_METRIC_COUNTER, "atomd_scaling_ticks_total",
+		"Rounds in which every agent's strategy was asked, one each "
+		"2 s; one that stands still says that control is held up.");
 	stopped = false;
 	sampled_ms = ticked_ms = steady_ms();
 	pool_on_urgent(on_urgent);
