@@ -208,7 +208,9 @@ void rollout_supersede(struct rollout *rollout)
 			      "a newer revision took its place");
 		rollout->at.outcome = ROLLOUT_SUPERSEDED;
 	}
-	rollout->at.weight = 0;
+	/* One that was promoted stays so; its old revision is not kept warm. */
+	rollout->at.weight =
+		rollout->at.outcome == ROLLOUT_PROMOTED ? ATOM_WEIGHT_ALL : 0;
 	rollout->at.stage = ROLLOUT_OVER;
 }
 

@@ -306,7 +306,8 @@ atom_status rollout_ask(struct rollout *rollout, int32_t person,
 atom_status rollout_retry(struct rollout *rollout, uint64_t salt,
 			  int64_t wall_ms, struct atom_error *err);
 
-/* A newer revision takes its place: over, the stable one is what it was.
+/* A newer revision takes its place: over, the stable one is what it was (`to`
+ * where it had been promoted, and `from` is not kept warm any longer).
  * Begin the newer one's rollout after it. */
 void rollout_supersede(struct rollout *rollout);
 

@@ -586,6 +586,22 @@ Test(rollout, superseded_it_is_over_and_the_old_one_is_stable)
 	host_end(&host);
 }
 
+Test(rollout, superseded_while_the_old_one_is_warm_it_stays_promoted)
+{
+	begin(NULL);
+	to_weight(10000);
+	want(ATOM_ACT_PROMOTE, 0);
+	host_run(&host, 10);
+	rollout_supersede(host.rollout);
+	cr_assert_eq(host.rollout->at.weight, ATOM_WEIGHT_ALL);
+	host_look(&host);
+	cr_assert_eq(host.orders.outcome, ROLLOUT_PROMOTED);
+	cr_assert_eq(host.orders.weight, ATOM_WEIGHT_ALL);
+	cr_assert_eq(host.orders.old_instances, 0);
+	cr_assert(host.orders.over);
+	host_end(&host);
+}
+
 /* --- bytes ------------------------------------------------------------------ */
 
 Test(rollout, damaged_bytes_are_told_and_nothing_is_believed)
