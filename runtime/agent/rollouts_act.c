@@ -143,6 +143,8 @@ static void take_back(struct agent *agent, const struct revision *from)
 void live_act(struct live *live)
 {
 	const struct rollout_orders *orders = &live->orders;
+	bool undo = live->outcome == ROLLOUT_PROMOTED &&
+		    orders->outcome == ROLLOUT_ABORTED;
 
 	if (live->from == NULL)
 		return;
@@ -154,6 +156,11 @@ void live_act(struct live *live)
 	if (!live->published || live->weight != orders->weight ||
 	    live->outcome != orders->outcome)
 		live->published = agents_publish() == ATOM_OK;
+	/* Of a promoted one no trial decides any more, but the snapshot. */
+	if (undo) {
+		live->closed_ns = os.monotonic_ns();
+		live->undone = true;
+	}
 	live->weight = orders->weight;
 	live->outcome = orders->outcome;
 	/* With the snapshot that is, calls may still go there. */

@@ -63,6 +63,7 @@ struct live {
 	int32_t measured_weight;
 	int64_t last_new_ns; /* of a trial that is gone */
 	int64_t abort_ns;    /* when it was ordered; 0 = never */
+	bool undone;	     /* it had been promoted */
 	int64_t closed_ns;   /* when no call could go there any more */
 
 	char *who;

@@ -198,15 +198,17 @@ static int64_t last_new_call_ns(const struct live *live)
 
 static void add_abort(const struct live *live, json_t *json)
 {
-	int64_t after = last_new_call_ns(live);
+	json_t *abort;
 
 	if (live->closed_ns == 0)
 		return;
-	json_object_set_new(
-		json, "abort",
-		json_pack("{s:f,s:f}", "closed_us",
-			  (double)(live->closed_ns - live->abort_ns) / 1000,
-			  "last_new_call_us", (double)after / 1000));
+	abort = json_pack("{s:f}", "closed_us",
+			  (double)(live->closed_ns - live->abort_ns) / 1000);
+	if (!live->undone)
+		json_object_set_new(
+			abort, "last_new_call_us",
+			json_real((double)last_new_call_ns(live) / 1000));
+	json_object_set_new(json, "abort", abort);
 }
 
 json_t *live_describe(const struct live *live)
