@@ -81,7 +81,7 @@ void live_look_after(struct live *live, int64_t after_ms);
 void live_on_timer(struct timer *timer);
 /* Nothing of it runs any more; its state stays to be told. */
 void live_end(struct live *live);
-void live_free(struct live **live);
+void live_free(struct live **at);
 
 /* --- rollouts_act.c --- */
 /* Does what the orders say; may be repeated. */
