@@ -8,6 +8,7 @@
 
 #include "agent/agents_priv.h"
 #include "agent/directory.h"
+#include "core/health.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/metric.h"
@@ -230,7 +231,12 @@ static atom_status evaluate(struct scaler *scaler, const struct atom_load *load,
 	size_t size = scaler->state_size;
 	int64_t began = host_call_begin(), began_ns = os.monotonic_ns();
 	atom_status status;
+	char what[256];
 
+	(void)snprintf(what, sizeof(what),
+		       "the scaling strategy %s of the agent %s",
+		       component->name, scaler->agent->name);
+	health_control_begins(what);
 	if (size > 0)
 		memcpy(scratch, scaler->state, size);
 	scaling_advice_init(advice_r);
@@ -239,6 +245,7 @@ static atom_status evaluate(struct scaler *scaler, const struct atom_load *load,
 			       &size, advice_r, &err);
 	*took_ms_r = (os.monotonic_ns() - began_ns) / 1000000;
 	host_call_end(began, component, "evaluate");
+	health_control_begins(NULL);
 	if (status == ATOM_OK) {
 		status = keep_state(scaler, size);
 		if (status != ATOM_OK)
@@ -502,6 +509,7 @@ static void on_look(struct timer *timer)
 	bool busy = scalers_look();
 	struct agent *agent;
 
+	health_control_begins(NULL);
 	if (now - sampled_ms >= SECOND_MS) {
 		scalers_sample(now);
 		sampled_ms = now;

@@ -13,6 +13,8 @@
 /* The parts are ours, so their number is: some twenty. */
 #define PARTS_MAX 64
 #define TEXT_MAX  512
+/* A function on control over 50 ms is logged; one of this length is stuck. */
+#define HELD_UP_MS 10000
 
 struct part {
 	char name[64];
@@ -29,6 +31,10 @@ static struct part parts[PARTS_MAX];
 static size_t part_count;
 static bool started;
 static bool stopping;
+/* The control thread: when it was last seen (0 = never), and at what. */
+static int64_t control_at_ns;
+static char control_what[TEXT_MAX];
+static bool control_told;
 
 static struct part *find(struct part *list, size_t *count, const char *name)
 {
@@ -104,6 +110,29 @@ void health_started(void)
 	(void)pthread_mutex_unlock(&lock);
 }
 
+void health_control_begins(const char *what)
+{
+	(void)pthread_mutex_lock(&lock);
+	control_at_ns = os.monotonic_ns();
+	control_told = false;
+	(void)snprintf(control_what, sizeof(control_what), "%s",
+		       what != NULL ? what : "");
+	(void)pthread_mutex_unlock(&lock);
+}
+
+/* Is control stuck?  `text` gets for how long and by whom. */
+static bool held_up(char *text, size_t size)
+{
+	int64_t for_ms = (os.monotonic_ns() - control_at_ns) / 1000000;
+
+	if (control_at_ns == 0 || for_ms < HELD_UP_MS)
+		return false;
+	(void)snprintf(text, size, "held up for %lld s%s%s",
+		       (long long)(for_ms / 1000),
+		       control_what[0] != '\0' ? " by " : "", control_what);
+	return true;
+}
+
 void health_stopping(void)
 {
 	(void)pthread_mutex_lock(&lock);
@@ -142,13 +171,20 @@ bool health_ready(char *why, size_t why_size)
 {
 	const char *name = NULL;
 	const char *text = "";
-	bool ready;
+	char held[TEXT_MAX + 64];
+	bool ready, tell = false;
 
 	(void)pthread_mutex_lock(&lock);
 	if (stopping)
 		name = "stopping";
 	else if (!started)
 		name = "initializing";
+	if (name == NULL && held_up(held, sizeof(held))) {
+		name = "control";
+		text = held;
+		tell = !control_told;
+		control_told = true;
+	}
 	for (size_t i = 0; name == NULL && i < step_count; i++)
 		if (steps[i].state == HEALTH_FAILED) {
 			name = steps[i].name;
@@ -164,6 +200,11 @@ bool health_ready(char *why, size_t why_size)
 		(void)snprintf(why, why_size, "%s%s%s", name,
 			       text[0] != '\0' ? ": " : "", text);
 	(void)pthread_mutex_unlock(&lock);
+	if (tell)
+		log_line(ATOM_LOG_ERROR, "control_held_up",
+			 "the control thread does not come back: nothing is "
+			 "scaled, reloaded or revoked until it does",
+			 LOG_TEXT("control", held));
 	return ready;
 }
 
@@ -208,5 +249,6 @@ void health_fini(void)
 	(void)pthread_mutex_lock(&lock);
 	step_count = part_count = 0;
 	started = stopping = false;
+	control_at_ns = 0;
 	(void)pthread_mutex_unlock(&lock);
 }

@@ -372,6 +372,22 @@ def memory_optimized_instances_have_options_of_their_own():
             "instances of its own" in refused.text, refused
 
 
+@test
+def a_strategy_that_does_not_come_back_is_named():
+    with Daemon(config(agents=wayward(1, how="endless"),
+                       extra=wayward_folder())) as daemon:
+        answer = wait_for(lambda: next(
+            (a for a in [daemon.get("/readyz")] if a.status == 503), None),
+            60, "not to be ready")
+        assert "scaling strategy wayward of the agent worker" in \
+            answer.text, answer
+        line = daemon.wait_event("control_held_up")
+        assert "wayward" in line["control"], line
+        # Calls go on.
+        assert daemon.invoke("worker", "echo on").json["output"] == "on"
+        daemon.kill()
+
+
 # --- bounds ----------------------------------------------------------------------
 
 @test
