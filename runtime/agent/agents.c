@@ -8,6 +8,7 @@
 #include "agent/agents_priv.h"
 #include "agent/directory.h"
 #include "agent/directory_priv.h"
+#include "agent/freeze.h"
 #include "agent/recent.h"
 #include "agent/rollouts_priv.h"
 #include "agent/session.h"
@@ -528,6 +529,8 @@ atom_status agents_apply(struct config *config, bool now, json_t **result_r,
 	atom_status status = ATOM_OK, first = ATOM_OK;
 	struct atom_error one = ATOM_ERROR_INIT;
 
+	if (first_time)
+		freeze_recall();
 	revision_set_token_limit(config->token_limit);
 	agents_set_history(config->revision_history);
 	pool_set_bounds(config->max_agents,

@@ -77,6 +77,7 @@ void agent_set_candidate(struct agent *agent, struct revision *revision)
 	}
 	agent->candidate = revision;
 	atomic_store(&revision->pool.scaled, agent->scaler->strategy != NULL);
+	agent->goes_back = false;
 	if (agent->pinned > revision->agent->instances.max)
 		agent->pinned = -1;
 	/* Beside a stable one its rollout says how many. */

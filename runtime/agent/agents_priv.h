@@ -37,6 +37,7 @@ struct agent {
 	uint8_t file_hash[32]; /* of the file's text last applied; 0: none */
 	int64_t *kept;	       /* numbers of its records, rising */
 	size_t kept_count;
+	bool goes_back;	     /* its candidate is of an undo */
 	uint64_t remembered; /* times that a configuration has changed it */
 	int64_t pinned;	     /* instances asked by hand, -1 = none */
 	struct scaler *scaler;

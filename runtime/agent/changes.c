@@ -8,6 +8,7 @@
 #include "agent/agents_priv.h"
 #include "agent/changes_priv.h"
 #include "agent/directory.h"
+#include "agent/freeze.h"
 #include "agent/rollouts.h"
 #include "agent/session.h"
 #include "core/health.h"
@@ -134,6 +135,11 @@ atom_status change_may_begin(const char *name, enum change_kind kind,
 				 "there is an agent named '%s' already; deploy "
 				 "to change it",
 				 name);
+	if (freeze_reason() != NULL && why->origin != RECORD_UNDO &&
+	    kind != CHANGE_DELETE)
+		return atom_fail(err, ATOM_ECONFLICT,
+				 "%s; `atomctl freeze --off` ends it",
+				 freeze_reason());
 	if (kind == CHANGE_DEPLOY && rollouts_busy(agent))
 		return atom_fail(err, ATOM_ECONFLICT,
 				 "a rollout of %s is under way; wait for its "
@@ -232,6 +238,7 @@ static void begin_rollout(const struct change *c, struct agent *agent)
 					     .why = c->why.why };
 	struct atom_error err = ATOM_ERROR_INIT;
 
+	agent->goes_back = c->why.origin == RECORD_UNDO;
 	/* What cannot begin is told, and given up, by the watch. */
 	if (agent->stable == NULL)
 		(void)agents_take_over();
@@ -495,8 +502,7 @@ void change_delete(const char *name, const struct record_change *why,
 	struct agent *agent = agents_find(name);
 	struct atom_error err = ATOM_ERROR_INIT;
 	struct change *c = NULL;
-	atom_status status =
-		change_may_begin(name, CHANGE_SUPERSEDE, why, &err);
+	atom_status status = change_may_begin(name, CHANGE_DELETE, why, &err);
 
 	if (status == ATOM_OK && agent->owner != AGENT_OF_API)
 		status = atom_fail(&err, ATOM_ECONFLICT,

@@ -24,14 +24,15 @@
 /* How it went, once, within the call or later.  ATOM_OK: `result` is the
  * receiver's.  ATOM_EINVAL: `message` has all that is wrong with the text, a
  * line each.  ATOM_ENOENT: no such agent or revision.  ATOM_ECONFLICT: another
- * change is under way, or the agent is another's.  Others: the store's. */
+ * change is under way, the agent is another's, or deployments are frozen.  Others: the store's. */
 typedef void (*change_done)(void *argument, atom_status status, json_t *result,
 			    const char *message);
 
 enum change_kind {
 	CHANGE_CREATE, /* the name must be free */
 	CHANGE_DEPLOY, /* the agent must be there, and no rollout be under way */
-	CHANGE_SUPERSEDE /* a rollout that is under way ends */
+	CHANGE_SUPERSEDE, /* a rollout that is under way ends */
+	CHANGE_DELETE	  /* of change_delete() */
 };
 
 /* Puts `body`, an agent's group, in force as its next revision: `body` is

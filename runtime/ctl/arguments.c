@@ -93,6 +93,7 @@ const struct option_row option_rows[OPTION_COUNT] = {
 			  "skip the steps and the judge that are left" },
 	[OPTION_SUPERSEDE] = { "supersede", 0, NULL,
 			       "end a rollout that is under way" },
+	[OPTION_OFF] = { "off", 0, NULL, "end it" },
 	[OPTION_CREATE] = { "create", 0, NULL, "make an agent of this name" },
 	[OPTION_RATE] = { "rate", 0, "N", "calls a second; 10" },
 };

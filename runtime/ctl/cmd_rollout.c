@@ -153,3 +153,46 @@ int cmd_rollout_retry(struct ctl *ctl)
 {
 	return give_order(ctl, "/retry", NULL, "trying again");
 }
+
+/* --- freeze -------------------------------------------------------------- */
+
+static json_t *freeze_body(struct ctl *ctl)
+{
+	const char *reason = ctl_option(ctl, OPTION_REASON);
+	json_t *body = json_object();
+	if (body && reason &&
+	    json_object_set_new(body, "reason", json_string(reason))) {
+		ctl_fail(ctl, CTL_USAGE, "--reason: it is not UTF-8");
+		json_decref(body);
+		return NULL;
+	}
+	if (!body)
+		ctl_fail_memory(ctl);
+	return body;
+}
+
+int cmd_freeze(struct ctl *ctl)
+{
+	bool off = ctl_has(ctl, OPTION_OFF);
+	json_t *status = NULL, *body = NULL;
+	if (off && ctl_has(ctl, OPTION_REASON))
+		return ctl_fail(ctl, CTL_USAGE,
+				"--off takes no reason: it is recorded who "
+				"ended it");
+	if (!off) {
+		body = freeze_body(ctl);
+		if (!body)
+			return CTL_USAGE;
+	}
+	int code = ctl_call(ctl, off ? "DELETE" : "POST", "/admin/v1/freeze",
+			    body, off ? "thawing" : "freezing", &status);
+	if (code == CTL_DONE && ctl_has(ctl, OPTION_JSON))
+		code = ctl_print_json(ctl, status);
+	else if (code == CTL_DONE)
+		puts(off ? "deployments go on"
+			 : "deployments are frozen until 'atomctl freeze "
+			   "--off'");
+	json_decref(status);
+	json_decref(body);
+	return code;
+}

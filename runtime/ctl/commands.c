@@ -219,6 +219,14 @@ static const struct command commands[] = {
 	  .words_min = 1,
 	  .words_max = 1,
 	  .run = cmd_rollout_retry },
+	{ .word = "freeze",
+	  .synopsis = "[--reason TEXT | --off]",
+	  .summary = "hold all deployments",
+	  .help = "New deployments are refused and rollouts stand where they "
+		  "are, over restarts\ntoo, until --off. 'undo' and 'rollout "
+		  "abort' are let through.\n",
+	  .options = OPTION_BIT(OPTION_REASON) | OPTION_BIT(OPTION_OFF),
+	  .run = cmd_freeze },
 	{ .word = "plugins",
 	  .synopsis = "",
 	  .summary = "list the plugins and their state",
@@ -401,10 +409,10 @@ static const struct {
 	const char *word;
 	const char *subword; /* NULL: the word whatever follows */
 } later[] = {
-	{ "freeze", NULL },   { "alerts", NULL },     { "jobs", NULL },
-	{ "queue", NULL },    { "dlq", NULL },	      { "backup", NULL },
-	{ "restore", NULL },  { "plugin", "check" },  { "plugin", "new" },
-	{ "plugin", "sign" }, { "plugin", "verify" },
+	{ "alerts", NULL },	{ "jobs", NULL },    { "queue", NULL },
+	{ "dlq", NULL },	{ "backup", NULL },  { "restore", NULL },
+	{ "plugin", "check" },	{ "plugin", "new" }, { "plugin", "sign" },
+	{ "plugin", "verify" },
 };
 
 #define LATER_COUNT (sizeof(later) / sizeof(*later))

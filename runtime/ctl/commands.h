@@ -64,6 +64,7 @@ int cmd_deploy(struct ctl *ctl);
 int cmd_agents_delete(struct ctl *ctl);
 int cmd_undo(struct ctl *ctl);
 int cmd_revisions(struct ctl *ctl);
+int cmd_freeze(struct ctl *ctl);
 int cmd_rollout_status(struct ctl *ctl);
 int cmd_rollout_promote(struct ctl *ctl);
 int cmd_rollout_abort(struct ctl *ctl);

@@ -71,6 +71,12 @@ void handle_rollout_resume(struct http_request *request,
 			   const struct admission *admission);
 void handle_rollout_retry(struct http_request *request,
 			  const struct admission *admission);
+void handle_freeze(struct http_request *request,
+		   const struct admission *admission);
+void handle_thaw(struct http_request *request,
+		 const struct admission *admission);
+void handle_freeze_read(struct http_request *request,
+			const struct admission *admission);
 void handle_scaling_events(struct http_request *request,
 			   const struct admission *admission);
 void handle_scale(struct http_request *request,

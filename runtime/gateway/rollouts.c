@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/freeze.h"
 #include "agent/rollouts.h"
 
 #include "core/json.h"
@@ -138,4 +139,79 @@ void handle_rollout_retry(struct http_request *request,
 			  const struct admission *admission)
 {
 	control_call(request, admission, NULL, on_retry);
+}
+
+/* --- freeze ------------------------------------------------------------------ */
+
+static void on_frozen(void *argument, atom_status status, json_t *result,
+		      const char *message)
+{
+	struct control_call *call = argument;
+	struct atom_error err = ATOM_ERROR_INIT;
+
+	if (status == ATOM_OK) {
+		control_answer(call, 200, result);
+		return;
+	}
+	(void)atom_fail(&err, status, "%s", message);
+	control_answer_status(call, status, "not_found", &err);
+}
+
+static bool may_freeze(struct control_call *call)
+{
+	if (!call->principal.limited)
+		return true;
+	api_error_set(&call->error, "permission_denied", NULL,
+		      "a key that is for some agents does not freeze all");
+	control_answer_error(call);
+	return false;
+}
+
+static void on_freeze(struct control_call *call)
+{
+	const json_t *reason;
+	json_t *body;
+
+	if (!may_freeze(call) || !control_body(call, &body))
+		return;
+	reason = json_object_get(body, "reason");
+	if (reason != NULL && !json_is_string(reason)) {
+		api_error_set(&call->error, "invalid_request", "reason",
+			      "reason: expected a string");
+		control_answer_error(call);
+	} else {
+		control_note_text(call, "reason", json_string_value(reason));
+		freeze_begin(call->principal.name,
+			     json_text(body, "reason", ""), on_frozen, call);
+	}
+	json_decref(body);
+}
+
+static void on_thaw(struct control_call *call)
+{
+	if (may_freeze(call))
+		freeze_end(on_frozen, call);
+}
+
+static void on_freeze_read(struct control_call *call)
+{
+	control_answer(call, 200, freeze_describe());
+}
+
+void handle_freeze(struct http_request *request,
+		   const struct admission *admission)
+{
+	control_call(request, admission, NULL, on_freeze);
+}
+
+void handle_thaw(struct http_request *request,
+		 const struct admission *admission)
+{
+	control_call(request, admission, NULL, on_thaw);
+}
+
+void handle_freeze_read(struct http_request *request,
+			const struct admission *admission)
+{
+	control_call(request, admission, NULL, on_freeze_read);
 }

@@ -135,6 +135,13 @@ const struct schema schemas[] = {
 	  "{\"type\":\"object\",\"properties\":{\"agent\":" STRING
 	  ",\"revision\":" INTEGER ",\"from\":" INTEGER ",\"changed\":" BOOLEAN
 	  ",\"hash\":" STRING "}}" },
+	{ "FreezeRequest",
+	  "{\"type\":\"object\",\"properties\":{\"reason\":{\"type\":"
+	  "\"string\",\"maxLength\":200}}}" },
+	{ "Freeze",
+	  "{\"type\":\"object\",\"required\":[\"frozen\"],\"properties\":{"
+	  "\"frozen\":" BOOLEAN ",\"since\":" STRING ",\"who\":" STRING
+	  ",\"reason\":" STRING "}}" },
 	{ "RolloutPromote",
 	  "{\"type\":\"object\",\"properties\":{\"full\":" BOOLEAN "}}" },
 	{ "Rollout",

@@ -14,7 +14,7 @@ from atomd_test import (Folder, Skip, atomctl_path, run, seconds, source,
                         test)
 from fake_daemon import FakeDaemon, KEY
 
-LATER = ["freeze", "alerts",
+LATER = ["alerts",
          "jobs list", "queue stats", "dlq list",
          "backup", "restore", "plugin check x", "plugin new x",
          "plugin sign x", "plugin verify x"]

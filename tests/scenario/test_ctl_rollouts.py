@@ -182,5 +182,53 @@ def orders_are_in_the_audit_log():
         assert rows[0]["details"]["agent"] == "echo", rows
 
 
+@test
+def a_freeze_holds_what_goes_forward_and_nothing_that_goes_back():
+    with started(MANUAL) as daemon:
+        deploy(daemon, "two", MANUAL)
+        waits(daemon, waits_for="person")
+        shape = document(daemon.atomctl("--json", "freeze", "--reason",
+                                        "an incident"))
+        assert shape["frozen"] is True and shape["who"], shape
+        assert shape["reason"] == "an incident", shape
+        waits(daemon, waits_for="thaw", phase="Paused")
+        fails(daemon.atomctl("rollout", "promote", "echo"), 1, "frozen")
+        fails(daemon.atomctl("deploy", "echo", "-f", "-", "--supersede",
+                             stdin=body("three", MANUAL)), 1,
+              "frozen", "an incident")
+        fails(daemon.atomctl("deploy", "new", "-f", "-", "--create",
+                             stdin=body("new", MANUAL)), 1, "frozen")
+        daemon.kill()
+        daemon.start()
+        frozen = daemon.admin("GET", "/admin/v1/freeze").json
+        assert frozen == shape, (frozen, shape)
+        waits(daemon, waits_for="thaw")
+        succeeds(daemon.atomctl("rollout", "abort", "echo"))
+        waits(daemon, outcome="aborted")
+        assert document(daemon.atomctl("--json", "freeze", "--off")) == {
+            "frozen": False}
+        assert deploy(daemon, "three", AT_ONCE)["changed"] is True
+        waits(daemon, outcome="promoted")
+        daemon.stop()
+        daemon.start()
+        assert daemon.admin("GET", "/admin/v1/freeze").json == {
+            "frozen": False}
+
+
+@test
+def an_undo_goes_through_a_freeze():
+    with started(AT_ONCE) as daemon:
+        deploy(daemon, "two", MANUAL)
+        waits(daemon, waits_for="person")
+        succeeds(daemon.atomctl("rollout", "promote", "echo", "--full"))
+        waits(daemon, outcome="promoted")
+        succeeds(daemon.atomctl("freeze"))
+        succeeds(daemon.atomctl("undo", "echo", "--to", "1"))
+        waits(daemon, to=3, outcome="promoted")
+        fails(daemon.atomctl("deploy", "echo", "-f", "-",
+                             stdin=body("three", AT_ONCE)), 1, "frozen")
+        assert daemon.chat("echo", "x").headers["x-atomd-revision"] == "3"
+
+
 if __name__ == "__main__":
     run()

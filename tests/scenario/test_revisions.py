@@ -503,5 +503,21 @@ def one_agent_has_one_change_at_a_time():
         serves(daemon, max(good))
 
 
+@test
+def a_damaged_freeze_counts_as_one_and_can_be_ended():
+    with Daemon(config(agents=echo("one"))) as daemon:
+        assert daemon.admin("POST", "/admin/v1/freeze", {}).json["frozen"]
+        daemon.stop()
+        damage(daemon, "freeze", "all")
+        daemon.start()
+        assert daemon.count_event("freeze_not_read") == 1
+        answer = deploy(daemon, body("two"), status=409)
+        assert "damaged" in answer["error"]["message"], answer
+        assert daemon.admin("DELETE", "/admin/v1/freeze").json == {
+            "frozen": False}
+        deploy(daemon, body("two"))
+        serves(daemon, 2)
+
+
 if __name__ == "__main__":
     run()
