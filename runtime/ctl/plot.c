@@ -11,8 +11,7 @@
 #define WIDTH	     900
 #define PANEL_HEIGHT 120
 #define PANEL_GAP    34
-#define TOP	     44
-#define LEGEND_LEFT  (LEFT + 270) /* behind the title */
+#define TOP	     58 /* below the title and two lines of legend */
 #define LINE	     13
 #define CHARACTER    6 /* wide, about */
 
@@ -73,13 +72,13 @@ void plot_legend(FILE *out, struct plot_legend *legend, size_t i,
 {
 	int width = CHARACTER * (int)(strlen(name) + strlen(what) + 6);
 	if (legend->x == 0)
-		legend->x = LEGEND_LEFT;
+		legend->x = LEFT;
 	if (legend->x + width > LEFT + WIDTH) {
 		legend->x = LEFT;
 		legend->line++;
 	}
 	fprintf(out, "<text x='%d' y='%d' fill='%s'>", legend->x,
-		14 + legend->line * LINE, colours[i % COLOURS]);
+		14 + (1 + legend->line) * LINE, colours[i % COLOURS]);
 	print_escaped(out, name);
 	fprintf(out, " (%s)</text>\n", what);
 	legend->x += width;
