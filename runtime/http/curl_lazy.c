@@ -95,6 +95,8 @@ const char *curl_lazy_reason(void)
 	return reason;
 }
 
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): the
+ * header's names are its own. */
 CURLcode curl_global_init(long flags)
 {
 	if (pthread_once(&once, load) != 0 || reason[0] != '\0')
@@ -276,3 +278,4 @@ CURLUcode curl_url_set(CURLU *url, CURLUPart part, const char *text,
 {
 	return real.url_set(url, part, text, flags);
 }
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */

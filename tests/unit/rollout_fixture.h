@@ -44,11 +44,11 @@ struct host {
 
 /* Opens deployment-NAME.so with options as in a configuration, and the judge;
  * NULL: none.  A rollout from revision 1 to 2 that has not been looked at. */
-void host_begin(struct host *host, const char *strategy, const char *options,
-		const char *judge);
+void host_begin(struct host *host, const char *name, const char *options,
+		const char *judge_name);
 /* The same with a strategy of the test's own. */
 void host_begin_with(struct host *host, const struct atom_deployment_ops *ops,
-		     const char *judge);
+		     const char *judge_name);
 void host_end(struct host *host);
 
 /* So many instances serve and are wanted, instead of 4. */
