@@ -148,11 +148,16 @@ static atom_status take_text(struct jwks_source *s, bool *changed_r,
 	s->keys = keys;
 	memcpy(s->text_hash, hash, sizeof(hash));
 	*changed_r = true;
+	return ATOM_OK;
+}
+
+/* Told once they are in force, as all that is told here. */
+static void tell_loaded(const struct jwks_source *s)
+{
 	log_line(ATOM_LOG_INFO, "jwks_loaded", "new keys of an issuer",
 		 LOG_TEXT("issuer", s->issuer),
-		 LOG_NUMBER("keys", jwks_count(keys)),
-		 LOG_NUMBER("left_out", jwks_skipped(keys)));
-	return ATOM_OK;
+		 LOG_NUMBER("keys", jwks_count(s->keys)),
+		 LOG_NUMBER("left_out", jwks_skipped(s->keys)));
 }
 
 static int64_t floor_ms(const struct jwks_source *s)
@@ -214,6 +219,8 @@ static void attempt_end(struct jwks_source *s, atom_status status,
 	/* Health wants to hear of failures too, and of their end. */
 	if (changed || had_error != (s->error[0] != '\0'))
 		s->changed();
+	if (changed)
+		tell_loaded(s);
 }
 
 static void on_stale(struct timer *timer)
@@ -222,12 +229,12 @@ static void on_stale(struct timer *timer)
 
 	jwks_unref(&s->keys);
 	show_keys(s);
+	s->changed();
 	log_line(ATOM_LOG_ERROR, "jwks_stale",
 		 "the keys of an issuer could not be read for too long: its "
 		 "tokens are refused",
 		 LOG_TEXT("issuer", s->issuer),
 		 LOG_NUMBER("max_stale_ms", s->max_stale_ms));
-	s->changed();
 }
 
 /* --- from a file ------------------------------------------------------------------- */
@@ -424,6 +431,8 @@ static atom_status read_first(struct jwks_source *s, struct atom_error *err)
 		return atom_fail(err, status,
 				 "security.jwt: the keys of %.200s: %.250s",
 				 s->issuer, why.message);
+	if (changed)
+		tell_loaded(s);
 	s->attempted = true;
 	s->attempted_ms = loop_now_ms(loop_control());
 	succeed(s);
