@@ -54,7 +54,9 @@ struct attempt {
 	struct pool *pool;
 	struct instance *instance;
 	atom_call handle;
-	enum attempt_state state; /* whoever holds it: home, or front */
+	/* Written by whoever holds the attempt: home, front, or the thread of
+	 * a blocking backend, which ends it while its home looks. */
+	_Atomic enum attempt_state state;
 	bool entered;		  /* went through the waiting room's loop */
 	bool cancel_told;	  /* home's: backend.cancel was called */
 	unsigned int lost;	  /* workers that were gone when asked */

@@ -49,6 +49,22 @@ def a_plugin_built_with_pkg_config_is_served():
 
 
 @test
+def its_threads_end_calls_that_the_daemon_still_hands_on():
+    text = "a word and another one, over and over again, " * 20
+    with Folder() as folder:
+        build(folder.at("plugins", "shout.so"), cflags(folder),
+              path=source("tests", "abi", "outside", "shout.c"))
+        with Daemon(config(agents=agent("loud", SHOUT),
+                           extra=plugins_of(folder.at("plugins")))) as daemon:
+            with ThreadPoolExecutor(4) as pool:
+                answers = pool.map(lambda _: daemon.chat("loud", text),
+                                   range(100))
+            assert all(a.content == text.upper() for a in answers)
+            assert daemon.metrics().sum("atomd_requests_total",
+                                        agent="loud", code="200") == 100
+
+
+@test
 def a_plugin_dropped_into_the_folder_is_found_at_reload():
     with Folder() as folder:
         flags = cflags(folder)
