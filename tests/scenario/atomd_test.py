@@ -33,9 +33,9 @@ import threading
 import time
 import traceback
 
-from places import (FACTOR, Folder, SOURCE, atomctl_path,  # noqa: F401
-                    atomd_path, daemon_environment, plugin_folder,
-                    run_atomd, source, spoken)
+from places import (FACTOR, MEMORY_FACTOR, Folder, SOURCE,  # noqa: F401
+                    atomctl_path, atomd_path, daemon_environment,
+                    plugin_folder, run_atomd, source, spoken)
 from processes import (alive, descendants, open_files,  # noqa: F401
                        resident_kib)
 from wire import (Answer, Closed, Event, Headers, Metrics,  # noqa: F401

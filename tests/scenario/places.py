@@ -12,6 +12,8 @@ SOURCE = os.environ.get("TOP_SRCDIR") or os.path.dirname(
 # Sanitizers and valgrind are slow: they stretch every deadline.
 FACTOR = float(os.environ.get("ATOMD_TEST_FACTOR") or (
     3 if os.environ.get("ATOMD_SANITIZERS") else 1))
+# They take more memory too; a slow machine does not.
+MEMORY_FACTOR = 6 if os.environ.get("ATOMD_SANITIZERS") else 1
 
 
 def _find(variable, names):

@@ -6,8 +6,8 @@ import re
 import time
 from contextlib import ExitStack
 
-from atomd_test import (FACTOR, Closed, Daemon, agent, config, open_files,
-                        resident_kib, run, seconds, test, wait_for)
+from atomd_test import (MEMORY_FACTOR, Closed, Daemon, agent, config,
+                        open_files, resident_kib, run, seconds, test, wait_for)
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 CHAT = {"model": "echo", "messages": [{"role": "user", "content": "hi"}]}
@@ -527,7 +527,8 @@ def a_slow_reader_is_not_a_reason_to_buffer_without_end():
         daemon.get("/healthz")
         grown = resident_kib(daemon.pid) - before
         # A sanitizer keeps freed memory and pads what lives.
-        assert grown < 8 * 16 * 1024 * FACTOR, "%d KiB for 8 readers" % grown
+        assert grown < 8 * 16 * 1024 * MEMORY_FACTOR, (
+            "%d KiB for 8 readers" % grown)
         for wire in wires:
             wire.reset()
         daemon.wait_idle()
@@ -545,7 +546,7 @@ def an_open_stream_does_not_hold_what_its_client_said():
             streams.enter_context(daemon.chat_stream("slow", "a b", long))
         each = (resident_kib(daemon.pid) - before) / 300
         # The head alone is 14 KiB; a sanitizer keeps freed memory.
-        assert each < 12 * FACTOR ** 2, "%.1f KiB a stream" % each
+        assert each < 12 * MEMORY_FACTOR ** 2, "%.1f KiB a stream" % each
 
 
 @test

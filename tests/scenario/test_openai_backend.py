@@ -7,8 +7,9 @@ import selectors
 import socket
 import time
 
-from atomd_test import (Daemon, agent, config, deltas, errors, open_files,
-                        resident_kib, run, seconds, test, wait_for)
+from atomd_test import (MEMORY_FACTOR, Daemon, agent, config, deltas, errors,
+                        open_files, resident_kib, run, seconds, test,
+                        wait_for)
 from mock_upstream import SECRET, Mock
 
 SHORT = ("timeouts: { connect_ms = 1000; first_token_ms = 700;"
@@ -380,7 +381,7 @@ def an_answer_without_end_is_cut_at_a_bound():
             else:
                 assert stream.status in (502, 504)
         grown = resident_kib(daemon.pid) - before
-        assert grown < 200 * 1024 * seconds(1), "%d KiB" % grown
+        assert grown < 200 * 1024 * MEMORY_FACTOR, "%d KiB" % grown
         mock.behaviour = None
         assert daemon.chat("bot", "x").status == 200
 
@@ -420,7 +421,7 @@ def a_slow_client_slows_the_upstream_and_fills_no_memory():
             return mock.sent == sent
         wait_for(settled, deadline=60, what="the upstream is held back")
         grown = resident_kib(daemon.pid) - before
-        assert grown < 32 * 1024 * seconds(1), "%d KiB" % grown
+        assert grown < 32 * 1024 * MEMORY_FACTOR, "%d KiB" % grown
         for wire in wires:
             wire.reset()
         wait_for(lambda: mock.cancelled == 4, what="all four are cancelled")
@@ -489,7 +490,7 @@ def a_thousand_streams_left_midway_leave_nothing_behind():
         wait_for(lambda: open_files(daemon.pid) <= files + 4,
                  what="no descriptor is left over")
         grown = resident_kib(daemon.pid) - memory
-        assert grown < 24 * 1024 * seconds(1), "%d KiB grown" % grown
+        assert grown < 24 * 1024 * MEMORY_FACTOR, "%d KiB grown" % grown
         mock.behaviour = None
         assert daemon.chat("bot", "still here").content == "still here"
 

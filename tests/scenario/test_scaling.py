@@ -4,6 +4,7 @@ says, and no call is lost over it."""
 
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -374,8 +375,12 @@ def memory_optimized_instances_have_options_of_their_own():
 
 @test
 def a_strategy_that_does_not_come_back_is_named():
-    with Daemon(config(agents=wayward(1, how="endless"),
-                       extra=wayward_folder())) as daemon:
+    # It may do so once the daemon has said that it is ready.
+    good, endless = (config(agents=wayward(1, how=how), extra=wayward_folder())
+                     for how in ("good", "endless"))
+    with Daemon(good) as daemon:
+        daemon.configure(endless)
+        daemon.signal(signal.SIGHUP)
         answer = wait_for(lambda: next(
             (a for a in [daemon.get("/readyz")] if a.status == 503), None),
             60, "not to be ready")
