@@ -9,6 +9,7 @@
 #include <atomd/audit.h>
 #include <atomd/backend.h>
 #include <atomd/deployment.h>
+#include <atomd/history.h>
 #include <atomd/host.h>
 #include <atomd/monitor.h>
 #include <atomd/plugin.h>
