@@ -20,6 +20,7 @@
 #include "daemon_priv.h"
 #include "gateway/gateway.h"
 #include "http/server.h"
+#include "monitor/history.h"
 #include "plugin/host.h"
 #include "plugin/host_process.h"
 #include "plugin/registry.h"
@@ -156,6 +157,8 @@ static atom_status prepare(const struct daemon_options *options, bool check,
 		status = agents_init(err);
 	if (status == ATOM_OK)
 		status = gateway_register_services();
+	if (status == ATOM_OK)
+		status = history_register();
 	if (status == ATOM_OK)
 		status = registry_init(NULL, d->config->plugin_load_in_place,
 				       err);
@@ -393,6 +396,8 @@ static atom_status start(struct daemon *d, struct atom_error *err)
 		d->reloads[i] = metric_series(family, &results[i]);
 	if (status == ATOM_OK)
 		daemon_build_info();
+	if (status == ATOM_OK && d->config->monitoring_enabled)
+		status = daemon_start_history(d->config, err);
 	health_step("monitoring_system", status == ATOM_OK,
 		    status == ATOM_OK ? "metrics and log are up"
 				      : err->message);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 #include "core/notify.h"
 #include "core/os.h"
 #include "gateway/gateway.h"
+#include "monitor/history.h"
 #include "plugin/registry.h"
 #include "security/encryption.h"
 #include "security/principal.h"
@@ -215,6 +217,20 @@ void daemon_build_info(void)
 		metric_set(metric_series(family, values), 1);
 }
 
+atom_status daemon_start_history(const struct config *config,
+				 struct atom_error *err)
+{
+	char folder[PATH_MAX];
+	atom_status status;
+
+	(void)snprintf(folder, sizeof(folder), "%s/history",
+		       config->state_directory);
+	status = history_init(folder, encryption_keyring(), err);
+	if (status == ATOM_OK && history_run(agents_measure, NULL) != ATOM_OK)
+		status = atom_fail(err, ATOM_ENOMEM, "history: no memory");
+	return status;
+}
+
 void daemon_free(void)
 {
 	struct daemon *d = &daemon_state;
@@ -239,6 +255,7 @@ void daemon_free(void)
 	gateway_fini();
 	http_server_free(&d->server);
 	registry_fini();
+	history_fini();
 	encryption_close();
 	config_unref(&d->config);
 	metric_fini();

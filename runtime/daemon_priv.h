@@ -77,6 +77,9 @@ atom_status daemon_drop_privileges(const struct config *config,
 				   struct atom_error *err);
 int64_t daemon_resident_bytes(void);
 void daemon_build_info(void);
+/* What the metrics were, from now on and over restarts. */
+atom_status daemon_start_history(const struct config *config,
+				 struct atom_error *err);
 /* On a terminal: the lines a newcomer tries first. */
 void daemon_greet(void);
 /* The daemon's own events, recorded. */

@@ -25,7 +25,8 @@
  *     with the label `le`, last of the labels, counting up to "+Inf";
  *     `NAME_sum`; `NAME_count`.
  *   - At most 500 series, a histogram being one of them, those first that
- *     were first; atomd_history_series_dropped_total counts the others.
+ *     were first; atomd_history_samples_dropped_total counts what others
+ *     had.  Families whose name ends in `_info` are left out.
  *
  * Units are those of the metric: the name ends in them (`_seconds`).
  */
@@ -76,7 +77,7 @@ struct atom_history_query {
 	int64_t to_ms;
 	/* 0: the samples as they are kept.  Else one for each whole multiple
 	 * of it, of the samples since the multiple before; none where there
-	 * were none. */
+	 * were none.  Rolled ones have a step of 5 minutes at least. */
 	int64_t step_ms;
 };
 
@@ -98,7 +99,7 @@ struct atom_history_series {
 /* The lowest, highest and mean of a gauge within the 5 minutes or the step;
  * all `value` for one raw sample and for counters. */
 struct atom_history_sample {
-	int64_t time_ms; /* of `value`, the last one within */
+	int64_t time_ms; /* of `value`, the last one within; or the multiple */
 	double value;
 	double lowest;
 	double highest;
@@ -135,14 +136,14 @@ struct atom_history {
 	 * name and then of making; no lock is held.  The last hour comes from
 	 * memory.
 	 * ATOM_EINVAL: a matcher or a range that is none.  ATOM_ELIMIT: more
-	 * than 4 million samples; ask for less or with a step.  ATOM_EIO: what
+	 * than 500,000 samples; ask for less or with a step.  ATOM_EIO: what
 	 * lies on disk could not be read; what is in memory was visited. */
 	atom_status (*read)(const struct atom_host *host,
 			    const struct atom_history_query *query,
 			    atom_history_visit visit, void *argument,
 			    struct atom_error *err);
-	/* The same without samples (NULL, 0): which series there are, also
-	 * those that have none in the range. */
+	/* The same without samples (NULL, 0): which series there are since
+	 * the daemon started or in the hour before, whatever the range. */
 	atom_status (*list)(const struct atom_host *host,
 			    const struct atom_history_query *query,
 			    atom_history_visit visit, void *argument,

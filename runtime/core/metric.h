@@ -80,11 +80,27 @@ double metric_quantile(metric_id series, double q);
  * [control] or [pool] */
 atom_status metric_render(struct buffer *out);
 
-/* Visits every series, for monitors: `labels` as rendered (`{a="b"}` or ""),
- * `value` a histogram's sum.  No lock is held. [control] or [pool] */
-void metric_visit(void (*visit)(void *argument, int type, const char *name,
-				const char *labels, double value,
-				uint64_t count),
+#define METRIC_NUMBER_MAX 32
+/* A number as Prometheus writes it: `0.25`, `+Inf`, `NaN`. [any] */
+void metric_format_number(double value, char text[METRIC_NUMBER_MAX]);
+
+/* A series as it is now.  Label values are as they were given. */
+struct metric_view {
+	int type;
+	const char *name; /* of the family */
+	size_t label_count;
+	const char *const *label_names;
+	const char *const *label_values;
+	const char *labels;   /* as rendered: `{a="b"}` or "" */
+	double value;	      /* histograms: the sum */
+	size_t bound_count;   /* histograms, else 0 */
+	const double *bounds; /* live until metric_fini() */
+	const double *counts; /* of each bucket, bound_count + 1 of them */
+};
+
+/* Visits every series, those of the process included; the view lives during
+ * the call.  No lock is held. [control] or [pool] */
+void metric_visit(void (*visit)(void *argument, const struct metric_view *view),
 		  void *argument);
 
 /* Bounds in seconds used by every duration histogram here: 1 ms to 10 min,

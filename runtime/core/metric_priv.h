@@ -4,8 +4,9 @@
 
 /*
  * Behind metric.h: metric.c keeps the families and their series,
- * metric_family.c says what a family may be, metric_shard.c the numbers, metric_render.c makes the text and
- * metric_process.c adds what every exporter says about its process.
+ * metric_family.c says what a family may be, metric_shard.c the numbers,
+ * metric_render.c makes the text, metric_visit.c tells the numbers and
+ * metric_process.c what every exporter says about its process.
  */
 
 #include <stdbool.h>
@@ -100,6 +101,22 @@ void metric_reading_end(struct reading *reading);
 
 uint64_t metric_series_dropped(void);
 
+/* --- every series as numbers (metric_visit.c) ----------------------------- */
+
+#define METRIC_PLAIN_MAX 10
+
+struct metric_plain {
+	int type;
+	const char *name;
+	const char *help;
+	const char *unit;
+	double value;
+};
+
+/* What needs no family: the process's, and the registry's own. */
+size_t metric_read_plain(struct metric_plain all[METRIC_PLAIN_MAX]);
+double metric_read_series(const struct series *series);
+
 /* --- the process (metric_process.c) --------------------------------------- */
 
 struct process_numbers {
@@ -107,6 +124,7 @@ struct process_numbers {
 	double start_time_seconds;
 	double resident_bytes;
 	double virtual_bytes;
+	double virtual_max_bytes;
 	double open_fds;
 	double max_fds;
 	double threads;

@@ -91,7 +91,7 @@ void metric_read_process(struct process_numbers *numbers)
 	char text[1024];
 	struct rlimit limit;
 
-	*numbers = (struct process_numbers){ -1, -1, -1, -1, -1, -1, -1 };
+	*numbers = (struct process_numbers){ -1, -1, -1, -1, -1, -1, -1, -1 };
 	read_start("/proc/self/stat", text, sizeof(text));
 	if (read_fields(text, fields)) {
 		numbers->cpu_seconds =
@@ -111,6 +111,8 @@ void metric_read_process(struct process_numbers *numbers)
 		}
 		numbers->start_time_seconds = start_time;
 	}
+	if (getrlimit(RLIMIT_AS, &limit) == 0)
+		numbers->virtual_max_bytes = (double)limit.rlim_cur;
 	numbers->open_fds = count_open_fds();
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
 		numbers->max_fds = (double)limit.rlim_cur;

@@ -8,36 +8,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/log.h"
 #include "core/memory.h"
 #include "core/metric_priv.h"
 
-#define NUMBER_MAX 32
-
 /* The shortest of 15 and 17 digits that reads back as the same number. */
-static void format_number(double value, char text[NUMBER_MAX])
+void metric_format_number(double value, char text[METRIC_NUMBER_MAX])
 {
 	if (isnan(value)) {
-		(void)snprintf(text, NUMBER_MAX, "NaN");
+		(void)snprintf(text, METRIC_NUMBER_MAX, "NaN");
 	} else if (isinf(value)) {
-		(void)snprintf(text, NUMBER_MAX, value > 0 ? "+Inf" : "-Inf");
+		(void)snprintf(text, METRIC_NUMBER_MAX,
+			       value > 0 ? "+Inf" : "-Inf");
 	} else {
-		(void)snprintf(text, NUMBER_MAX, "%.15g", value);
+		(void)snprintf(text, METRIC_NUMBER_MAX, "%.15g", value);
 		if (strtod(text, NULL) != value)
-			(void)snprintf(text, NUMBER_MAX, "%.17g", value);
+			(void)snprintf(text, METRIC_NUMBER_MAX, "%.17g", value);
 	}
 }
 
 static void append_number(struct buffer *out, double value)
 {
-	char text[NUMBER_MAX];
+	char text[METRIC_NUMBER_MAX];
 
 	/* Nearly every number is a count. */
 	if (value >= 0 && value < 9007199254740992.0 &&
 	    (double)(uint64_t)value == value) {
 		buffer_append_u64(out, (uint64_t)value);
 	} else {
-		format_number(value, text);
+		metric_format_number(value, text);
 		buffer_append_text(out, text);
 	}
 }
@@ -86,7 +84,7 @@ static void append_sample(struct buffer *out, const char *name,
 }
 
 static void append_histogram(struct buffer *out, const struct family *family,
-			     char (*bounds)[NUMBER_MAX],
+			     char (*bounds)[METRIC_NUMBER_MAX],
 			     const struct series *series)
 {
 	const size_t labels_length = strlen(series->labels);
@@ -118,22 +116,16 @@ static void append_histogram(struct buffer *out, const struct family *family,
 	append_sample(out, family->name, "_count", series->labels, below);
 }
 
-static double read_series(const struct series *series)
-{
-	return series->read ? series->read(series->argument)
-			    : metric_value(series->id);
-}
-
 static void append_family(struct buffer *out, const struct reading *reading)
 {
 	const struct family *family = reading->family;
-	char bounds[METRIC_BOUNDS_MAX + 1][NUMBER_MAX];
+	char bounds[METRIC_BOUNDS_MAX + 1][METRIC_NUMBER_MAX];
 
 	if (reading->count == 0)
 		return;
 	for (size_t i = 0; i < family->bound_count; i++)
-		format_number(family->bounds[i], bounds[i]);
-	format_number(INFINITY, bounds[family->bound_count]);
+		metric_format_number(family->bounds[i], bounds[i]);
+	metric_format_number(INFINITY, bounds[family->bound_count]);
 
 	append_head(out, family->name, family->help, family->type);
 	for (size_t i = 0; i < reading->count && !out->failed; i++) {
@@ -143,54 +135,20 @@ static void append_family(struct buffer *out, const struct reading *reading)
 			append_histogram(out, family, bounds, series);
 		else if (series->id || series->read)
 			append_sample(out, family->name, "", series->labels,
-				      read_series(series));
+				      metric_read_series(series));
 	}
 }
 
-/* --- what needs no family ------------------------------------------------ */
-
-static void append_single(struct buffer *out, int type, const char *name,
-			  const char *help, double value)
+/* What needs no family. */
+static void append_plain(struct buffer *out)
 {
-	if (value < 0)
-		return;
-	append_head(out, name, help, type);
-	append_sample(out, name, "", "", value);
-}
+	struct metric_plain all[METRIC_PLAIN_MAX];
+	const size_t count = metric_read_plain(all);
 
-/* The names that every official Prometheus client uses. */
-static void append_process(struct buffer *out)
-{
-	struct process_numbers p;
-
-	metric_read_process(&p);
-	append_single(out, ATOM_METRIC_COUNTER, "process_cpu_seconds_total",
-		      "User and system CPU time spent in seconds.",
-		      p.cpu_seconds);
-	append_single(out, ATOM_METRIC_GAUGE, "process_start_time_seconds",
-		      "Start of the process since the epoch in seconds.",
-		      p.start_time_seconds);
-	append_single(out, ATOM_METRIC_GAUGE, "process_resident_memory_bytes",
-		      "Resident memory in bytes.", p.resident_bytes);
-	append_single(out, ATOM_METRIC_GAUGE, "process_virtual_memory_bytes",
-		      "Virtual memory in bytes.", p.virtual_bytes);
-	append_single(out, ATOM_METRIC_GAUGE, "process_open_fds",
-		      "Open file descriptors.", p.open_fds);
-	append_single(out, ATOM_METRIC_GAUGE, "process_max_fds",
-		      "Most file descriptors that may be open.", p.max_fds);
-	append_single(out, ATOM_METRIC_GAUGE, "process_threads",
-		      "Threads of the process.", p.threads);
-}
-
-static void append_own(struct buffer *out)
-{
-	append_single(out, ATOM_METRIC_COUNTER, "atomd_log_dropped_total",
-		      "Log lines that could not be written at once.",
-		      (double)log_dropped());
-	append_single(out, ATOM_METRIC_COUNTER,
-		      "atomd_metric_series_dropped_total",
-		      "Requests for a series that there was no room for.",
-		      (double)metric_series_dropped());
+	for (size_t i = 0; i < count; i++) {
+		append_head(out, all[i].name, all[i].help, all[i].type);
+		append_sample(out, all[i].name, "", "", all[i].value);
+	}
 }
 
 atom_status metric_render(struct buffer *out)
@@ -208,8 +166,7 @@ atom_status metric_render(struct buffer *out)
 	if (reading.family)
 		status = ATOM_ENOMEM;
 	metric_reading_end(&reading);
-	append_own(out);
-	append_process(out);
+	append_plain(out);
 	if (out->failed) {
 		/* No piece is longer than a series' labels. */
 		status = out->max - out->length < 16384 ? ATOM_ELIMIT
@@ -220,23 +177,4 @@ atom_status metric_render(struct buffer *out)
 	}
 	out->failed |= failed_before;
 	return status;
-}
-
-void metric_visit(void (*visit)(void *argument, int type, const char *name,
-				const char *labels, double value,
-				uint64_t count),
-		  void *argument)
-{
-	struct reading reading;
-
-	metric_reading_begin(&reading);
-	for (uint32_t i = 0; metric_reading_next(&reading, i); i++)
-		for (size_t j = 0; j < reading.count; j++) {
-			const struct series *series = reading.series[j];
-
-			visit(argument, reading.family->type,
-			      reading.family->name, series->labels,
-			      read_series(series), metric_count(series->id));
-		}
-	metric_reading_end(&reading);
 }

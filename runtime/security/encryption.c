@@ -531,6 +531,11 @@ static json_t *versions_of(const struct keyring_status *status)
 	return list;
 }
 
+struct keyring *encryption_keyring(void)
+{
+	return keyring;
+}
+
 json_t *encryption_status(void)
 {
 	static const char *const phases[] = { "idle", "counting", "moving",

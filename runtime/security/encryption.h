@@ -25,6 +25,8 @@
 
 #include "config/config.h"
 
+struct keyring;
+
 /* [control] Reads the keys that the configuration names, for encryption_open()
  * or encryption_apply(): before privileges are dropped, for the files may be
  * root's.  A command is run (at most 10 s) where `run` says so and it is
@@ -42,6 +44,10 @@ atom_status encryption_open(const struct config *config,
 void encryption_apply(const struct config *config);
 /* [control, after state_detach() and when no component is left] */
 void encryption_close(void);
+
+/* [control] The one that is open; NULL: none.  It lives until
+ * encryption_close(). */
+struct keyring *encryption_keyring(void);
 
 /* [control] What GET /admin/v1/keyring answers; NULL without a keyring. */
 json_t *encryption_status(void);

@@ -421,19 +421,26 @@ Test(core_metric, removed_series_vanish_and_come_back_at_zero)
 static unsigned int visits;
 static double visit_total;
 
-static void visit(void *argument, int type, const char *name,
-		  const char *labels, double value, uint64_t count)
+static void visit(void *argument, const struct metric_view *view)
 {
 	cr_assert_eq(argument, &visits);
-	if (type == ATOM_METRIC_HISTOGRAM) {
-		cr_assert_eq(count, 2);
-		cr_assert_str_eq(labels, "");
+	if (strncmp(view->name, "t_", 2) != 0)
+		return;
+	if (view->type == ATOM_METRIC_HISTOGRAM) {
+		cr_assert_eq(view->bound_count, metric_duration_bound_count);
+		cr_assert_eq(view->bounds[0], 0.001);
+		cr_assert_eq(view->counts[9], 1); /* up to 1 s */
+		cr_assert_eq(view->counts[10], 1);
+		cr_assert_str_eq(view->labels, "");
 	} else {
-		cr_assert_str_eq(name, "t_total");
-		cr_assert_str_eq(labels, "{agent=\"a\"}");
+		cr_assert_str_eq(view->name, "t_total");
+		cr_assert_str_eq(view->labels, "{agent=\"a\\\"\"}");
+		cr_assert_eq(view->label_count, 1);
+		cr_assert_str_eq(view->label_names[0], "agent");
+		cr_assert_str_eq(view->label_values[0], "a\"");
 	}
 	visits++;
-	visit_total += value;
+	visit_total += view->value;
 }
 
 Test(core_metric, a_visit_sees_every_series)
@@ -444,7 +451,7 @@ Test(core_metric, a_visit_sees_every_series)
 	metric_observe(h, 2);
 	metric_add(series(declare(ATOM_METRIC_COUNTER, "t_total", one_label,
 				  NULL, 0),
-			  "a", NULL),
+			  "a\"", NULL),
 		   10);
 	metric_visit(visit, &visits);
 	cr_assert_eq(visits, 2);
