@@ -550,6 +550,7 @@ void pool_note_failure(struct pool *pool)
 	unsigned int n = ARRAY_SIZE(pool->failures);
 	int64_t oldest;
 
+	revision_count_failure(pool->revision);
 	if (atomic_load(&pool->ready) == 0)
 		atomic_store(&pool->failing, true);
 	pool->failures[pool->failure_at++ % n] = now > 0 ? now : 1;

@@ -173,6 +173,8 @@ atom_status revision_new(struct config *config,
 			 struct agent_limits *limits, struct loop *home,
 			 struct revision **revision_r, struct buffer *errors,
 			 struct atom_error *err);
+/* [loop*] One of its instances was lost, or did not start. */
+void revision_count_failure(const struct revision *revision);
 /* [home] Nothing of the pool is left: control frees the revision. */
 void revision_emptied(struct revision *revision);
 /* Sets every gauge of the revision, for a scrape. */

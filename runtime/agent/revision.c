@@ -35,6 +35,7 @@ static uint32_t queue_wait_family;
 static uint32_t tokens_family;
 static uint32_t in_flight_family;
 static uint32_t queue_depth_family;
+static uint32_t failures_family;
 static uint32_t instances_family;
 static uint32_t desired_family;
 
@@ -104,6 +105,9 @@ atom_status revision_metrics_init(struct atom_error *err)
 		  "", state, &instances_family },
 		{ ATOM_METRIC_GAUGE, "atomd_instances_desired",
 		  "Instances that are wanted.", "", agent, &desired_family },
+		{ ATOM_METRIC_COUNTER, "atomd_instance_failures_total",
+		  "Instances that were lost or did not start.", "", agent,
+		  &failures_family },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -146,6 +150,11 @@ static metric_id lazily(_Atomic metric_id *kept, uint32_t family,
 	id = last != NULL ? series2(family, r, last) : series1(family, r);
 	atomic_store_explicit(kept, id, memory_order_release);
 	return id;
+}
+
+void revision_count_failure(const struct revision *revision)
+{
+	metric_inc(series1(failures_family, revision));
 }
 
 static void forget_instances(const struct revision *r)
@@ -287,6 +296,7 @@ atom_status revision_new(struct config *config,
 	}
 	r->limits = agent_limits_ref(limits);
 	r->codes[0] = series2(requests_family, r, "200");
+	(void)series1(failures_family, r);
 	r->next = alive;
 	if (alive != NULL)
 		alive->previous = r;

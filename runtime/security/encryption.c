@@ -404,6 +404,20 @@ static double version_now(void *argument)
 	return keyring ? keyring_current(keyring) : 0;
 }
 
+static double current_since(void *argument)
+{
+	static struct keyring_status status;
+
+	(void)argument;
+	if (!keyring)
+		return 0;
+	keyring_status(keyring, &status);
+	for (size_t i = 0; i < status.count; i++)
+		if (status.versions[i].version == status.current)
+			return (double)status.versions[i].created_ms / 1000;
+	return 0;
+}
+
 static double versions_now(void *argument)
 {
 	static struct keyring_status status;
@@ -449,6 +463,10 @@ atom_status encryption_open(const struct config *config, struct atom_error *err)
 	(void)metric_gauge_callback("atomd_keyring_versions",
 				    "Data keys that the keyring holds.",
 				    versions_now, NULL);
+	(void)metric_gauge_callback(
+		"atomd_keyring_created_timestamp_seconds",
+		"When the data key that seals now was made.", current_since,
+		NULL);
 	care_timer.fire = on_care;
 	(void)timer_set(loop_control(), &care_timer, CARE_MS);
 	keyring_status(keyring, &now);

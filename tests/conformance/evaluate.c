@@ -6,7 +6,11 @@
  *
  *	series LABELS TIME_MS=VALUE ...   one more series ("stale" is a value)
  *	at TIME_MS EXPRESSION             answered by one line
- *	clear
+ *	clear                             no series, rules or alerts any more
+ *	rules PATH                        answered by `rules COUNT`
+ *	step TIME_MS                      evaluates the rules, answered by
+ *	                                  `alerts` and a tab and an alert each:
+ *	                                  state, labels as JSON, annotations
  *
  * Answers: `error MESSAGE`, `scalar VALUE`, or `vector` and for each element a
  * tab, its labels as JSON, a blank, its value.
@@ -17,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plugins/monitor/alerts/expr.h"
+#include "plugins/monitor/alerts/alert.h"
 
 #define SERIES_MAX 1000
 
@@ -28,6 +32,8 @@ struct store {
 };
 
 static struct store store;
+static struct rules rules = RULES_INIT;
+static struct alerts alerts;
 
 static atom_status select_stored(void *self, struct arena *arena,
 				 const struct matcher *matchers, size_t count,
@@ -108,6 +114,19 @@ static void print_text(const char *text)
 	putchar('"');
 }
 
+static void print_labels(const struct label *items, size_t count)
+{
+	putchar('{');
+	for (size_t k = 0; k < count; k++) {
+		if (k > 0)
+			putchar(',');
+		print_text(items[k].name);
+		putchar(':');
+		print_text(items[k].value);
+	}
+	putchar('}');
+}
+
 static void print_value(const struct expr_value *value)
 {
 	if (value->type == EXPR_SCALAR) {
@@ -116,17 +135,10 @@ static void print_value(const struct expr_value *value)
 	}
 	printf("vector");
 	for (size_t i = 0; i < value->count; i++) {
-		const struct labels *labels = &value->items[i].labels;
-
-		printf("\t{");
-		for (size_t k = 0; k < labels->count; k++) {
-			if (k > 0)
-				putchar(',');
-			print_text(labels->items[k].name);
-			putchar(':');
-			print_text(labels->items[k].value);
-		}
-		printf("} %.17g", value->items[i].value);
+		putchar('\t');
+		print_labels(value->items[i].labels.items,
+			     value->items[i].labels.count);
+		printf(" %.17g", value->items[i].value);
 	}
 	putchar('\n');
 }
@@ -153,6 +165,63 @@ static void evaluate_line(const char *rest)
 	arena_fini(&arena);
 }
 
+static void read_rules(const char *path)
+{
+	struct atom_error error = ATOM_ERROR_INIT;
+	char *text = NULL;
+	size_t size = 0;
+	FILE *file = fopen(path, "r");
+
+	if (file == NULL || getdelim(&text, &size, '\0', file) < 0) {
+		(void)fprintf(stderr, "cannot read %s\n", path);
+		exit(1);
+	}
+	(void)fclose(file);
+	if (rules_add(&rules, path, text, strlen(text), &error) == ATOM_OK)
+		printf("rules %zu\n", rules.count);
+	else
+		printf("error %s\n", error.message);
+	free(text);
+}
+
+static void step(int64_t time_ms)
+{
+	static const char *const states[] = { "pending", "firing", "resolved" };
+	const struct expr_source source = { NULL, select_stored };
+	struct atom_error error = ATOM_ERROR_INIT;
+
+	for (size_t i = 0; i < rules.count; i++) {
+		struct arena arena = ARENA_INIT(64u * 1024 * 1024);
+		struct expr_value value;
+
+		if (expr_evaluate(rules.items[i].expr, &source, time_ms, &arena,
+				  &value, &error) != ATOM_OK ||
+		    alerts_take(&alerts, &rules.items[i], &value, time_ms,
+				&error) != ATOM_OK) {
+			(void)fprintf(stderr, "%s: %s\n", rules.items[i].place,
+				      error.message);
+			exit(1);
+		}
+		arena_fini(&arena);
+	}
+	printf("alerts");
+	for (const struct alert *alert = alerts.first; alert != NULL;
+	     alert = alert->next) {
+		printf("\t%s ", states[alert->state]);
+		print_labels(alert->labels.items, alert->labels.count);
+		print_labels(alert->annotations, alert->annotation_count);
+	}
+	putchar('\n');
+}
+
+static void clear(void)
+{
+	arena_fini(&store.arena);
+	store.count = 0;
+	rules_fini(&rules);
+	alerts_fini(&alerts);
+}
+
 int main(void)
 {
 	char *line = NULL;
@@ -166,12 +235,15 @@ int main(void)
 			add_series(line + 7);
 		} else if (strncmp(line, "at ", 3) == 0) {
 			evaluate_line(line + 3);
+		} else if (strncmp(line, "rules ", 6) == 0) {
+			read_rules(line + 6);
+		} else if (strncmp(line, "step ", 5) == 0) {
+			step(strtoll(line + 5, NULL, 10));
 		} else {
-			arena_fini(&store.arena);
-			store.count = 0;
+			clear();
 		}
 	}
 	free(line);
-	arena_fini(&store.arena);
+	clear();
 	return 0;
 }
