@@ -87,7 +87,26 @@ static void set_error(struct attempt *attempt, atom_status status,
 	attempt->error->message[ATOM_ERROR_MESSAGE_MAX - 1] = '\0';
 }
 
+/* --- mirrored ones, which take nothing from others --------------------------- */
+
+static bool is_mirrored(const struct attempt *attempt)
+{
+	return (attempt->request->flags & ATOM_CALL_DRY_RUN) != 0;
+}
+
+static void leave_slot(struct attempt *attempt)
+{
+	if (is_mirrored(attempt) && atomic_load(&attempt->granted_ns) != 0)
+		atomic_fetch_sub(&attempt->pool->mirrored, 1);
+}
+
 /* --- the way in ----------------------------------------------------------- */
+
+void attempt_busy(struct attempt *attempt)
+{
+	attempt_refused(attempt, ATOM_EBUSY, "queue_full",
+			"no slot is free for a mirrored call");
+}
 
 static void on_enter(struct loop *loop, struct message *message)
 {
@@ -102,9 +121,14 @@ void attempt_begin(struct attempt *attempt)
 {
 	struct pool *pool = attempt->pool;
 
-	measure_arrived(pool);
+	if (!is_mirrored(attempt))
+		measure_arrived(pool);
 	if (pool->style != POOL_OWNED && pool_try_take(pool)) {
 		attempt_granted(attempt, NULL);
+		return;
+	}
+	if (pool->style != POOL_OWNED && is_mirrored(attempt)) {
+		attempt_busy(attempt);
 		return;
 	}
 	attempt->entered = true;
@@ -142,7 +166,11 @@ static void run(struct attempt *attempt)
 		int64_t granted_ns = os.monotonic_ns();
 
 		atomic_store(&attempt->granted_ns, granted_ns);
-		measure_granted(pool, granted_ns - attempt->call->began_ns);
+		if (is_mirrored(attempt))
+			atomic_fetch_add(&pool->mirrored, 1);
+		else
+			measure_granted(pool,
+					granted_ns - attempt->call->began_ns);
 		set_deadline(attempt);
 	}
 	attempt->handle = handle_new(attempt->home, attempt);
@@ -285,9 +313,12 @@ void attempt_finish(struct attempt *attempt, atom_status status,
 		return;
 	set_error(attempt, status, err);
 	attempt->state = ATTEMPT_ENDED;
-	measure_finished(pool,
-			 os.monotonic_ns() - atomic_load(&attempt->granted_ns),
-			 status != ATOM_OK && status != ATOM_ECANCELED);
+	leave_slot(attempt);
+	if (!is_mirrored(attempt))
+		measure_finished(pool,
+				 os.monotonic_ns() -
+					 atomic_load(&attempt->granted_ns),
+				 status != ATOM_OK && status != ATOM_ECANCELED);
 	if (pool->style == POOL_BLOCKING && attempt->handle != 0 &&
 	    loop_current() != attempt->front) {
 		/* The front frees the slot: handles are its own. */
@@ -323,7 +354,8 @@ void attempt_refused(struct attempt *attempt, atom_status status,
 	err.retry_after_ms = status == ATOM_EBUSY ? 1000 : 0;
 	if (atomic_exchange(&attempt->finished, true))
 		return;
-	if (status != ATOM_ECANCELED)
+	leave_slot(attempt);
+	if (status != ATOM_ECANCELED && !is_mirrored(attempt))
 		measure_refused(attempt->pool);
 	set_error(attempt, status, &err);
 	attempt->state = ATTEMPT_ENDED;

@@ -57,10 +57,10 @@ struct attempt {
 	/* Written by whoever holds the attempt: home, front, or the thread of
 	 * a blocking backend, which ends it while its home looks. */
 	_Atomic enum attempt_state state;
-	bool entered;		  /* went through the waiting room's loop */
-	bool cancel_told;	  /* home's: backend.cancel was called */
-	unsigned int lost;	  /* workers that were gone when asked */
-	size_t over;		  /* bytes taken after EBUSY */
+	bool entered;	   /* went through the waiting room's loop */
+	bool cancel_told;  /* home's: backend.cancel was called */
+	unsigned int lost; /* workers that were gone when asked */
+	size_t over;	   /* bytes taken after EBUSY */
 
 	/* --- results, home's until `finish` is posted --- */
 	atom_status status;
@@ -92,6 +92,8 @@ void attempt_unref(struct attempt *attempt);
 void attempt_granted(struct attempt *attempt, struct instance *instance);
 void attempt_refused(struct attempt *attempt, atom_status status,
 		     const char *code, const char *message);
+/* The same of a mirrored one, which does not wait. */
+void attempt_busy(struct attempt *attempt);
 
 /* [backend's thread] What the plugin says. */
 atom_status attempt_emit(struct attempt *attempt, int32_t kind,
@@ -111,6 +113,11 @@ atom_status call_deliver_emit(struct call *call, int32_t kind,
 void call_deliver_finish(struct call *call, struct attempt *attempt);
 /* Cancels every call of this loop. [loop] */
 void calls_cancel_all(struct loop *loop, int32_t why);
+/* Mirrored calls of pools for whose slots others wait are cancelled, on every
+ * loop. [any] */
+void calls_give_way(void);
+/* The same of all mirrored calls, for the daemon stops. [control] */
+void calls_end_mirrored(void);
 /* No new calls from now on. [any] */
 void calls_refuse(void);
 

@@ -281,3 +281,55 @@ void calls_refuse(void)
 {
 	atomic_store(&refusing, true);
 }
+
+/* --- mirrored calls give way ---------------------------------------------- */
+
+struct notice {
+	struct message message;
+	_Atomic bool posted;
+	_Atomic bool all; /* the daemon stops */
+};
+
+static struct notice notices[LOOP_MAX];
+
+static void on_notice(struct loop *loop, struct message *message)
+{
+	struct notice *notice = CONTAINER_OF(message, struct notice, message);
+	bool all = atomic_load(&notice->all);
+	struct call *next;
+
+	atomic_store(&notice->posted, false);
+	for (struct call *c = lists[loop_index(loop)]; c != NULL; c = next) {
+		next = c->next;
+		if (!call_is_mirrored(c) || c->revision == NULL)
+			continue;
+		if (all)
+			call_cancel(c, ATOM_CANCEL_SHUTDOWN);
+		else if (atomic_load(&c->revision->pool.waiting) > 0)
+			call_cancel(c, ATOM_CANCEL_ADMIN);
+	}
+}
+
+static void notify_loops(bool all)
+{
+	for (unsigned int i = 0; i < loops_serving(); i++) {
+		struct notice *notice = &notices[i];
+
+		if (all)
+			atomic_store(&notice->all, true);
+		if (atomic_exchange(&notice->posted, true))
+			continue;
+		notice->message.deliver = on_notice;
+		loop_post(loops_get(i), &notice->message);
+	}
+}
+
+void calls_give_way(void)
+{
+	notify_loops(false);
+}
+
+void calls_end_mirrored(void)
+{
+	notify_loops(true);
+}

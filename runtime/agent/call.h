@@ -82,6 +82,15 @@ struct call {
 	const char *timeout_what; /* which deadline passed */
 };
 
+/* Is it mirrored (ATOM_CALL_DRY_RUN)?  Such a call takes a slot that is free
+ * or ends at once (ATOM_EBUSY), is no part of what scaling measures, and is
+ * cancelled (ATOM_CANCEL_ADMIN) as soon as another one waits for a slot of the
+ * pool. */
+static inline bool call_is_mirrored(const struct call *call)
+{
+	return (call->request.flags & ATOM_CALL_DRY_RUN) != 0;
+}
+
 /* Begins.  `end` always comes, also for a refusal (queue full, stopping). */
 void call_start(struct call *call);
 /* Ask it to stop; `end` comes later, with ATOM_ECANCELED unless it had ended

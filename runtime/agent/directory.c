@@ -16,6 +16,7 @@
 struct entry {
 	struct split split; /* with references */
 	int32_t cell;	    /* of its weight in the trial */
+	int32_t mirror_cell;
 };
 
 struct snapshot {
@@ -46,11 +47,14 @@ static void entry_init(struct entry *entry, const struct split *split)
 		revision_ref(split->next);
 	if (split->previous != NULL)
 		revision_ref(split->previous);
-	entry->cell = -1;
+	entry->cell = entry->mirror_cell = -1;
 	if (split->trial == NULL)
 		return;
 	trial_ref(split->trial);
 	entry->cell = trial_weight(split->trial, split->weight);
+	if (split->mirror > 0)
+		entry->mirror_cell =
+			trial_weight(split->trial, ATOM_WEIGHT_ALL / 2);
 }
 
 static void snapshot_free(void *object)
@@ -147,6 +151,22 @@ static bool drawn_new(const struct split *split, uint64_t session)
 				    split->weight);
 }
 
+/* Is this call one of those that are repeated?  Drawn whichever revision it
+ * goes to: while both have weight it counts with its pair or not at all, and
+ * those that are not chosen are still split by the weight. */
+static void choose_mirrored(const struct entry *entry,
+			    struct assignment *assignment)
+{
+	const struct split *split = &entry->split;
+
+	if (split->mirror == 0 ||
+	    id_random() % ATOM_WEIGHT_ALL >= (uint64_t)split->mirror)
+		return;
+	assignment->mirrored = !assignment->is_new;
+	if (split->weight > 0)
+		assignment->cell = -1;
+}
+
 static void assign(const struct entry *entry, const struct route_wish *wish,
 		   struct assignment *assignment)
 {
@@ -168,6 +188,26 @@ static void assign(const struct entry *entry, const struct route_wish *wish,
 	trial_ref(trial);
 	assignment->trial = trial;
 	assignment->cell = entry->cell;
+	if (wish->mirrors)
+		choose_mirrored(entry, assignment);
+}
+
+bool directory_mirror(const char *agent, size_t length,
+		      const struct trial *trial, struct mirror_route *route_r)
+{
+	const struct entry *entry = find(agent, length);
+	const struct split *split = entry != NULL ? &entry->split : NULL;
+
+	if (split == NULL || split->next == NULL || split->trial != trial ||
+	    split->mirror == 0 || trial_is_closed(trial))
+		return false;
+	revision_ref(split->next);
+	*route_r = (struct mirror_route){
+		.revision = split->next,
+		.cell = entry->mirror_cell,
+		.budget = split->mirror_budget,
+	};
+	return true;
 }
 
 enum route_result directory_route(const struct route_wish *wish,

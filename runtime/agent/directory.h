@@ -33,6 +33,7 @@ struct route_wish {
 	const char *principal;
 	const char *session;  /* NULL: none */
 	const char *revision; /* a preview: this one's number; NULL: any */
+	bool mirrors;	      /* who asks can repeat it */
 };
 
 enum route_result {
@@ -48,6 +49,15 @@ enum route_result {
 enum route_result directory_route(const struct route_wish *wish,
 				  struct revision **revision_r,
 				  struct assignment *assignment_r);
+/* Where a mirrored call goes. */
+struct mirror_route {
+	struct revision *revision; /* a reference */
+	int32_t cell;		   /* of the pair, in the trial */
+	int64_t budget;		   /* tokens an hour; 0: any */
+};
+/* [loop] The new revision of this trial, if calls are mirrored to it still. */
+bool directory_mirror(const char *agent, size_t length,
+		      const struct trial *trial, struct mirror_route *route_r);
 /* [loop] The agent's stable revision, with a reference, or NULL. */
 struct revision *directory_find(const char *agent, size_t length);
 /* [loop] [control] Visits every agent's serving revision in order of names.

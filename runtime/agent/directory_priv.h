@@ -21,6 +21,8 @@ struct split {
 	struct revision *previous; /* for those who name it; NULL */
 	struct trial *trial;	   /* of next; NULL: nothing is counted */
 	int32_t weight;		   /* of next, of ATOM_WEIGHT_ALL */
+	int32_t mirror;		   /* of the calls, repeated by next */
+	int64_t mirror_budget;	   /* tokens an hour; 0: any */
 };
 
 /* Calls go as the splits say from now on.  The snapshot takes references of

@@ -254,6 +254,10 @@ void pool_enter(struct pool *pool, struct attempt *attempt)
 		attempt_granted(attempt, instance);
 		return;
 	}
+	if ((attempt->request->flags & ATOM_CALL_DRY_RUN) != 0) {
+		attempt_busy(attempt);
+		return;
+	}
 	if (atomic_load(&attempt->cancel) != 0) {
 		attempt_refused(attempt, ATOM_ECANCELED, "cancelled",
 				"cancelled while it waited");
@@ -286,6 +290,8 @@ void pool_enter(struct pool *pool, struct attempt *attempt)
 	pool_pump(pool);
 	if (pool->first_waiting != NULL)
 		tell_urgent(pool);
+	if (pool->first_waiting != NULL && atomic_load(&pool->mirrored) > 0)
+		calls_give_way();
 	if (pool->style == POOL_OWNED)
 		pool_reconcile(pool);
 }

@@ -70,11 +70,14 @@ static void advance(struct live *live, struct rollout_seen *seen)
 static void see(struct live *live)
 {
 	static struct atom_cell cells[2 * TRIAL_WEIGHTS_MAX];
+	struct mirroring *mirroring = trial_mirroring(live->trial);
+	struct atom_comparison compared;
+	int64_t steady_ms = os.monotonic_ns() / 1000000;
 	struct agent *agent = live->agent;
 	const struct pool *from = &live->from->pool, *to = &live->to->pool;
 	struct rollout_seen seen = {
 		.wall_ms = os.realtime_ms(),
-		.steady_ms = os.monotonic_ns() / 1000000,
+		.steady_ms = steady_ms,
 		.agent_wanted = bounded(agent_desired(agent, agent->stable)),
 		.old_ready = bounded(atomic_load(&from->ready)),
 		.old_in_flight = bounded(atomic_load(&from->in_flight)),
@@ -86,6 +89,8 @@ static void see(struct live *live)
 		.frozen = frozen_callback != NULL ? frozen_callback(agent->name)
 						  : NULL,
 		.cells = cells,
+		.comparison = &compared,
+		.mirror_tokens = mirroring_tokens(mirroring, steady_ms),
 	};
 	const char *limit;
 
@@ -94,6 +99,7 @@ static void see(struct live *live)
 	    seen.new_ready < live->orders.new_instances &&
 	    pool_room(to, &limit) <= 0)
 		seen.start_error = limit;
+	mirroring_read(mirroring, &compared);
 	seen.cell_count = trial_cells(live->trial, cells, ARRAY_SIZE(cells));
 	advance(live, &seen);
 }
@@ -245,6 +251,9 @@ void live_end(struct live *live)
 	revision_unref(TAKE(live->from));
 	revision_unref(TAKE(live->to));
 	live->last_new_ns = trial_last_new_ns(live->trial);
+	for (int i = 0; i < MIRRORED_RESULTS; i++)
+		live->mirrored[i] = mirroring_result(
+			trial_mirroring(live->trial), (enum mirrored_result)i);
 	trial_unref(TAKE(live->trial));
 	configured_free(&live->strategy);
 	configured_free(&live->judge);

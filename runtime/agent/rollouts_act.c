@@ -26,6 +26,8 @@ void live_split(const struct live *live, struct split *split_r)
 	split_r->next = live->to;
 	split_r->weight = live->orders.weight;
 	split_r->trial = live->trial;
+	split_r->mirror = live->orders.mirror;
+	split_r->mirror_budget = live->orders.mirror_budget;
 }
 
 /* --- sizes ----------------------------------------------------------------------- */
@@ -154,6 +156,8 @@ void live_act(struct live *live)
 	size_live(live, true);
 	change_stable(live);
 	if (!live->published || live->weight != orders->weight ||
+	    live->mirror != orders->mirror ||
+	    live->mirror_budget != orders->mirror_budget ||
 	    live->outcome != orders->outcome)
 		live->published = agents_publish() == ATOM_OK;
 	/* Of a promoted one no trial decides any more, but the snapshot. */
@@ -162,6 +166,8 @@ void live_act(struct live *live)
 		live->undone = true;
 	}
 	live->weight = orders->weight;
+	live->mirror = orders->mirror;
+	live->mirror_budget = orders->mirror_budget;
 	live->outcome = orders->outcome;
 	/* With the snapshot that is, calls may still go there. */
 	if (live->published)

@@ -51,7 +51,9 @@ struct live {
 
 	/* --- what is done already --- */
 	bool published;
-	int32_t weight;	   /* as published */
+	int32_t weight; /* as published; so are */
+	int32_t mirror;
+	int64_t mirror_budget;
 	int32_t outcome;   /* as carried out */
 	int32_t told_step; /* as told */
 	int32_t told_weight;
@@ -61,10 +63,11 @@ struct live {
 	int64_t measured_from;
 	int64_t measured_to;
 	int32_t measured_weight;
-	int64_t last_new_ns; /* of a trial that is gone */
-	int64_t abort_ns;    /* when it was ordered; 0 = never */
-	bool undone;	     /* it had been promoted */
-	int64_t closed_ns;   /* when no call could go there any more */
+	int64_t last_new_ns; /* of a trial that is gone; so is */
+	int64_t mirrored[MIRRORED_RESULTS];
+	int64_t abort_ns;  /* when it was ordered; 0 = never */
+	bool undone;	   /* it had been promoted */
+	int64_t closed_ns; /* when no call could go there any more */
 
 	char *who;
 	char *why;

@@ -53,7 +53,7 @@ atom_status rollouts_init(struct atom_error *err)
 			return status;
 		metric_allow(*rows[i].family, 20000);
 	}
-	return ATOM_OK;
+	return mirroring_init(err);
 }
 
 /* --- finding --------------------------------------------------------------------- */
@@ -211,6 +211,63 @@ static void add_abort(const struct live *live, json_t *json)
 	json_object_set_new(json, "abort", abort);
 }
 
+/* What was chosen to be mirrored in this process, by what became of it. */
+static json_t *mirrored_of(const struct live *live)
+{
+	json_t *json = json_object();
+
+	for (int i = 0; i < MIRRORED_RESULTS; i++) {
+		enum mirrored_result result = (enum mirrored_result)i;
+		int64_t n =
+			live->trial == NULL
+				? live->mirrored[i]
+				: mirroring_result(trial_mirroring(live->trial),
+						   result);
+
+		if (n > 0)
+			json_object_set_new(json, mirroring_word(result),
+					    json_integer(n));
+	}
+	return json;
+}
+
+static json_t *mean(double sum, uint64_t count)
+{
+	return count > 0 ? json_real(sum / (double)count) : json_null();
+}
+
+/* How both revisions' answers compare; null where nothing was mirrored. */
+static json_t *comparison_of(const struct live *live)
+{
+	const struct rollout *state = live->state;
+	const struct atom_comparison *c = &state->compared;
+	json_t *results = mirrored_of(live);
+	json_t *json;
+
+	if (state->at.mirror_asked == 0 && c->calls == 0 &&
+	    json_object_size(results) == 0) {
+		json_decref(results);
+		return json_null();
+	}
+	json = json_pack("{s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "share",
+			 (int)live->mirror, "calls", (json_int_t)c->calls,
+			 "status_differs", (json_int_t)c->status_differs,
+			 "json_differs", (json_int_t)c->json_differs,
+			 "similar_calls", (json_int_t)c->similar_calls,
+			 "old_tokens", (json_int_t)c->old_tokens, "new_tokens",
+			 (json_int_t)c->new_tokens, "tokens_last_hour",
+			 (json_int_t)state->mirror_tokens, "tokens_per_hour",
+			 (json_int_t)state->at.mirror_budget, "results",
+			 results);
+	if (json == NULL)
+		return NULL;
+	json_object_set_new(json, "similarity",
+			    mean(c->similarity_sum, c->similar_calls));
+	json_object_set_new(json, "old_seconds", mean(c->old_s_sum, c->calls));
+	json_object_set_new(json, "new_seconds", mean(c->new_s_sum, c->calls));
+	return json;
+}
+
 json_t *live_describe(const struct live *live)
 {
 	const struct rollout *state = live->state;
@@ -239,6 +296,7 @@ json_t *live_describe(const struct live *live)
 				    : json_null());
 	json_object_set_new(json, "attempt", json_integer(at->attempt));
 	json_object_set_new(json, "cells", cells_of(&state->counted));
+	json_object_set_new(json, "mirrored", comparison_of(live));
 	json_object_set_new(json, "who", json_string(live->who));
 	json_object_set_new(json, "why", json_string(live->why));
 	json_object_set_new(json, "began", time_of(state->times.began_ms));

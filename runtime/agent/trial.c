@@ -34,7 +34,8 @@ struct trial {
 	_Atomic bool closed;
 	_Atomic int64_t last_new_ns;
 	_Atomic(_Atomic uint64_t *) seen; /* NULL until a session counts */
-	int32_t weight_count;		  /* control's */
+	struct mirroring mirroring;
+	int32_t weight_count; /* control's */
 	struct weight weights[TRIAL_WEIGHTS_MAX];
 };
 
@@ -188,24 +189,44 @@ static uint32_t bad_of(const struct config_bad_events *bad,
 	return kinds;
 }
 
+static void add(struct trial *trial, int32_t cell, bool is_new,
+		const struct revision_outcome *outcome)
+{
+	struct tally *tally = &trial->weights[cell].of[is_new];
+	uint32_t kinds = bad_of(&trial->bad, outcome);
+
+	assert(cell < TRIAL_WEIGHTS_MAX);
+	count(&tally->calls, 1);
+	for (int kind = 0; kind < ATOM_BAD_COUNT; kind++)
+		if ((kinds & 1u << kind) != 0)
+			count(&tally->bad[kind], 1);
+}
+
+struct mirroring *trial_mirroring(struct trial *trial)
+{
+	return &trial->mirroring;
+}
+
+void trial_count_pair(struct trial *trial, int32_t cell,
+		      const struct revision_outcome *old_outcome,
+		      const struct revision_outcome *new_outcome)
+{
+	if (cell < 0)
+		return;
+	add(trial, cell, false, old_outcome);
+	add(trial, cell, true, new_outcome);
+}
+
 bool trial_count(const struct assignment *assignment,
 		 const struct revision_outcome *outcome)
 {
 	struct trial *trial = assignment->trial;
-	struct tally *tally;
-	uint32_t kinds;
 
 	if (trial == NULL || assignment->cell < 0 || !outcome->called ||
 	    outcome->http_status == REVISION_CLIENT_GONE ||
 	    !first_of_session(trial, assignment->session))
 		return false;
-	assert(assignment->cell < TRIAL_WEIGHTS_MAX);
-	tally = &trial->weights[assignment->cell].of[assignment->is_new];
-	kinds = bad_of(&trial->bad, outcome);
-	count(&tally->calls, 1);
-	for (int kind = 0; kind < ATOM_BAD_COUNT; kind++)
-		if ((kinds & 1u << kind) != 0)
-			count(&tally->bad[kind], 1);
+	add(trial, assignment->cell, assignment->is_new, outcome);
 	return true;
 }
 

@@ -31,6 +31,7 @@
 
 #include <atomd/deployment.h>
 
+#include "agent/mirroring.h"
 #include "config/config.h"
 
 struct revision_outcome;
@@ -47,6 +48,7 @@ struct assignment {
 	int32_t cell;	     /* trial_weight()'s */
 	int32_t weight;	     /* of the new revision at that time */
 	bool is_new;
+	bool mirrored; /* chosen to be repeated by the new revision */
 };
 
 /* [control] A reference for the caller, or NULL without memory.  The salt is
@@ -77,6 +79,15 @@ bool trial_is_closed(const struct trial *trial);
 /* A call has been given to the new revision: when the last one was. */
 void trial_note_new(struct trial *trial);
 int64_t trial_last_new_ns(const struct trial *trial);
+
+/* Of its mirrored calls. */
+struct mirroring *trial_mirroring(struct trial *trial);
+/* A mirrored call: what the stable revision's and the new one's came to, in
+ * `cell`, trial_weight()'s of one half.  Each pair counts, whatever its
+ * session: which of the two has a bad event is as good as drawn each time. */
+void trial_count_pair(struct trial *trial, int32_t cell,
+		      const struct revision_outcome *old_outcome,
+		      const struct revision_outcome *new_outcome);
 
 /* The one end of a call.  True: it counted, and trial_rate() may be told. */
 bool trial_count(const struct assignment *assignment,

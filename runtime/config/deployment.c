@@ -9,22 +9,6 @@
 #include "config/config_priv.h"
 #include "core/text.h"
 
-/* What needs calls that both revisions answer, which nobody makes yet. */
-static void refuse_mirroring(const struct setting *group, const char *plugin,
-			     struct keys_reading *r)
-{
-	const struct setting *share = setting_member(group, "mirror_percent");
-
-	if (strcmp(plugin, "shadow") == 0)
-		config_complain(r->errors, group,
-				"plugin \"shadow\" is not in this version");
-	if (share != NULL &&
-	    !(share->type == SETTING_INT && share->integer == 0))
-		config_complain(r->errors, share,
-				"`mirror_percent` is not in this version; "
-				"leave it out");
-}
-
 void config_read_deployment(const struct setting *group,
 			    struct config_deployment *deployment_r,
 			    struct keys_reading *r)
@@ -58,5 +42,4 @@ void config_read_deployment(const struct setting *group,
 		config_complain(r->errors, setting_member(group, "judge"),
 				"`judge` must be the name of a component, or "
 				"\"none\"");
-	refuse_mirroring(group, deployment_r->plugin, r);
 }

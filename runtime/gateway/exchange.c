@@ -10,6 +10,7 @@
 #include "core/os.h"
 #include "gateway/desk.h"
 #include "gateway/exchange_priv.h"
+#include "gateway/mirror.h"
 #include "gateway/refusal.h"
 
 /* Bodies up to this length are copied (a few ten nanoseconds a KiB), longer
@@ -55,6 +56,7 @@ void exchange_free(struct exchange *x)
 		buffer_fini(&x->conversation->state);
 		mem_free(x->conversation);
 	}
+	mirror_free(&x->mirror);
 	mem_free(x->taken);
 	mem_free(x->failure);
 	buffer_fini(&x->input);
@@ -192,6 +194,7 @@ bool exchange_route(struct exchange *x, const struct admission *admission,
 		.principal = admission->principal.name,
 		.session = session,
 		.revision = http_field(x->request, "x-atomd-revision"),
+		.mirrors = true,
 	};
 	int shown = length < 64 ? (int)length : 64;
 	enum route_result found;
@@ -312,19 +315,13 @@ void exchange_refuse(struct exchange *x, const struct admission *admission,
 		end_early(x, e);
 }
 
-static void start_call(struct exchange *x)
+atom_status exchange_compose(struct exchange *x)
 {
 	struct atom_call_request *r = &x->call.request;
 	const struct conversation *c = x->conversation;
-	struct api_error e;
 
-	if (x->surface->splice(x) != ATOM_OK) {
-		api_error_set(&e, "too_large", "messages",
-			      "the messages and what the session remembers "
-			      "are too long together");
-		end_early(x, &e);
-		return;
-	}
+	if (x->surface->splice(x) != ATOM_OK)
+		return ATOM_ELIMIT;
 	r->struct_size = sizeof(*r);
 	r->flags |= x->stream ? ATOM_CALL_STREAM : 0;
 	r->flags |= x->include_usage ? ATOM_CALL_WANTS_STREAM_USAGE : 0;
@@ -337,6 +334,20 @@ static void start_call(struct exchange *x)
 		r->state =
 			(struct atom_span){ c->state.bytes, c->state.length };
 	r->max_tokens = output_tokens(x);
+	return ATOM_OK;
+}
+
+static void start_call(struct exchange *x)
+{
+	struct api_error e;
+
+	if (exchange_compose(x) != ATOM_OK) {
+		api_error_set(&e, "too_large", "messages",
+			      "the messages and what the session remembers "
+			      "are too long together");
+		end_early(x, &e);
+		return;
+	}
 	x->created_s = os.realtime_ms() / 1000;
 	x->stage = EXCHANGE_CALLING;
 	exchange_call(x);

@@ -14,7 +14,8 @@
  *	                                                        |       |
  *	                             the client is answered and its     |
  *	                             request released, or it has gone   |
- *	                                               the exchange is free
+ *	                                 the exchange is free, or what it was
+ *	                                 asked is repeated (mirror.h)
  *
  * The request is let go as soon as it is answered: what the backend may still
  * read (body, messages, names) is the exchange's own.  [loop]
@@ -35,6 +36,7 @@
 
 struct exchange;
 struct exchange_held;
+struct mirror;
 
 /* The form that a call's answer takes. */
 struct surface {
@@ -112,6 +114,7 @@ struct exchange {
 	size_t told;		    /* of the completion's text */
 	size_t output_bytes;	    /* emitted */
 	struct exchange_held *held; /* its answer waits for its record */
+	struct mirror *mirror;	    /* it is to be repeated; or NULL */
 	struct api_error *failure;  /* ours; decides when set */
 	bool begun;		    /* its head has been sent */
 	bool introduced;	    /* so has the surface's first event */

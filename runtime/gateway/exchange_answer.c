@@ -8,6 +8,7 @@
 #include "core/os.h"
 #include "gateway/desk.h"
 #include "gateway/exchange_priv.h"
+#include "gateway/mirror.h"
 #include "gateway/sse.h"
 
 /* From the call to the client. */
@@ -66,6 +67,7 @@ void exchange_count(struct exchange *x, int status)
 
 	revision_count(x->revision, &outcome);
 	counted = trial_count(&x->assignment, &outcome);
+	mirror_answered(x, &outcome);
 	if (outcome.called)
 		recent_add(x->request_id, x->user, x->revision,
 			   counted ? &x->assignment : NULL);
@@ -83,6 +85,7 @@ void exchange_close_session(struct exchange *x, bool commit)
 	if (c == NULL || !c->open)
 		return;
 	c->open = false;
+	mirror_remember(x);
 	kept = commit && x->surface->remember(x, &said, &count) == ATOM_OK &&
 	       (count == 0 || buffer_append_char(&said, ',') == ATOM_OK) &&
 	       completion_message(&x->completion, &said) == ATOM_OK;
@@ -176,6 +179,7 @@ static atom_status on_emit(struct call *call, int32_t kind, const char *bytes,
 	if (x->stream && (kind == ATOM_EMIT_RAW || kind == ATOM_EMIT_DELTA))
 		token_chunks_add(&x->chunks, length);
 	x->output_bytes += length;
+	mirror_hear(x, kind, bytes, length);
 	if (must_collect(x, kind)) {
 		status = completion_add(&x->completion, kind, !x->stream, bytes,
 					length);
@@ -344,6 +348,12 @@ static void on_release(struct call *call)
 
 	exchange_settle(x, true);
 	if (!exchange_is_held(x))
+		exchange_done(x);
+}
+
+void exchange_done(struct exchange *x)
+{
+	if (!mirror_begin(x))
 		exchange_free(x);
 }
 
@@ -363,5 +373,6 @@ void exchange_call(struct exchange *x)
 		(void)timer_set(x->loop, &x->quiet,
 				http_limits_default.heartbeat_ms);
 	}
+	mirror_expect(x);
 	call_start(&x->call);
 }

@@ -81,7 +81,7 @@ static void let_go(struct exchange_held *held, bool durable)
 	if (x->request != NULL)
 		exchange_deliver(x, e, &held->body);
 	if (held->released)
-		exchange_free(x);
+		exchange_done(x);
 }
 
 static void on_recorded(struct audit_waiter *waiter, atom_status status)

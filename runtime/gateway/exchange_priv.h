@@ -12,6 +12,11 @@
 #define STATUS_GONE REVISION_CLIENT_GONE
 
 void exchange_free(struct exchange *x);
+/* Its call has let go of it: it is repeated, or free. */
+void exchange_done(struct exchange *x);
+/* Fills x->call.request for x->revision, but for what the surface has put
+ * there.  ATOM_ELIMIT: the messages are too long. */
+atom_status exchange_compose(struct exchange *x);
 /* Starts the call: everything it needs is in x->call.request. */
 void exchange_call(struct exchange *x);
 /* Counts the outcome as the client saw it. */

@@ -156,7 +156,8 @@ const struct schema schemas[] = {
 	  "\"properties\":{\"name\":" STRING ",\"verdict\":" STRING
 	  ",\"evidence\":" OBJECT "}}},\"cause\":" STRING ",\"outcome\":" STRING
 	  ",\"stage\":" STRING ",\"strategy\":" STRING
-	  ",\"judge\":{\"type\":[\"object\",\"null\"]},\"who\":" STRING
+	  ",\"judge\":{\"type\":[\"object\",\"null\"]}"
+	  ",\"mirrored\":{\"type\":[\"object\",\"null\"]},\"who\":" STRING
 	  ",\"why\":" STRING ",\"waits_for\":" MAYBE ",\"began\":" MAYBE
 	  ",\"ended\":" MAYBE "}}" },
 	{ "Revision",

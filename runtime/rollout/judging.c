@@ -55,11 +55,34 @@ static bool sound(const struct atom_cell *cell)
 	       cell->bad_kinds >= 0 && cell->bad_kinds <= (int32_t)BAD_MAX;
 }
 
+/* What both revisions answered, here and in earlier processes. */
+static void compare(struct rollout *rollout, const struct rollout_seen *seen)
+{
+	const struct atom_comparison *here = seen->comparison;
+	struct atom_comparison *sum = &rollout->compared;
+
+	*sum = rollout->compared_before;
+	sum->struct_size = sizeof(*sum);
+	rollout->mirror_tokens = seen->mirror_tokens;
+	if (here == NULL)
+		return;
+	sum->calls += here->calls;
+	sum->status_differs += here->status_differs;
+	sum->json_differs += here->json_differs;
+	sum->similar_calls += here->similar_calls;
+	sum->similarity_sum += here->similarity_sum;
+	sum->old_s_sum += here->old_s_sum;
+	sum->new_s_sum += here->new_s_sum;
+	sum->old_tokens += here->old_tokens;
+	sum->new_tokens += here->new_tokens;
+}
+
 void look_count(struct look *look)
 {
 	struct rollout *rollout = look->rollout;
 	struct rollout_cells *counted = &rollout->counted;
 
+	compare(rollout, look->seen);
 	*counted = rollout->before;
 	for (size_t i = 0; i < look->seen->cell_count; i++) {
 		const struct atom_cell *cell = &look->seen->cells[i];

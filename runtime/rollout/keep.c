@@ -61,8 +61,18 @@ struct field {
 
 #define R struct rollout
 static const struct field rollout_fields[] = {
-	TEXT(R, id),	   TEXT(R, agent), TEXT(R, from_hash), TEXT(R, to_hash),
-	TEXT(R, strategy), TEXT(R, judge), COUNT(R, from),     COUNT(R, to),
+	TEXT(R, id),	  TEXT(R, agent),    TEXT(R, from_hash),
+	TEXT(R, to_hash), TEXT(R, strategy), TEXT(R, judge),
+	COUNT(R, from),	  COUNT(R, to),	     COUNT(R, mirror_tokens),
+};
+
+#define C struct atom_comparison
+static const struct field comparison_fields[] = {
+	COUNT(C, calls),	 COUNT(C, status_differs),
+	COUNT(C, json_differs),	 COUNT(C, similar_calls),
+	REAL(C, similarity_sum), REAL(C, old_s_sum),
+	REAL(C, new_s_sum),	 COUNT(C, old_tokens),
+	COUNT(C, new_tokens),
 };
 
 #define P struct rollout_position
@@ -260,6 +270,9 @@ static bool write_rollout(json_t *root, const struct rollout *rollout)
 	       write_bytes(root, "judge_state", &rollout->judge_state) &&
 	       write_cells(root, "counted", &rollout->counted) &&
 	       write_cells(root, "analysed", &rollout->analysed) &&
+	       write_object(root, "compared", comparison_fields,
+			    ARRAY_SIZE(comparison_fields),
+			    &rollout->compared) &&
 	       write_verdict(root, &rollout->judged);
 }
 
@@ -508,6 +521,9 @@ static atom_status read_rollout(const json_t *root, struct rollout *rollout,
 	if (status == ATOM_OK)
 		status = read_cells(root, "analysed", &rollout->analysed, err);
 	if (status == ATOM_OK)
+		status = READ(json_object_get(root, "compared"),
+			      comparison_fields, &rollout->compared, err);
+	if (status == ATOM_OK)
 		status = read_verdict(root, &rollout->judged, err);
 	if (status != ATOM_OK)
 		return status;
@@ -543,6 +559,8 @@ atom_status rollout_decode(struct rollout *rollout, const char *text,
 	if (status != ATOM_OK)
 		return status;
 	rollout->before = rollout->counted;
+	rollout->compared.struct_size = sizeof(rollout->compared);
+	rollout->compared_before = rollout->compared;
 	rollout->kept_ms = rollout->times.now_ms;
 	return ATOM_OK;
 }

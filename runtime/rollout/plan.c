@@ -49,7 +49,8 @@ static struct atom_observation observe(const struct look *look)
 		.pauses = at->pauses,
 		.samples = rollout_samples(rollout),
 		.mirror_tokens = seen->mirror_tokens,
-		.comparison = seen->comparison,
+		.comparison =
+			rollout->compared.calls > 0 ? &rollout->compared : NULL,
 	};
 }
 

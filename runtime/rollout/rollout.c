@@ -126,6 +126,10 @@ void rollout_reset(struct rollout *rollout, int64_t wall_ms)
 	rollout->counted.count = 0;
 	rollout->analysed.count = 0;
 	rollout->before.count = 0;
+	rollout->compared = rollout->compared_before =
+		(struct atom_comparison){ .struct_size =
+						  sizeof(rollout->compared) };
+	rollout->mirror_tokens = 0;
 	memset(&rollout->judged, 0, sizeof(rollout->judged));
 	rollout->looked = false;
 	rollout->kept_ms = wall_ms;

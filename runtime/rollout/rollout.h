@@ -198,9 +198,11 @@ struct rollout {
 	struct rollout_times times;
 	struct rollout_bytes strategy_state;
 	struct rollout_bytes judge_state;
-	struct rollout_cells counted;  /* since the rollout began */
-	struct rollout_cells analysed; /* what of it the analysis left out */
-	struct atom_verdict judged;    /* the judge's last numbers */
+	struct rollout_cells counted;	 /* since the rollout began */
+	struct rollout_cells analysed;	 /* what of it the analysis left out */
+	struct atom_verdict judged;	 /* the judge's last numbers */
+	struct atom_comparison compared; /* since the rollout began */
+	int64_t mirror_tokens;		 /* in the hour before the last look */
 
 	/* Not kept: they belong to this process. */
 	bool looked; /* since it began or was decoded */
@@ -210,6 +212,7 @@ struct rollout {
 	int32_t failed_before;	     /* starts, when the step began */
 	int32_t ready_most;	     /* of the new one, in this wait */
 	struct rollout_cells before; /* counted by earlier processes */
+	struct atom_comparison compared_before;
 	struct rollout_bytes scratch;
 };
 
@@ -233,7 +236,7 @@ struct rollout_seen {
 	const struct atom_cell *cells; /* an array */
 	size_t cell_count;
 	const struct atom_comparison *comparison; /* NULL: none */
-	int64_t mirror_tokens;			  /* in the last hour */
+	int64_t mirror_tokens; /* in the last hour, earlier processes' too */
 };
 
 /* What shall be. */

@@ -327,6 +327,34 @@ static void subtract(struct atom_cell *cell, const struct rollout_cells *table,
 	}
 }
 
+static void move(struct atom_comparison *sum, const struct atom_comparison *by,
+		 int sign)
+{
+	sum->calls += (uint64_t)sign * by->calls;
+	sum->status_differs += (uint64_t)sign * by->status_differs;
+	sum->json_differs += (uint64_t)sign * by->json_differs;
+	sum->similar_calls += (uint64_t)sign * by->similar_calls;
+	sum->similarity_sum += sign * by->similarity_sum;
+	sum->old_s_sum += sign * by->old_s_sum;
+	sum->new_s_sum += sign * by->new_s_sum;
+	sum->old_tokens += (uint64_t)sign * by->old_tokens;
+	sum->new_tokens += (uint64_t)sign * by->new_tokens;
+}
+
+/* What the host has compared since `kept_one` was kept. */
+static const struct atom_comparison *compared_since(
+	const struct host *host, const struct atom_comparison *kept_one)
+{
+	static struct atom_comparison rest;
+
+	if (host->seen.comparison == NULL)
+		return NULL;
+	rest = *host->seen.comparison;
+	move(&rest, &host->rollout->compared_before, 1);
+	move(&rest, kept_one, -1);
+	return &rest;
+}
+
 /* As after a kill just before this look; counts are of its own process. */
 static void hold_against_second(struct host *host,
 				const struct rollout_cells *counted,
@@ -348,6 +376,7 @@ static void hold_against_second(struct host *host,
 	seen.new_failed -= failed_before;
 	cr_assert_eq(rollout_decode(second, kept.bytes, kept.length, &err),
 		     ATOM_OK, "%s", err.message);
+	seen.comparison = compared_since(host, &second->compared);
 	rollout_advance(second, &host->settings, &seen, &host->strategy,
 			&host->judge, &orders);
 	if (strcmp(host->rollout->at.cause, "deadline") == 0)

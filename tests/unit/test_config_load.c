@@ -377,9 +377,6 @@ Test(config_load, keys_of_a_later_version_are_refused_unless_inactive)
 		"plugins: { require_signature = true; };",
 		"plugins: { trusted_keys = [ \"x\" ]; };",
 		"monitors = ( { plugin = \"alerts\"; } );",
-		AGENT("deployment: { plugin = \"shadow\"; };"),
-		AGENT("deployment: { plugin = \"blue_green\";"
-		      " mirror_percent = 5.0; };"),
 		AGENT("probe: { every_ms = 1000; };"),
 	};
 	static const char *const inactive[] = {

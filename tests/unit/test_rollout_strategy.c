@@ -81,6 +81,36 @@ Test(rollout_strategy, a_bad_canary_is_aborted_with_the_judges_numbers)
 	host_end(&host);
 }
 
+Test(rollout_strategy, a_canary_may_be_mirrored_to_before_its_first_weight)
+{
+	static const char *const steps =
+		"hold = \"10m\"; steps = ( { percent = 0.0; mirror = 20.0; }, "
+		"{ percent = 5.0; } );";
+
+	host_begin(&host, "canary", steps, "sequential");
+	host.calls = 50;
+	host_wait(&host, 60);
+	cr_assert_eq(host.orders.mirror, 2000);
+	cr_assert_eq(host.orders.weight, 0);
+	cr_assert_gt(rollout_samples(host.rollout), 0);
+	host_wait(&host, 600);
+	cr_assert_eq(host.orders.weight, 500);
+	cr_assert_eq(host.orders.mirror, 0);
+	host_run(&host, 700);
+	promoted();
+	host_end(&host);
+	/* And is stopped by what nobody was shown. */
+	host_begin(&host, "canary", steps, "sequential");
+	host.calls = 50;
+	host.old_rate = 0.02;
+	host.new_rate = 0.3;
+	host_run(&host, 400);
+	aborted("worse");
+	cr_assert_eq(rollout_samples(host.rollout) > 0, true);
+	cr_assert_eq(host.rollout->counted.cells[0].weight, 0);
+	host_end(&host);
+}
+
 Test(rollout_strategy, a_better_canary_goes_on_early)
 {
 	host_begin(&host, "canary", "", "sequential");

@@ -267,3 +267,111 @@ Test(trial, too_many_weights_and_no_memory_are_survived)
 	cr_assert(failing_memory_end());
 	trial_unref(trial);
 }
+
+/* --- mirrored calls ----------------------------------------------------------- */
+
+Test(trial, a_mirrored_pair_counts_once_for_each_revision)
+{
+	struct trial *trial = trial_of(1);
+	int32_t cell = trial_weight(trial, ATOM_WEIGHT_ALL / 2);
+	struct revision_outcome old = well(), new = well();
+	struct atom_cell of_old, of_new;
+
+	new.http_status = 502;
+	new.ended_ns = new.began_ns + 200 * MS;
+	for (int i = 0; i < 3; i++)
+		trial_count_pair(trial, cell, &old, &new);
+	/* No room for its cells: nothing is counted, and nothing breaks. */
+	trial_count_pair(trial, -1, &old, &new);
+	of_old = cell_of(trial, ATOM_WEIGHT_ALL / 2, 0);
+	of_new = cell_of(trial, ATOM_WEIGHT_ALL / 2, 1);
+	cr_assert_eq(of_old.calls, 3);
+	cr_assert_eq(of_new.calls, 3);
+	cr_assert_eq(of_old.bad[ATOM_BAD_ERROR], 0);
+	cr_assert_eq(of_new.bad[ATOM_BAD_ERROR], 3);
+	cr_assert_eq(of_new.bad[ATOM_BAD_SLOW], 3);
+	trial_unref(trial);
+}
+
+Test(trial, mirrored_calls_have_bounds_of_their_own)
+{
+	struct trial *trial = trial_of(1);
+	struct mirroring *m = trial_mirroring(trial);
+
+	for (int i = 0; i < MIRRORED_CALLS_MAX; i++)
+		cr_assert(mirroring_take(m, 10), "%d", i);
+	cr_assert_not(mirroring_take(m, 10), "one too many");
+	mirroring_give_back(m, 10);
+	cr_assert(mirroring_take(m, 10), "what was refused took nothing");
+	for (int i = 0; i < MIRRORED_CALLS_MAX; i++)
+		mirroring_give_back(m, 10);
+	cr_assert(mirroring_take(m, MIRRORED_BYTES_MAX));
+	cr_assert_not(mirroring_take(m, 1), "no byte is left");
+	mirroring_give_back(m, MIRRORED_BYTES_MAX);
+	cr_assert_not(mirroring_take(m, MIRRORED_BYTES_MAX + 1));
+	cr_assert_eq(atomic_load(&m->running), 0);
+	cr_assert_eq(atomic_load(&m->bytes), 0);
+	trial_unref(trial);
+}
+
+#define MINUTE INT64_C(60000)
+
+Test(trial, the_hour_of_a_budget_slides)
+{
+	struct trial *trial = trial_of(1);
+	struct mirroring *m = trial_mirroring(trial);
+	int64_t now = 12345678;
+
+	cr_assert_eq(mirroring_tokens(m, now), 0);
+	for (int i = 0; i < 10; i++)
+		cr_assert(mirroring_reserve(m, 10, 100, now + i * MINUTE));
+	cr_assert_not(mirroring_reserve(m, 1, 100, now + 10 * MINUTE));
+	cr_assert_eq(mirroring_tokens(m, now + 10 * MINUTE), 100);
+	/* It used less than it had reserved. */
+	mirroring_settle(m, 10, 4, now + 10 * MINUTE);
+	cr_assert(mirroring_reserve(m, 6, 100, now + 10 * MINUTE));
+	cr_assert_not(mirroring_reserve(m, 1, 100, now + 59 * MINUTE));
+	/* The first minute is an hour ago. */
+	cr_assert(mirroring_reserve(m, 10, 100, now + 60 * MINUTE));
+	cr_assert_not(mirroring_reserve(m, 1, 100, now + 60 * MINUTE));
+	cr_assert_eq(mirroring_tokens(m, now + 500 * MINUTE), 0);
+	/* Without a budget nothing is refused, and all is counted. */
+	cr_assert(mirroring_reserve(m, 1000000, 0, now + 500 * MINUTE));
+	cr_assert_eq(mirroring_tokens(m, now + 500 * MINUTE), 1000000);
+	/* What an earlier process used. */
+	mirroring_spend(m, 7, now + 700 * MINUTE);
+	cr_assert_eq(mirroring_tokens(m, now + 700 * MINUTE), 7);
+	trial_unref(trial);
+}
+
+Test(trial, a_comparison_adds_up)
+{
+	struct trial *trial = trial_of(1);
+	struct mirroring *m = trial_mirroring(trial);
+	const struct mirrored_pair pair = {
+		.status_differs = true,
+		.json_differs = true,
+		.texts = true,
+		.similarity = 0.25,
+		.old_ns = 500 * MS,
+		.new_ns = 1500 * MS,
+		.old_tokens = 3,
+		.new_tokens = 5,
+	};
+	const struct mirrored_pair no_texts = { .similarity = 1 };
+	struct atom_comparison c;
+
+	mirroring_compared(m, &pair);
+	mirroring_compared(m, &pair);
+	mirroring_compared(m, &no_texts);
+	mirroring_read(m, &c);
+	cr_assert_eq(c.status_differs, 2);
+	cr_assert_eq(c.json_differs, 2);
+	cr_assert_eq(c.similar_calls, 2);
+	cr_assert_float_eq(c.similarity_sum, 0.5, 1e-9);
+	cr_assert_float_eq(c.old_s_sum, 1, 1e-9);
+	cr_assert_float_eq(c.new_s_sum, 3, 1e-9);
+	cr_assert_eq(c.old_tokens, 6);
+	cr_assert_eq(c.new_tokens, 10);
+	trial_unref(trial);
+}

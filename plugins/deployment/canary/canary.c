@@ -7,7 +7,7 @@
  *	step i:  instances ─► ready ─► weight ─► [pause] ─► hold ─► step i + 1
  *
  * A person's `promote` ends the step that is on.  The words are those of Argo
- * Rollouts' canary strategy (setWeight, pause, analysis).
+ * Rollouts' canary strategy (setWeight, setMirrorRoute, pause, analysis).
  */
 
 #include <atomd/deployment.h>
@@ -19,6 +19,7 @@
 
 struct step {
 	double percent;
+	double mirror;
 	int64_t instances;
 	int64_t hold;
 	int64_t pause;
@@ -39,6 +40,9 @@ static const struct atom_option step_table[] = {
 	ATOM_OPTION_FLOAT_UNIT(STEP, percent, "0", 0, 100,
 			       ATOM_REQUIRED | ATOM_RELOADABLE, "%",
 			       "of the new calls go to the new revision"),
+	ATOM_OPTION_FLOAT_UNIT(STEP, mirror, "0", 0, 100, ATOM_RELOADABLE, "%",
+			       "of the calls to the old revision are repeated "
+			       "by the new one, whose answers nobody is shown"),
 	ATOM_OPTION_INT_UNIT(STEP, instances, "0", 0, 100000, ATOM_RELOADABLE,
 			     "instances",
 			     "of the new revision; 0: the same percentage of "
@@ -96,8 +100,11 @@ static const struct step *step_at(const struct canary_options *options,
 static int32_t instances(const struct step *step,
 			 const struct atom_observation *seen)
 {
+	double percent =
+		step->mirror > step->percent ? step->mirror : step->percent;
+
 	return step->instances > 0 ? (int32_t)step->instances
-				   : plan_instances(seen, step->percent);
+				   : plan_instances(seen, percent);
 }
 
 static int64_t hold_ms(const struct canary_options *options,
@@ -173,6 +180,8 @@ static void in_step(const struct canary_options *options, int32_t i,
 			    seen->new_ready, step->percent);
 		return;
 	}
+	if (seen->mirror != plan_weight(step->mirror))
+		plan_act(plan, ATOM_ACT_SET_MIRROR, plan_weight(step->mirror));
 	plan_hold(since, seen);
 	if ((step->pause > 0 || step->manual) && seen->pauses == 0) {
 		plan_act(plan, ATOM_ACT_PAUSE, step->manual ? 0 : step->pause);

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/mirroring.h"
+
+#include "agent/directory.h"
+#include "core/memory.h"
+#include "core/metric.h"
+
+#define MINUTE_MS 60000
+
+static uint32_t calls_family;
+static uint32_t tokens_family;
+static uint32_t duration_family;
+
+static const char *const words[MIRRORED_RESULTS] = {
+	[MIRRORED_COMPARED] = "compared",
+	[MIRRORED_FULL] = "full",
+	[MIRRORED_BUSY] = "busy",
+	[MIRRORED_BUDGET] = "budget",
+	[MIRRORED_NOT_ANSWERED] = "not_answered",
+	[MIRRORED_NO_MEMORY] = "no_memory",
+	[MIRRORED_STOPPED] = "stopped",
+};
+
+const char *mirroring_word(enum mirrored_result result)
+{
+	return words[result];
+}
+
+static void count(_Atomic int64_t *counter, int64_t by)
+{
+	(void)atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
+}
+
+static int64_t read_count(const _Atomic int64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/* --- room -------------------------------------------------------------------- */
+
+bool mirroring_take(struct mirroring *m, int64_t bytes)
+{
+	bool called = atomic_fetch_add(&m->running, 1) < MIRRORED_CALLS_MAX;
+	bool held = atomic_fetch_add(&m->bytes, bytes) <=
+		    MIRRORED_BYTES_MAX - bytes;
+
+	if (!called || !held)
+		mirroring_give_back(m, bytes);
+	return called && held;
+}
+
+void mirroring_give_back(struct mirroring *m, int64_t bytes)
+{
+	count(&m->running, -1);
+	count(&m->bytes, -bytes);
+}
+
+/* --- tokens ------------------------------------------------------------------ */
+
+/* The place of this minute; what stood there an hour ago is gone.  Two loops
+ * that begin a minute at once: one of them clears it. */
+static _Atomic int64_t *place_of(struct mirroring *m, int64_t now_ms)
+{
+	int64_t minute = now_ms / MINUTE_MS + 1; /* 0: never used */
+	size_t at = (size_t)(minute % MIRRORED_MINUTES);
+	int64_t had = atomic_load(&m->minute[at]);
+
+	if (had < minute &&
+	    atomic_compare_exchange_strong(&m->minute[at], &had, minute))
+		(void)atomic_exchange(&m->tokens[at], 0);
+	return &m->tokens[at];
+}
+
+int64_t mirroring_tokens(const struct mirroring *m, int64_t now_ms)
+{
+	int64_t minute = now_ms / MINUTE_MS + 1, sum = 0;
+
+	for (size_t i = 0; i < MIRRORED_MINUTES; i++)
+		if (atomic_load(&m->minute[i]) > minute - MIRRORED_MINUTES)
+			sum += read_count(&m->tokens[i]);
+	return sum > 0 ? sum : 0;
+}
+
+void mirroring_spend(struct mirroring *m, int64_t tokens, int64_t now_ms)
+{
+	count(place_of(m, now_ms), tokens);
+}
+
+bool mirroring_reserve(struct mirroring *m, int64_t tokens, int64_t budget,
+		       int64_t now_ms)
+{
+	mirroring_spend(m, tokens, now_ms);
+	if (budget == 0 || mirroring_tokens(m, now_ms) <= budget)
+		return true;
+	mirroring_spend(m, -tokens, now_ms);
+	return false;
+}
+
+void mirroring_settle(struct mirroring *m, int64_t reserved, int64_t used,
+		      int64_t now_ms)
+{
+	mirroring_spend(m, used - reserved, now_ms);
+}
+
+/* --- what they came to --------------------------------------------------------- */
+
+void mirroring_compared(struct mirroring *m, const struct mirrored_pair *pair)
+{
+	count(&m->status_differs, pair->status_differs);
+	count(&m->json_differs, pair->json_differs);
+	count(&m->old_us, pair->old_ns / 1000);
+	count(&m->new_us, pair->new_ns / 1000);
+	count(&m->old_tokens, pair->old_tokens);
+	count(&m->new_tokens, pair->new_tokens);
+	if (pair->texts) {
+		count(&m->similarity_ppm, (int64_t)(pair->similarity * 1e6));
+		count(&m->similar_calls, 1);
+	}
+}
+
+void mirroring_read(const struct mirroring *m, struct atom_comparison *c)
+{
+	*c = (struct atom_comparison){
+		.struct_size = sizeof(*c),
+		.calls = (uint64_t)mirroring_result(m, MIRRORED_COMPARED),
+		.status_differs = (uint64_t)read_count(&m->status_differs),
+		.json_differs = (uint64_t)read_count(&m->json_differs),
+		.similar_calls = (uint64_t)read_count(&m->similar_calls),
+		.similarity_sum = (double)read_count(&m->similarity_ppm) / 1e6,
+		.old_s_sum = (double)read_count(&m->old_us) / 1e6,
+		.new_s_sum = (double)read_count(&m->new_us) / 1e6,
+		.old_tokens = (uint64_t)read_count(&m->old_tokens),
+		.new_tokens = (uint64_t)read_count(&m->new_tokens),
+	};
+}
+
+int64_t mirroring_result(const struct mirroring *m, enum mirrored_result result)
+{
+	return read_count(&m->results[result]);
+}
+
+/* --- metrics ------------------------------------------------------------------- */
+
+atom_status mirroring_init(struct atom_error *err)
+{
+	static const char *const calls[] = { "agent", "revision", "result",
+					     NULL };
+	static const char *const tokens[] = { "agent", "revision", "direction",
+					      NULL };
+	static const char *const duration[] = { "agent", "revision", NULL };
+	const struct {
+		struct atom_metric_spec spec;
+		uint32_t *family;
+	} rows[] = {
+		{ { .struct_size = sizeof(struct atom_metric_spec),
+		    .type = ATOM_METRIC_COUNTER,
+		    .name = "atomd_mirrored_calls_total",
+		    .help = "Calls chosen to be repeated by a new revision "
+			    "whose answers nobody is given, by what became of "
+			    "them.",
+		    .unit = "",
+		    .label_names = calls },
+		  &calls_family },
+		{ { .struct_size = sizeof(struct atom_metric_spec),
+		    .type = ATOM_METRIC_COUNTER,
+		    .name = "atomd_mirrored_tokens_total",
+		    .help = "Tokens that mirrored calls used; not part of "
+			    "atomd_tokens_total.",
+		    .unit = "",
+		    .label_names = tokens },
+		  &tokens_family },
+		{ { .struct_size = sizeof(struct atom_metric_spec),
+		    .type = ATOM_METRIC_HISTOGRAM,
+		    .name = "atomd_mirrored_duration_seconds",
+		    .help = "How long mirrored calls took from their slot to "
+			    "their end.",
+		    .unit = "seconds",
+		    .label_names = duration },
+		  &duration_family },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		atom_status status =
+			metric_declare(&rows[i].spec, rows[i].family, err);
+
+		if (status != ATOM_OK)
+			return status;
+		metric_allow(*rows[i].family, 20000);
+	}
+	return ATOM_OK;
+}
+
+/* The series, made when it is first used: a trial has one new revision. */
+static metric_id series(_Atomic metric_id *kept, uint32_t family,
+			const struct revision *revision, const char *word)
+{
+	const char *const values[] = { revision_agent(revision),
+				       revision_label(revision), word };
+	metric_id id = atomic_load_explicit(kept, memory_order_acquire);
+
+	if (id == 0) {
+		id = metric_series(family, values);
+		atomic_store_explicit(kept, id, memory_order_release);
+	}
+	return id;
+}
+
+void mirroring_note(struct mirroring *m, const struct revision *revision,
+		    enum mirrored_result result)
+{
+	count(&m->results[result], 1);
+	metric_inc(series(&m->result_series[result], calls_family, revision,
+			  words[result]));
+}
+
+void mirroring_measure(struct mirroring *m, const struct revision *revision,
+		       int64_t input_tokens, int64_t output_tokens, int64_t ns)
+{
+	if (input_tokens > 0)
+		metric_add(series(&m->input_series, tokens_family, revision,
+				  "input"),
+			   (double)input_tokens);
+	if (output_tokens > 0)
+		metric_add(series(&m->output_series, tokens_family, revision,
+				  "output"),
+			   (double)output_tokens);
+	metric_observe(
+		series(&m->duration_series, duration_family, revision, NULL),
+		(double)ns / 1e9);
+}
