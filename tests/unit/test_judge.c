@@ -357,6 +357,53 @@ Test(judge, threshold_alarms_in_an_outage_of_both)
 	end();
 }
 
+/* --- z_test --------------------------------------------------------------- */
+
+/* 10 of 100 against 2 of 100: p = 0.06, z = 0.08 / sqrt(0.06 0.94 / 50) =
+ * 2.38196, of which a normal table says 0.00861. */
+Test(judge, z_test_is_the_pooled_test_of_two_proportions)
+{
+	begin("z_test", "");
+	add(5000, 100, 10, 100, 2);
+	cr_assert_eq(ask(), ATOM_VERDICT_WORSE);
+	cr_expect_float_eq(verdict.value, 0.00861, 1e-5);
+	trial.cell_count = 0;
+	add(5000, 100, 2, 100, 10);
+	cr_assert_eq(ask(), ATOM_VERDICT_UNDECIDED);
+	cr_expect_float_eq(verdict.value, 1 - 0.00861, 1e-5);
+	trial.cell_count = 0;
+	add(5000, 29, 29, 100, 0);
+	cr_assert_eq(ask(), ATOM_VERDICT_UNDECIDED, "too few calls");
+	trial.cell_count = 0;
+	add(5000, 100, 100, 100, 100);
+	cr_assert_eq(ask(), ATOM_VERDICT_UNDECIDED, "both fail");
+	/* Two kinds share alpha. */
+	trial.cell_count = 0;
+	trial.bad_kinds |= 1U << ATOM_BAD_SLOW;
+	add(5000, 100, 8, 100, 2);
+	cr_assert_eq(ask(), ATOM_VERDICT_UNDECIDED);
+	cr_expect_float_eq(verdict.threshold, 0.025, 1e-12);
+	end();
+}
+
+/* Why there is a sequential one: alpha is of one look. */
+Test(judge, z_test_asked_again_and_again_alarms_far_beyond_alpha)
+{
+	struct rollout_setup once = equal;
+	struct rollout_result result;
+
+	begin("z_test", "");
+	once.weight = 5000;
+	once.runs = 500;
+	once.look_ms = 1000000;
+	result = simulate(&once);
+	cr_expect_leq(result.alarm_share, 0.08);
+	once.look_ms = 1000;
+	result = simulate(&once);
+	cr_expect_geq(result.alarm_share, 0.2);
+	end();
+}
+
 /* --- the simulation itself ------------------------------------------------ */
 
 static atom_status after_100(void *arg, const struct atom_trial *asked,
