@@ -169,6 +169,16 @@ static void file_name(const char *agent, const json_t *record, char *out,
 		       (long long)number_of(record), agent);
 }
 
+/* A value of -D is a string that may fill a number, too, and is kept as one:
+ * what was right when it was accepted is again. */
+static void let_convert(struct setting *setting)
+{
+	if (setting->type == SETTING_STRING)
+		setting->convertible = true;
+	for (size_t i = 0; i < setting->member_count; i++)
+		let_convert(setting->members[i]);
+}
+
 atom_status record_setting(const char *agent, const json_t *record,
 			   struct setting **setting_r, struct atom_error *err)
 {
@@ -189,9 +199,10 @@ atom_status record_setting(const char *agent, const json_t *record,
 		status = damaged(agent, number_of(record), err);
 	else if (status != ATOM_OK)
 		(void)atom_fail(err, status, "no memory for a revision");
-	if (status == ATOM_OK)
+	if (status == ATOM_OK) {
+		let_convert(setting);
 		*setting_r = setting;
-	else
+	} else
 		setting_free(&setting);
 	buffer_fini(&errors);
 	return status;

@@ -161,6 +161,23 @@ def undo_goes_back_and_forth_and_to_any_revision_that_is_kept():
 
 
 @test
+def what_the_command_line_has_set_comes_back_with_an_undo():
+    with Daemon(config(agents=echo("one")), args=[
+            "-D", "agents.echo.queue.depth=7",
+            "-D", "agents.echo.bad_events.error=false"]) as daemon:
+        deploy(daemon, body("two"))
+        serves(daemon, 2)
+        undo(daemon)
+        serves(daemon, 3)
+        assert prompt(daemon) == "one"
+        assert str(described(daemon)["settings"]["queue"]["depth"]) == "7"
+        daemon.args = []
+        daemon.kill()
+        daemon.start()
+        assert described(daemon)["revision"] in (3, 4)
+
+
+@test
 def a_text_that_is_in_force_changes_nothing():
     with Daemon(config(agents=echo("one"))) as daemon:
         result = deploy(daemon, "name = \"echo\"; " + body("one"), status=200)
