@@ -1,11 +1,16 @@
 #!/usr/bin/env python3
-"""A new revision comes in: weights, sessions, the judge, kills."""
+"""A new revision comes in: weights, sessions, the judge, kills.
+
+ATOMD_TEST_ROLLOUTS=N does N back to back under load instead of a few.
+"""
 
 import collections
 import json
+import os
 import random
 import sys
 import threading
+import time
 
 from atomd_test import (Daemon, agent, config, process_agent, run, seconds,
                         test, wait_for)
@@ -137,6 +142,44 @@ def weights_move_while_calls_run_and_not_one_fails():
                  if l.get("event") == "rollout_step" and l["to"] == 7]
         assert steps == sorted(steps), steps
         assert {500, 2500, 5000} <= set(steps), steps
+
+
+@test
+def promoted_and_aborted_back_to_back_no_call_is_lost():
+    count = int(os.environ.get("ATOMD_TEST_ROLLOUTS", "6"))
+    aborts = []
+    with Daemon(config(agents=canary("old "))) as daemon:
+        began = time.monotonic()
+        with Callers(daemon, 2) as callers, \
+                Callers(daemon, 2, stream=True) as streams:
+            for n in range(2, 2 + count):
+                aborting = n % 2 == 1
+                reload(daemon, canary("r%d " % n,
+                                      hold="10m" if aborting else "0"))
+                if aborting:
+                    wait_for(lambda n=n: split(daemon).get(n, 0) > 0, 60,
+                             "weight on revision %d" % n)
+                    answer = daemon.admin(
+                        "POST", "/admin/v1/deployments/echo/abort", {})
+                    assert answer.status == 200, answer
+                    aborts.append(answer.json["abort"])
+                daemon.wait_line(
+                    lambda l, n=n, o="aborted" if aborting else "promoted":
+                    l.get("event") == "rollout_" + o and l["to"] == n, 60,
+                    "the end of revision %d" % n)
+        took = time.monotonic() - began
+        calls = len(callers.answers) + len(streams.answers)
+        # As many as were answered, each once and well.
+        metrics = daemon.metrics()
+        assert metrics.sum("atomd_requests_total", agent="echo") == calls
+        assert metrics.sum("atomd_requests_total", agent="echo",
+                           code="200") == calls
+        late = sorted(a["last_new_call_us"] for a in aborts)
+        print("# %d rollouts, %d of them aborted, %d calls, %d of them "
+              "streams, %d a second; last call on an aborted revision: "
+              "%.0f us at the median, %.0f at the most" % (
+                  count, len(aborts), calls, len(streams.answers),
+                  calls / took, late[len(late) // 2], late[-1]))
 
 
 @test
