@@ -133,10 +133,13 @@ static void go_on(struct live *live)
 	live_act(live);
 	live_tell(live);
 	answer_asked(live, ATOM_OK, NULL);
-	if (live->orders.over)
-		live_end(live);
-	else
+	if (!live->orders.over) {
 		live_look_after(live, next_look(live));
+		return;
+	}
+	live_end(live);
+	/* The snapshot names, and holds, the revision that goes. */
+	(void)agents_publish();
 }
 
 /* The state is not stored: nothing new is done, and it is tried again. */
