@@ -28,6 +28,9 @@ void daemon_block_signals(void)
 	signals_of(&set);
 	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
 	(void)signal(SIGPIPE, SIG_IGN);
+	/* A write beyond a file size limit fails and is told, as one on a full
+	 * disk: it ends nobody. */
+	(void)signal(SIGXFSZ, SIG_IGN);
 }
 
 void daemon_unblock_signals(void)

@@ -67,6 +67,16 @@ static void advance(struct live *live, struct rollout_seen *seen)
 	host_call_end(began, strategy, "advance");
 }
 
+/* What cannot be stored may not be done: it stands, is judged all the same,
+ * and can go back. */
+static const char *hindered(const struct live *live)
+{
+	if (live->store_error[0] != '\0')
+		return live->store_error;
+	return frozen_callback != NULL ? frozen_callback(live->agent->name)
+				       : NULL;
+}
+
 static void see(struct live *live)
 {
 	static struct atom_cell cells[2 * TRIAL_WEIGHTS_MAX];
@@ -86,8 +96,7 @@ static void see(struct live *live)
 		.start_error =
 			to->start_error[0] != '\0' ? to->start_error : NULL,
 		.bad_kinds = trial_kinds(live->trial),
-		.frozen = frozen_callback != NULL ? frozen_callback(agent->name)
-						  : NULL,
+		.frozen = hindered(live),
 		.cells = cells,
 		.comparison = &compared,
 		.mirror_tokens = mirroring_tokens(mirroring, steady_ms),
