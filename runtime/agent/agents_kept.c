@@ -267,7 +267,9 @@ static bool is_needed(const struct agent *agent, int64_t number)
 {
 	return number == agent->current ||
 	       (agent->stable != NULL && agent->stable->number == number) ||
-	       (agent->candidate != NULL && agent->candidate->number == number);
+	       (agent->candidate != NULL &&
+		agent->candidate->number == number) ||
+	       rollouts_warm(agent) == number;
 }
 
 /* The oldest go, but none that serves or is to. */

@@ -43,8 +43,13 @@ void change_agent(enum change_kind kind, const char *name, struct setting *body,
 		  const struct record_change *why,
 		  const struct config *defaults, change_done done,
 		  void *argument);
-/* Supersedes: the text of revision `to` (0: of the one before) again, as the next
- * revision. */
+/* Back to revision `to` (0: the one before).  To the one that serves while a
+ * rollout runs: that is aborted; to the one that is kept warm: it serves again,
+ * by one swap of the snapshot, done first and stored at once after; it is no
+ * new revision.  Else its text again, as the next revision, by the agent's
+ * strategy, and whatever was under way is superseded.  The result says which,
+ * too: "way" is "swap", with "closed_us", from the order until no call could be
+ * given to the other, or "rollout", with "no_swap", why. */
 void change_undo(const char *name, int64_t to, const struct record_change *why,
 		 const struct config *defaults, change_done done,
 		 void *argument);

@@ -249,8 +249,10 @@ static void settle(struct live *live)
 void live_end(struct live *live)
 {
 	timer_stop(&live->timer);
-	if (live->from == NULL)
+	if (live->from == NULL) {
+		settle(live);
 		return;
+	}
 	/* Calls that come late are turned round, whatever they were told. */
 	if (live->agent->candidate == live->to) {
 		live->agent->candidate = NULL;

@@ -103,7 +103,17 @@ void rollouts_order(const char *agent_or_id, enum rollout_order order,
 		    rollouts_done done, void *argument);
 
 /* Is a revision kept warm, so that going back to it is one swap of the
- * snapshot (ROLLOUT_ORDER_ABORT)?  Its number, else 0. */
+ * snapshot?  Its number, else 0. */
 int64_t rollouts_warm(const struct agent *agent);
+
+/* The one that is kept warm serves, and the one that served is kept warm from
+ * now on, as long as the other was to be: a rollout of its own, promoted when
+ * this returns; stored at once after, and then `done` comes, with its status.
+ * Its "abort" says how fast it was.  ATOM_ESTATE, and nothing is done and
+ * nothing called: none is warm, or none of its instances is ready; others:
+ * no memory. */
+atom_status rollouts_swap(struct agent *agent,
+			  const struct rollout_start *start, rollouts_done done,
+			  void *argument, struct atom_error *err);
 
 #endif

@@ -24,10 +24,10 @@ void live_split(const struct live *live, struct split *split_r)
 		return;
 	}
 	split_r->next = live->to;
-	split_r->weight = live->orders.weight;
+	split_r->weight = live->done.weight;
 	split_r->trial = live->trial;
-	split_r->mirror = live->orders.mirror;
-	split_r->mirror_budget = live->orders.mirror_budget;
+	split_r->mirror = live->done.mirror;
+	split_r->mirror_budget = live->done.mirror_budget;
 }
 
 /* --- sizes ----------------------------------------------------------------------- */
@@ -40,9 +40,9 @@ bool live_size(const struct live *live, const struct revision *revision,
 	if (live->from == NULL)
 		return false;
 	if (revision == live->to)
-		n = live->orders.new_instances;
+		n = live->done.new_instances;
 	else if (revision == live->from)
-		n = live->orders.old_instances;
+		n = live->done.old_instances;
 	*instances_r = n;
 	return n != ROLLOUT_SCALED;
 }
@@ -99,15 +99,15 @@ static void tell_serving(const struct agent *agent)
 		 LOG_NUMBER("revision", agent->stable->number));
 }
 
-/* The agent's own references follow. */
-static void change_stable(struct live *live)
+/* The agent's own references follow.  True: it is another. */
+static bool change_stable(struct live *live)
 {
 	struct agent *agent = live->agent;
-	bool promoted = live->orders.outcome == ROLLOUT_PROMOTED;
+	bool promoted = live->done.outcome == ROLLOUT_PROMOTED;
 	struct revision *stable = promoted ? live->to : live->from;
 
 	if (agent->stable == stable)
-		return;
+		return false;
 	revision_ref(stable);
 	revision_unref(agent->stable);
 	agent->stable = stable;
@@ -115,7 +115,7 @@ static void change_stable(struct live *live)
 		agent->candidate = NULL;
 		revision_unref(stable);
 	}
-	tell_serving(agent);
+	return true;
 }
 
 /* --- the orders ---------------------------------------------------------------------- */
@@ -131,44 +131,63 @@ static void close_trial(struct live *live)
 	if (orders->weight > 0)
 		return; /* the old one is on its way */
 	trial_close(live->trial);
-	live->closed_ns = os.monotonic_ns();
+	if (!live->undone)
+		live->closed_ns = os.monotonic_ns();
 }
 
-/* What was accepted is not in force any more: what was before is. */
-static void take_back(struct agent *agent, const struct revision *from)
+void live_put_text(struct live *live, const struct revision *revision)
 {
-	agent->current = from->number;
-	memcpy(agent->text_hash, from->agent->text_hash,
+	struct agent *agent = live->agent;
+
+	agent->current = revision->number;
+	memcpy(agent->text_hash, revision->agent->text_hash,
 	       sizeof(agent->text_hash));
+}
+
+void live_follow_settings(struct agent *agent, const struct revision *revision)
+{
+	struct atom_error err = ATOM_ERROR_INIT;
+
+	if (scaler_configure(agent->scaler, revision->config, revision->agent,
+			     &err) != ATOM_OK)
+		log_line(ATOM_LOG_ERROR, "scaling_failed", err.message,
+			 LOG_TEXT("agent", agent->name));
+	agent_apply_limits(agent, revision->agent, revision->config);
 }
 
 void live_act(struct live *live)
 {
 	const struct rollout_orders *orders = &live->orders;
-	bool undo = live->outcome == ROLLOUT_PROMOTED &&
-		    orders->outcome == ROLLOUT_ABORTED;
+	struct rollout_orders before = live->done;
+	bool back = orders->outcome == ROLLOUT_ABORTED &&
+		    before.outcome != ROLLOUT_ABORTED;
+	bool swapping = live->swapping, other;
 
 	if (live->from == NULL)
 		return;
+	live->undone |=
+		swapping || (back && before.outcome == ROLLOUT_PROMOTED);
+	live->done = *orders;
 	close_trial(live);
 	if (orders->outcome == ROLLOUT_ABORTED)
-		take_back(live->agent, live->from);
+		live_put_text(live, live->from);
 	size_live(live, true);
-	change_stable(live);
-	if (!live->published || live->weight != orders->weight ||
-	    live->mirror != orders->mirror ||
-	    live->mirror_budget != orders->mirror_budget ||
-	    live->outcome != orders->outcome)
+	other = change_stable(live);
+	if (!live->published || swapping || before.weight != orders->weight ||
+	    before.mirror != orders->mirror ||
+	    before.mirror_budget != orders->mirror_budget ||
+	    before.outcome != orders->outcome)
 		live->published = agents_publish() == ATOM_OK;
 	/* Of a promoted one no trial decides any more, but the snapshot. */
-	if (undo) {
+	if (live->undone && live->published && live->closed_ns == 0 &&
+	    (swapping || orders->weight == 0))
 		live->closed_ns = os.monotonic_ns();
-		live->undone = true;
+	if (other)
+		tell_serving(live->agent);
+	if (swapping && live->published) {
+		live_follow_settings(live->agent, live->to);
+		live->swapping = false;
 	}
-	live->weight = orders->weight;
-	live->mirror = orders->mirror;
-	live->mirror_budget = orders->mirror_budget;
-	live->outcome = orders->outcome;
 	/* With the snapshot that is, calls may still go there. */
 	if (live->published)
 		size_live(live, false);

@@ -104,10 +104,9 @@ static void hex_of(const struct revision *revision, char hex[65])
 	text_to_hex(revision->agent->text_hash, 32, hex);
 }
 
-/* From the agent's stable revision to its candidate. */
-static atom_status begin_state(struct live *live,
-			       const struct rollout_start *start,
-			       struct atom_error *err)
+atom_status live_begin_state(struct live *live,
+			     const struct rollout_start *start, bool swap,
+			     struct atom_error *err)
 {
 	const struct config_deployment *d = &live->settings->deployment;
 	char id[ID_MAX], from_hash[65], to_hash[65];
@@ -123,6 +122,8 @@ static atom_status begin_state(struct live *live,
 		.salt = id_random(),
 		.wall_ms = os.realtime_ms(),
 		.full = start->full,
+		.swap = swap,
+		.warm_ms = d->settings.rollback_window_ms,
 		.reason = start->why[0] != '\0' ? start->why : NULL,
 	};
 
@@ -169,7 +170,7 @@ static atom_status live_equip(struct live *live, struct revision *from,
 	live->to_config = config_ref(to->config);
 	live->to_settings = to->agent;
 	live->timer.fire = live_on_timer;
-	live->orders =
+	live->orders = live->done =
 		(struct rollout_orders){ .old_instances = ROLLOUT_SCALED };
 	return ATOM_OK;
 }
@@ -196,10 +197,10 @@ atom_status live_resume(struct agent *agent, struct revision *from,
 	} else {
 		agent->stable = from;
 	}
-	live->outcome = live->told_outcome = live->state->at.outcome;
+	live->told_outcome = live->state->at.outcome;
 	live->told_phase = rollout_phase(live->state);
 	live->told_step = live->state->at.step;
-	live->orders.outcome = live->outcome;
+	live->orders.outcome = live->done.outcome = live->told_outcome;
 	log_line(ATOM_LOG_INFO, "rollout_resumed",
 		 "a rollout that was under way goes on",
 		 LOG_TEXT("agent", agent->name), LOG_TEXT("rollout", live->id),
@@ -244,12 +245,12 @@ atom_status rollouts_begin(struct agent *agent,
 	live->agent = agent;
 	live->who = mem_strdup(start->who);
 	live->why = mem_strdup(start->why);
-	/* For begin_state(): references come with live_equip(). */
+	/* For live_begin_state(): references come with live_equip(). */
 	live->config = config_ref(agent->scaler->config);
 	live->settings = agent->scaler->settings;
 	live->from = from;
 	live->to = to;
-	status = begin_state(live, start, err);
+	status = live_begin_state(live, start, false, err);
 	live->from = live->to = NULL;
 	if (status == ATOM_OK)
 		status = live_equip(live, from, to, err);
@@ -290,10 +291,27 @@ static atom_status reopen(struct live *live, struct atom_error *err)
 	return status;
 }
 
+/* The daemon was started anew since: what it was made of is in its record. */
+static atom_status recall_text(struct live *live, struct atom_error *err)
+{
+	atom_status status = records_config_now(
+		live->agent->name, live->state->to, live->agent->scaler->config,
+		&live->to_config, err);
+
+	if (status == ATOM_OK)
+		live->to_settings = live->to_config->agents;
+	if (status == ATOM_OK && live->config == NULL) {
+		live->config = config_ref(live->to_config);
+		live->settings = live->to_settings;
+	}
+	return status;
+}
+
 atom_status live_retry(struct live *live, struct atom_error *err)
 {
 	struct agent *agent = live->agent;
 	struct revision *to = NULL;
+	bool recalled = live->to_config == NULL;
 	atom_status status;
 
 	if (agent->candidate != NULL)
@@ -307,10 +325,8 @@ atom_status live_retry(struct live *live, struct atom_error *err)
 				   "%lld, from which it led; deploy again",
 				   (long long)agent->stable->number,
 				   (long long)live->state->from);
-	if (status == ATOM_OK && live->to_config == NULL)
-		status = atom_fail(err, ATOM_ESTATE,
-				   "the daemon was started anew since; deploy "
-				   "again");
+	if (status == ATOM_OK && recalled)
+		status = recall_text(live, err);
 	if (status == ATOM_OK)
 		status = agent_prepare_revision(agent, live->to_config,
 						live->to_settings,
@@ -325,11 +341,12 @@ atom_status live_retry(struct live *live, struct atom_error *err)
 		return status;
 	}
 	agent->candidate = to;
-	agent->current = to->number;
-	memcpy(agent->text_hash, to->agent->text_hash,
-	       sizeof(agent->text_hash));
+	live_put_text(live, to);
+	if (recalled)
+		live_follow_settings(agent, to);
 	live->published = false;
 	live->abort_ns = live->closed_ns = 0;
+	live->undone = false;
 	live->told_phase = -1;
 	return ATOM_OK;
 }

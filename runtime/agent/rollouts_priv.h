@@ -4,7 +4,8 @@
 
 /*
  * A rollout that runs, or the last one that ran, as this folder keeps it:
- * rollouts_begin.c begins, rollouts.c looks, rollouts_act.c carries out, rollouts_keep.c stores and
+ * rollouts_begin.c begins, rollouts_swap.c
+ * goes back and forth between warm revisions, rollouts.c looks, rollouts_act.c carries out, rollouts_keep.c stores and
  * resumes, rollouts_view.c tells.  [control]
  */
 
@@ -50,11 +51,9 @@ struct live {
 	char store_error[160]; /* why it waits, or "" */
 
 	/* --- what is done already --- */
+	struct rollout_orders done; /* in force: stored, or a way back */
 	bool published;
-	int32_t weight; /* as published; so are */
-	int32_t mirror;
-	int64_t mirror_budget;
-	int32_t outcome;   /* as carried out */
+	bool swapping; /* the two have changed places, but not in force yet */
 	int32_t told_step; /* as told */
 	int32_t told_weight;
 	int32_t told_phase; /* -1: nothing yet */
@@ -66,13 +65,18 @@ struct live {
 	int64_t last_new_ns; /* of a trial that is gone; so is */
 	int64_t mirrored[MIRRORED_RESULTS];
 	int64_t abort_ns;  /* when it was ordered; 0 = never */
-	bool undone;	   /* it had been promoted */
+	bool undone;	   /* of one that had been promoted */
 	int64_t closed_ns; /* when no call could go there any more */
 
 	char *who;
 	char *why;
 };
 
+/* A state from `from` to `to`, which need be no references yet; `swap`: they
+ * have changed places already. */
+atom_status live_begin_state(struct live *live,
+			     const struct rollout_start *start, bool swap,
+			     struct atom_error *err);
 /* Takes what is needed to run between these two into *live_r, which is the
  * agent's then. */
 atom_status live_resume(struct agent *agent, struct revision *from,
@@ -82,11 +86,16 @@ atom_status live_resume(struct agent *agent, struct revision *from,
 void live_look(struct live *live);
 void live_look_after(struct live *live, int64_t after_ms);
 void live_on_timer(struct timer *timer);
-/* Nothing of it runs any more; its state stays to be told. */
+/* Nothing of it runs any more; its state stays to be told, and to be tried
+ * again. */
 void live_end(struct live *live);
 void live_free(struct live **at);
 
 /* --- rollouts_act.c --- */
+/* This revision's text is the agent's, in place of what was accepted last. */
+void live_put_text(struct live *live, const struct revision *revision);
+/* So is what of it is no part of a revision: scaling and limits. */
+void live_follow_settings(struct agent *agent, const struct revision *revision);
 /* Does what the orders say; may be repeated. */
 void live_act(struct live *live);
 /* How the agent's calls are split. */

@@ -250,7 +250,7 @@ static json_t *comparison_of(const struct live *live)
 		return json_null();
 	}
 	json = json_pack("{s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "share",
-			 (int)live->mirror, "calls", (json_int_t)c->calls,
+			 (int)live->done.mirror, "calls", (json_int_t)c->calls,
 			 "status_differs", (json_int_t)c->status_differs,
 			 "json_differs", (json_int_t)c->json_differs,
 			 "similar_calls", (json_int_t)c->similar_calls,
@@ -412,6 +412,8 @@ void live_tell(struct live *live)
 
 	if (live->told_phase < 0) {
 		tell(live, "rollout_began", "began");
+		if (at->outcome == ROLLOUT_PROMOTED)
+			tell_end(live); /* by one swap */
 	} else if (at->outcome != live->told_outcome) {
 		tell_end(live);
 	} else if (at->outcome != ROLLOUT_OPEN) {
@@ -455,7 +457,7 @@ void rollouts_measure(const struct agent *agent)
 			revision_measure(live->from, false);
 		live->measured_from = live->state->from;
 		live->measured_to = live->state->to;
-		live->measured_weight = live->orders.weight;
+		live->measured_weight = live->done.weight;
 	}
 	(void)snprintf(from, sizeof(from), "%lld",
 		       (long long)live->measured_from);
@@ -513,7 +515,9 @@ void rollouts_order(const char *agent_or_id, enum rollout_order order,
 	asked->argument = argument;
 	asked->next = live->asked;
 	live->asked = asked;
-	if (order == ROLLOUT_ORDER_ABORT)
+	if (order == ROLLOUT_ORDER_ABORT) {
 		live->abort_ns = os.monotonic_ns();
+		live->closed_ns = 0;
+	}
 	live_look(live);
 }

@@ -29,16 +29,23 @@ static int print_change(struct ctl *ctl, const json_t *change)
 {
 	long long revision = member_integer(change, "revision");
 	long long from = member_integer(change, "from");
+	const char *way = member_string(change, "way");
+	const char *no_swap = member_string(change, "no_swap");
 	if (ctl_has(ctl, OPTION_JSON))
 		return ctl_print_json(ctl, change);
 	if (!member_true(change, "changed"))
 		printf("%s says that already: revision %lld is in force\n",
 		       ctl->words[0], revision);
+	else if (way && !strcmp(way, "swap"))
+		printf("%s: back to revision %lld from %lld, by one swap\n",
+		       ctl->words[0], revision, from);
 	else if (from > 0)
 		printf("%s: revision %lld follows %lld\n", ctl->words[0],
 		       revision, from);
 	else
 		printf("%s: revision %lld\n", ctl->words[0], revision);
+	if (no_swap)
+		printf("by a rollout: %s\n", no_swap);
 	return CTL_DONE;
 }
 

@@ -150,9 +150,11 @@ static const struct command commands[] = {
 	{ .word = "undo",
 	  .synopsis = "AGENT [--to N]",
 	  .summary = "go back to an earlier revision of an agent",
-	  .help = "To the one before the one in force, or to N; its text "
-		  "becomes the next\nrevision. 'revisions' lists those that "
-		  "are kept.\n",
+	  .help = "To the one before the one in force, or to N. While that one "
+		  "is kept warm, or a\nrollout runs, by one swap, which is "
+		  "done when this returns; else its text comes in as\nthe next "
+		  "revision, as a deployment does, and why is said. "
+		  "'revisions' lists those that\nare kept.\n",
 	  .options = OPTION_BIT(OPTION_TO) | OPTION_BIT(OPTION_REASON),
 	  .words_min = 1,
 	  .words_max = 1,

@@ -263,12 +263,13 @@ void control_audit_begin(struct control_call *call)
 		return;
 	}
 	call->audit = audit_of(call);
+	if (call->audit != NULL)
+		note_members(call);
 	if ((call->route->flags & ROUTE_SAFER) != 0) {
 		call->run(call);
 		return;
 	}
 	if (call->audit != NULL) {
-		note_members(call);
 		call->audit->intends = true;
 		record = record_of(call->audit, "intent");
 		status = post(call->audit, &record, AUDIT_GATED);

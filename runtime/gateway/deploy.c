@@ -258,6 +258,15 @@ void handle_deploy(struct http_request *request,
 	control_call(request, admission, NULL, on_deploy);
 }
 
+/* What is done already, and what is under way. */
+static void on_undone(void *argument, atom_status status, json_t *result,
+		      const char *message)
+{
+	bool done = strcmp(json_text(result, "way", ""), "swap") == 0;
+
+	answer(argument, done ? 200 : 202, status, result, message);
+}
+
 static void on_undo(struct control_call *call)
 {
 	const json_t *to;
@@ -273,7 +282,7 @@ static void on_undo(struct control_call *call)
 	else if (take_text(call, body, "reason", &reason)) {
 		why = change_of(call, RECORD_UNDO, reason);
 		change_undo(call->params[0], json_integer_value(to), &why,
-			    gateway_hooks()->config(), on_changed, call);
+			    gateway_hooks()->config(), on_undone, call);
 	}
 	json_decref(body);
 }

@@ -236,13 +236,17 @@ const struct route routes[] = {
 	{ .method = "POST",
 	  .pattern = "/admin/v1/agents/{name}/undo",
 	  .permissions = MODIFY,
+	  .flags = ROUTE_SAFER,
 	  .handle = handle_undo,
 	  .audit = AUDIT_AGENT_UNDO,
 	  .members = "to,reason",
 	  .answer_status = 202,
 	  .tag = "operators",
-	  .summary = "The text of an earlier revision again, as the next one: "
-		     "of `to`, else of the one before.",
+	  .summary = "Back to an earlier revision: to `to`, else to the one "
+		     "before. At once, and done (200), while it is kept warm "
+		     "or a rollout runs (`way` is `swap`); else its text comes "
+		     "in as the next revision (`rollout`, with the reason in "
+		     "`no_swap`).",
 	  .request_schema = "UndoRequest",
 	  .answer_schema = "AgentChange",
 	  .example = "{\"to\":1}" },

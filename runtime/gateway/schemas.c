@@ -134,7 +134,8 @@ const struct schema schemas[] = {
 	{ "AgentChange",
 	  "{\"type\":\"object\",\"properties\":{\"agent\":" STRING
 	  ",\"revision\":" INTEGER ",\"from\":" INTEGER ",\"changed\":" BOOLEAN
-	  ",\"hash\":" STRING "}}" },
+	  ",\"hash\":" STRING ",\"way\":{\"enum\":[\"swap\",\"rollout\"]}"
+	  ",\"no_swap\":" STRING ",\"closed_us\":" NUMBER "}}" },
 	{ "FreezeRequest",
 	  "{\"type\":\"object\",\"properties\":{\"reason\":{\"type\":"
 	  "\"string\",\"maxLength\":200}}}" },

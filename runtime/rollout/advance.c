@@ -272,6 +272,9 @@ static void put_in_force(struct look *look)
 	if (at->stage == ROLLOUT_FINISHING && at->weight == ATOM_WEIGHT_ALL &&
 	    look->seen->new_ready > 0 && !look_stands(look))
 		promote(look);
+	/* A swap has not asked yet for what it keeps warm. */
+	if (at->stage == ROLLOUT_WARM && at->old_asked == ROLLOUT_SCALED)
+		at->old_asked = look_full(look);
 	if (at->stage == ROLLOUT_WARM && rollout->times.warm_left_ms <= 0)
 		at->stage = ROLLOUT_OVER;
 	if (at->stage == ROLLOUT_RETURNING && at->weight == 0)
@@ -338,12 +341,14 @@ static void order(struct look *look, const struct rollout_position *before)
 	bool changed = differs(at, before) || look->moved;
 	bool back = at->outcome == ROLLOUT_ABORTED &&
 		    before->outcome != ROLLOUT_ABORTED;
+	bool swapped = look->first && at->stage == ROLLOUT_WARM;
 	uint64_t calls = calls_counted(&rollout->counted);
 
 	*orders = (struct rollout_orders){
-		.store = changed,
-		.urgent = back || (at->stage != before->stage &&
-				   before->stage == ROLLOUT_RETURNING),
+		.store = changed || swapped,
+		.urgent = back || swapped ||
+			  (at->stage != before->stage &&
+			   before->stage == ROLLOUT_RETURNING),
 		.outcome = at->outcome,
 		.old_instances = old_ordered(look),
 		.new_instances = new_ordered(look),

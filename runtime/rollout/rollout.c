@@ -153,6 +153,22 @@ static bool copy(char *to, size_t size, const char *from)
 
 #define COPY(to, from) copy(to, sizeof(to), from)
 
+static void begin_swapped(struct rollout *rollout,
+			  const struct rollout_new *settings)
+{
+	struct rollout_position *at = &rollout->at;
+
+	at->stage = ROLLOUT_WARM;
+	at->outcome = ROLLOUT_PROMOTED;
+	at->full = 1;
+	at->weight_asked = at->weight_reached = at->weight = ATOM_WEIGHT_ALL;
+	rollout->times.ended_ms = settings->wall_ms;
+	rollout->times.warm_left_ms = settings->warm_ms;
+	rollout_say(rollout, "undo", "back to revision %lld by one swap%s%s",
+		    (long long)rollout->to, settings->reason ? ": " : "",
+		    settings->reason ? settings->reason : "");
+}
+
 atom_status rollout_begin(struct rollout *rollout,
 			  const struct rollout_new *settings,
 			  struct atom_error *err)
@@ -178,6 +194,8 @@ atom_status rollout_begin(struct rollout *rollout,
 	rollout->to = settings->to;
 	rollout->salt = settings->salt;
 	rollout_reset(rollout, settings->wall_ms);
+	if (settings->swap)
+		begin_swapped(rollout, settings);
 	if (rollout->at.stage != ROLLOUT_STEPS)
 		return ATOM_OK;
 	if (settings->full) {

@@ -29,6 +29,8 @@
  *	- one of the two is stable: `from` until the outcome is promoted, `to`
  *	  from then on.
  *
+ * One that is a swap (an undo while the old one is warm) begins at WARM.
+ *
  *	            promote, --full, same content      all weight on the new one
  *	STEPS ───────────────► FINISHING ──────────────────► WARM ──► OVER
  *	  │  worse, abort, fault,  │                          │  ▲ window over
@@ -278,9 +280,13 @@ struct rollout_new {
 	const char *judge; /* NULL or "": none */
 	uint64_t salt;
 	int64_t wall_ms;
-	/* Steps and judge are skipped: `reload --now`, and an undo to a
-	 * revision that is still warm. */
+	/* Steps and judge are skipped: `reload --now`. */
 	bool full;
+	/* Both are there already, as after a promotion: all weight is on `to`
+	 * with the first look, whose orders are urgent, and `from` is what is
+	 * kept warm, for so long. */
+	bool swap;
+	int64_t warm_ms;
 	const char *reason; /* first words, may be NULL */
 };
 

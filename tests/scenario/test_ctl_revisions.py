@@ -39,7 +39,8 @@ def a_file_is_deployed_listed_compared_and_undone():
         again = succeeds(daemon.atomctl("deploy", "-f", path, "echo"))
         assert "says that already: revision 2" in again, again
         said = succeeds(daemon.atomctl("undo", "echo"))
-        assert said == "echo: revision 3 follows 2\n", said
+        assert said == ("echo: revision 3 follows 2\nby a rollout: "
+                        "revision 1 is not kept warm (any more)\n"), said
         rows = columns(succeeds(daemon.atomctl("revisions", "echo")),
                        "REVISION")
         assert rows[0][2] == "undo to 1", rows

@@ -97,6 +97,32 @@ def a_rollout_is_paused_resumed_aborted_and_tried_again():
 
 
 @test
+def an_aborted_one_is_tried_again_after_a_restart():
+    with started(HELD) as daemon:
+        first = deploy(daemon, "two", HELD)
+        waits(daemon, weight=500)
+        succeeds(daemon.atomctl("rollout", "abort", "echo"))
+        waits(daemon, stage="over")
+        for end in (daemon.stop, daemon.kill):
+            end()
+            daemon.start()
+            assert daemon.agents()["echo"]["revision"] == 1
+            now = status(daemon)
+            assert now["outcome"] == "aborted", now
+            assert now["id"] == first["id"], now
+            succeeds(daemon.atomctl("rollout", "retry", "echo"))
+            waits(daemon, outcome="open", weight=500)
+            succeeds(daemon.atomctl("rollout", "abort", "echo"))
+            waits(daemon, stage="over")
+        succeeds(daemon.atomctl("rollout", "retry", "echo"))
+        succeeds(daemon.atomctl("rollout", "promote", "echo", "--full"))
+        waits(daemon, outcome="promoted")
+        assert daemon.chat("echo", "x").headers["x-atomd-revision"] == "2"
+        fails(daemon.atomctl("rollout", "retry", "echo"), 1,
+              "only an aborted one")
+
+
+@test
 def watch_ends_with_the_rollout_and_exits_by_how_it_ended():
     with started(AT_ONCE) as daemon:
         done = daemon.atomctl("deploy", "echo", "-f", "-", "--watch",
@@ -224,10 +250,19 @@ def an_undo_goes_through_a_freeze():
         waits(daemon, outcome="promoted")
         succeeds(daemon.atomctl("freeze"))
         succeeds(daemon.atomctl("undo", "echo", "--to", "1"))
-        waits(daemon, to=3, outcome="promoted")
+        waits(daemon, to=1, outcome="promoted")
         fails(daemon.atomctl("deploy", "echo", "-f", "-",
                              stdin=body("three", AT_ONCE)), 1, "frozen")
-        assert daemon.chat("echo", "x").headers["x-atomd-revision"] == "3"
+        assert daemon.chat("echo", "x").headers["x-atomd-revision"] == "1"
+        # So does one that takes the strategy's way.
+        succeeds(daemon.atomctl("freeze", "--off"))
+        deploy(daemon, "three", AT_ONCE)
+        waits(daemon, to=3, outcome="promoted")
+        succeeds(daemon.atomctl("freeze"))
+        succeeds(daemon.atomctl("undo", "echo", "--to", "2"))
+        waits(daemon, to=4, waits_for="person")
+        succeeds(daemon.atomctl("rollout", "promote", "echo", "--full"))
+        waits(daemon, to=4, outcome="promoted")
 
 
 if __name__ == "__main__":

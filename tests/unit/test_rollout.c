@@ -326,6 +326,76 @@ Test(rollout, the_old_one_stays_warm_for_the_window)
 	host_end(&host);
 }
 
+/* One look of a process of its own at the bytes of `from`. */
+static void look_anew(const struct rollout *from,
+		      const struct rollout_seen *seen, struct rollout *to_r,
+		      struct rollout_orders *orders_r)
+{
+	const struct rollout_strategy strategy = { &own, NULL };
+	const struct rollout_judge judge = { NULL, NULL };
+	struct buffer bytes = BUFFER_INIT(4 << 20);
+	struct rollout_settings settings;
+	struct atom_error err = ATOM_ERROR_INIT;
+
+	rollout_settings_default(&settings);
+	cr_assert_eq(rollout_encode(from, &bytes), ATOM_OK);
+	cr_assert_eq(rollout_decode(to_r, bytes.bytes, bytes.length, &err),
+		     ATOM_OK, "%s", err.message);
+	rollout_advance(to_r, &settings, seen, &strategy, &judge, orders_r);
+	buffer_fini(&bytes);
+}
+
+Test(rollout, a_swap_is_in_force_with_its_first_look_and_keeps_the_other_warm)
+{
+	const struct rollout_new new = { .id = "roll_1",
+					 .agent = "echo",
+					 .from = 2,
+					 .to = 1,
+					 .from_hash = "bb",
+					 .to_hash = "aa",
+					 .strategy = "own",
+					 .wall_ms = 1000000,
+					 .swap = true,
+					 .warm_ms = 60000 };
+	struct rollout_seen seen = { .wall_ms = 1000000,
+				     .steady_ms = 5,
+				     .agent_wanted = 4,
+				     .old_ready = 3,
+				     .new_ready = 1 };
+	struct rollout *swap = mem_zalloc(sizeof(*swap));
+	struct rollout *later = mem_zalloc(sizeof(*later));
+	struct atom_error err = ATOM_ERROR_INIT;
+	struct rollout_orders orders;
+
+	plan_none();
+	cr_assert_eq(rollout_begin(swap, &new, &err), ATOM_OK);
+	look_anew(swap, &seen, later, &orders);
+	cr_assert(orders.urgent && orders.store && !orders.over);
+	cr_assert_eq(orders.outcome, ROLLOUT_PROMOTED);
+	cr_assert_eq(orders.weight, ATOM_WEIGHT_ALL);
+	cr_assert_eq(orders.new_instances, ROLLOUT_SCALED);
+	cr_assert_eq(orders.old_instances, 4, "those that it keeps");
+	cr_assert_str_eq(later->at.cause, "undo");
+	cr_assert_eq(rollout_phase(later), ATOM_PHASE_HEALTHY);
+	/* A daemon that is down does not stop the window. */
+	seen.wall_ms += 59000;
+	look_anew(later, &seen, swap, &orders);
+	cr_assert_not(orders.over);
+	/* Back is forth: the one that was left serves again. */
+	cr_assert_eq(rollout_ask(swap, ATOM_PERSON_ABORT, &err), ATOM_OK);
+	look_anew(swap, &seen, later, &orders);
+	cr_assert(orders.urgent);
+	cr_assert_eq(orders.weight, 0);
+	cr_assert_eq(orders.outcome, ROLLOUT_ABORTED);
+	cr_assert_eq(rollout_begin(swap, &new, &err), ATOM_OK);
+	seen.wall_ms += 2000;
+	look_anew(swap, &seen, later, &orders);
+	cr_assert(orders.over, "the window is over");
+	cr_assert_eq(orders.old_instances, 0);
+	mem_free(swap);
+	mem_free(later);
+}
+
 Test(rollout, an_undo_without_a_warm_instance_waits_for_one)
 {
 	begin(NULL);
