@@ -35,10 +35,11 @@ def state(daemon, name=""):
 def holds(daemon, *texts):
     """Files of the state folder in which one of the texts stands."""
     found = []
-    for name in os.listdir(state(daemon)):
-        with open(state(daemon, name), "rb") as f:
-            content = f.read()
-        found += [(name, t) for t in texts if t.encode() in content]
+    for folder, _, names in os.walk(state(daemon)):
+        for name in names:
+            with open(os.path.join(folder, name), "rb") as f:
+                content = f.read()
+            found += [(name, t) for t in texts if t.encode() in content]
     return found
 
 
