@@ -23,7 +23,8 @@
 #include "gateway/admission.h"
 #include "gateway/desk.h"
 
-#define CONTROL_QUERIES_MAX 2
+#define CONTROL_QUERIES_MAX 3
+#define CONTROL_QUERY_MAX   256
 struct control_audit;
 
 struct control_call {
@@ -41,7 +42,7 @@ struct control_call {
 	char params[ROUTE_PARAMS_MAX][ROUTE_PARAM_MAX + 1];
 	/* Values of the parameters that control_call() was told of. */
 	const char *query_names;
-	char query[CONTROL_QUERIES_MAX][128];
+	char query[CONTROL_QUERIES_MAX][CONTROL_QUERY_MAX];
 	char *body;
 	size_t body_length;
 

@@ -352,6 +352,18 @@ const struct route routes[] = {
 		     "an `agent`, or of all, oldest first. 1,000 are kept.",
 	  .query = "agent,limit",
 	  .answer_schema = "ScalingEventList" },
+	{ .method = "GET",
+	  .pattern = "/admin/v1/metrics/query",
+	  .permissions = METRICS,
+	  .handle = handle_metric_query,
+	  .tag = "operators",
+	  .summary = "What a `metric` was over the last `range` (1h), a value "
+		     "for each `step` or null: 6 hours by 15 s, 30 days by 5 "
+		     "minutes. `metric` is a name or a selector, "
+		     "`atomd_requests_total{agent=\"echo\"}`; a histogram's "
+		     "parts are `NAME_bucket`, `NAME_sum` and `NAME_count`.",
+	  .query = "metric,range,step",
+	  .answer_schema = "MetricHistory" },
 	{ .method = "POST",
 	  .pattern = "/admin/v1/agents/{name}/restart",
 	  .permissions = PERMISSION_RESTART_AGENT,

@@ -183,6 +183,14 @@ const struct schema schemas[] = {
 	  ",\"from\":" INTEGER ",\"to\":" INTEGER ",\"strategy\":" STRING
 	  ",\"recommended_action\":" STRING ",\"detail\":" STRING
 	  ",\"bound\":" MAYBE ",\"dry_run\":" BOOLEAN "}}}}}" },
+	{ "MetricHistory",
+	  "{\"type\":\"object\",\"properties\":{\"metric\":" STRING
+	  ",\"resolution\":" STRING ",\"start\":" STRING
+	  ",\"step_seconds\":" INTEGER ",\"steps\":" INTEGER
+	  ",\"series\":{\"type\":\"array\",\"items\":{\"type\":"
+	  "\"object\",\"properties\":{\"name\":" STRING ",\"type\":" STRING
+	  ",\"labels\":{\"type\":\"object\"},\"values\":{\"type\":"
+	  "\"array\"}}}}}}" },
 	{ "ScaleRequest",
 	  "{\"type\":\"object\",\"properties\":{\"instances\":{\"type\":"
 	  "\"integer\",\"minimum\":0},\"auto\":" BOOLEAN "}}" },

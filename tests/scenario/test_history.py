@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""What a metric was, asked of a live daemon and of the one after it."""
+
+from urllib.parse import quote
+
+from atomd_test import Daemon, agent, config, run, test, wait_for
+
+SERVED = 'atomd_requests_total{agent="echo",code="200"}'
+
+
+def query(daemon, metric, more=""):
+    return daemon.admin("GET", "/admin/v1/metrics/query?metric=%s%s" % (
+        quote(metric), more))
+
+
+def values(daemon, metric, name="values"):
+    answer = query(daemon, metric, "&range=10m")
+    assert answer.status == 200, answer
+    body = answer.json
+    assert body["step_seconds"] == 15 and body["resolution"] == "raw", body
+    assert all(len(s[name]) == body["steps"] for s in body["series"]), body
+    return [[v for v in s[name] if v is not None] for s in body["series"]]
+
+
+@test
+def calls_are_told_and_told_again_after_a_restart():
+    with Daemon(config(agent())) as daemon:
+        for _ in range(3):
+            assert daemon.invoke("echo", "hello").status == 200
+        # A sample is taken each 15 s.
+        (before,) = wait_for(lambda: values(daemon, SERVED), 60, "a sample")
+        assert before[-1] == 3, before
+        (buckets,) = values(
+            daemon, 'atomd_request_duration_seconds_bucket{le="+Inf"}')
+        assert buckets[-1] == 3, buckets
+        assert values(daemon, "process_resident_memory_bytes",
+                      "mean")[0][-1] > 1e6
+        # One more sample's rate is nothing new.
+        wait_for(lambda: values(daemon, SERVED, "per_second")[0][-1:] == [0],
+                 60, "another sample")
+        daemon.stop()
+        daemon.start()
+        assert daemon.invoke("echo", "hello").status == 200
+        assert values(daemon, SERVED)[0][:len(before)] == before
+        wait_for(lambda: values(daemon, SERVED)[0][-1] == 4, 60,
+                 "the counter to carry on")
+
+
+@test
+def what_is_wrong_with_a_question_is_said():
+    with Daemon(config(agent())) as daemon:
+        for metric, more, word in (
+                ("", "", "metric"), ("a{", "", "metric"),
+                ("a{b=c}", "", "metric"), ('a{b=~"("}', "", "expression"),
+                ("a", "&range=1s", "range"), ("a", "&range=32d", "range"),
+                ("a", "&step=1s", "step"), ("a", "&range=30d&step=1m", "step"),
+                ("a", "&step=x", "step")):
+            answer = query(daemon, metric, more)
+            assert answer.status == 400, (metric, more, answer)
+            assert word in answer.json["error"]["message"], answer.json
+        answer = query(daemon, 'atomd_nothing_like_it{a!="b"}')
+        assert answer.status == 200 and answer.json["series"] == [], answer
+
+
+if __name__ == "__main__":
+    run()
