@@ -242,6 +242,7 @@ void daemon_free(void)
 		security_flush();
 		(void)state_detach(&err);
 	}
+	daemon_monitors_fini();
 	configured_free(&d->store);
 	session_fini();
 	security_fini();

@@ -102,6 +102,8 @@ static atom_status apply(json_t **result_r, struct atom_error *err)
 	if (status == ATOM_OK)
 		status = audit_check(next, &reload.errors);
 	if (status == ATOM_OK)
+		status = daemon_monitors_check(next, &reload.errors);
+	if (status == ATOM_OK)
 		status = encryption_read_keys(next, true, err);
 	if (status == ATOM_OK)
 		status = daemon_check_listeners(d->config, next, err);

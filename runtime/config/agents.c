@@ -287,8 +287,8 @@ void config_read_components(struct config_holder *holder,
 	struct config_component *sinks;
 
 	config->monitors =
-		read_list(holder, holder->monitor_list, &component_keys, NULL,
-			  &config->monitor_count, r);
+		read_list(holder, holder->monitor_list, &component_keys,
+			  any_component, &config->monitor_count, r);
 	sinks = read_list(holder, holder->sink_list, &sink_keys, any_component,
 			  &config->audit_sink_count, r);
 	if (sinks != NULL)

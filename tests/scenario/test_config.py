@@ -245,7 +245,6 @@ def more_instances_than_max_agents_are_refused():
 def a_key_of_a_later_version_is_refused_unless_inactive():
     active = [
         "plugins: { require_signature = true; };",
-        'monitors = ( { plugin = "alerts"; } );',
     ]
     for text in active:
         refused("\n" + text, "not in this version", line=2)

@@ -1,0 +1,581 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Monitors: each component of `monitors` with a queue of events that it has
+ * not been told yet.  Its functions run on the pool, one at a time:
+ *
+ *	any thread ── event ──► queue (bounded; what is too much is counted)
+ *	control ── each 15 s ──► "metrics are due"
+ *	                 └─► work on the pool: the events, then the metrics
+ *
+ * A monitor that is slow holds up nobody but itself.  What it raises becomes
+ * the series atomd_alerts_firing and lines of the log.
+ */
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <atomd/monitor.h>
+
+#include "core/buffer.h"
+#include "core/health.h"
+#include "core/log.h"
+#include "core/memory.h"
+#include "core/metric.h"
+#include "core/os.h"
+#include "core/text.h"
+#include "daemon_priv.h"
+#include "plugin/host.h"
+#include "plugin/registry.h"
+
+#define EVENTS_MAX 256
+#define ALERTS_MAX 500
+#define METRICS_MS 15000
+/* The history takes its sample at whole multiples of 15 s; a second later it
+ * stands there. */
+#define METRICS_AFTER_MS 1000
+
+struct told_event {
+	uint64_t sequence;
+	int64_t time_ms;
+	int32_t severity;
+	char *name;
+	char *agent;
+	struct buffer json;
+};
+
+struct monitor {
+	struct monitor *next;
+	struct configured *configured; /* NULL once it is to end */
+	const struct atom_host *host;
+	void *self;
+	const struct atom_monitor_ops *ops;
+	struct message kick;
+	struct work work;
+	bool busy; /* [control] the work is under way */
+	metric_id dropped;
+	pthread_mutex_t lock;
+	/* under it */
+	struct told_event events[EVENTS_MAX];
+	size_t first, count;
+	uint64_t sequence;
+	bool kicked;
+	bool metrics_due;
+};
+
+struct raised {
+	struct raised *next;
+	char name[64];
+	char agent[128];
+	char severity[16];
+};
+
+/* Grows at the start alone; freed after the last thread. */
+static _Atomic(struct monitor *) monitors;
+static struct timer metrics_timer;
+static uint32_t dropped_family, firing_family;
+
+static pthread_mutex_t raised_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct raised *raised;
+static size_t raised_count;
+
+static const char *const ignored[] = { "plugin", NULL };
+
+/* --- what monitors raise -------------------------------------------------------- */
+
+/* How many of that name and severity fire; with `raised_lock`. */
+static void show_firing(const char *name, const char *severity)
+{
+	const char *const values[] = { name, severity };
+	double count = 0;
+
+	for (const struct raised *one = raised; one != NULL; one = one->next)
+		if (strcmp(one->name, name) == 0 &&
+		    strcmp(one->severity, severity) == 0)
+			count++;
+	metric_set(metric_series(firing_family, values), count);
+}
+
+static struct raised **find_raised(const struct atom_alert *alert)
+{
+	struct raised **place = &raised;
+
+	while (*place != NULL && (strcmp((*place)->name, alert->name) != 0 ||
+				  strcmp((*place)->agent, alert->agent) != 0))
+		place = &(*place)->next;
+	return place;
+}
+
+static void change_raised(const struct atom_alert *alert)
+{
+	struct raised **place = find_raised(alert);
+	struct raised *one = *place;
+	char before[16] = "";
+
+	if (one == NULL && alert->firing != 0 && raised_count < ALERTS_MAX) {
+		one = mem_zalloc(sizeof(*one));
+		if (one == NULL)
+			return;
+		(void)snprintf(one->name, sizeof(one->name), "%s", alert->name);
+		(void)snprintf(one->agent, sizeof(one->agent), "%s",
+			       alert->agent);
+		*place = one;
+		raised_count++;
+	}
+	if (one == NULL)
+		return;
+	(void)snprintf(before, sizeof(before), "%s", one->severity);
+	(void)snprintf(one->severity, sizeof(one->severity), "%s",
+		       alert->severity);
+	if (alert->firing == 0) {
+		(void)snprintf(before, sizeof(before), "%s", alert->severity);
+		*place = one->next;
+		raised_count--;
+	}
+	show_firing(alert->name, alert->severity);
+	if (*before != '\0')
+		show_firing(alert->name, before);
+	if (alert->firing == 0)
+		mem_free(one);
+}
+
+static const char *fault_of(const struct atom_alert *alert)
+{
+	static const char *const severities[] = { "critical", "warning",
+						  "info" };
+
+	if (alert->name == NULL || alert->agent == NULL ||
+	    alert->message == NULL || alert->severity == NULL)
+		return "a text is missing";
+	if (*alert->name == '\0' || strlen(alert->name) > 63 ||
+	    strspn(alert->name,
+		   "abcdefghijklmnopqrstuvwxyz"
+		   "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") != strlen(alert->name))
+		return "its name is [a-zA-Z_]{1,63}";
+	for (size_t i = 0; i < ARRAY_SIZE(severities); i++)
+		if (strcmp(alert->severity, severities[i]) == 0)
+			return NULL;
+	return "its severity is critical, warning or info";
+}
+
+static void on_alert(const struct atom_host *host,
+		     const struct atom_alert *alert)
+{
+	const char *fault = fault_of(alert);
+
+	if (fault != NULL) {
+		log_line(ATOM_LOG_WARN, "plugin_fault",
+			 "an alert of a plugin was dropped",
+			 LOG_TEXT("component", host_component_name(host)),
+			 LOG_TEXT("why", fault));
+		return;
+	}
+	(void)pthread_mutex_lock(&raised_lock);
+	change_raised(alert);
+	(void)pthread_mutex_unlock(&raised_lock);
+}
+
+static void on_annotate(const struct atom_host *host, const char *subject,
+			const char *text)
+{
+	log_line(ATOM_LOG_INFO, "annotation", text != NULL ? text : "",
+		 LOG_TEXT("component", host_component_name(host)),
+		 LOG_TEXT("subject", subject != NULL ? subject : ""));
+}
+
+static const struct atom_monitor_host monitor_host = {
+	.struct_size = sizeof(monitor_host),
+	.alert = on_alert,
+	.annotate = on_annotate,
+};
+
+atom_status daemon_monitors_register(void)
+{
+	return host_register(ATOM_MONITOR_HOST, &monitor_host);
+}
+
+/* --- what monitors are told [pool] ------------------------------------------------- */
+
+static void event_fini(struct told_event *event)
+{
+	mem_free(event->name);
+	mem_free(event->agent);
+	buffer_fini(&event->json);
+}
+
+static bool take_event(struct monitor *monitor, struct told_event *event)
+{
+	bool taken;
+
+	(void)pthread_mutex_lock(&monitor->lock);
+	taken = monitor->count > 0;
+	if (taken) {
+		*event = monitor->events[monitor->first];
+		monitor->first = (monitor->first + 1) % EVENTS_MAX;
+		monitor->count--;
+	}
+	(void)pthread_mutex_unlock(&monitor->lock);
+	return taken;
+}
+
+static void tell_event(struct monitor *monitor, const struct told_event *event)
+{
+	const struct atom_monitor_event told = {
+		.struct_size = sizeof(told),
+		.severity = event->severity,
+		.time_ms = event->time_ms,
+		.sequence = event->sequence,
+		.name = event->name,
+		.agent = event->agent,
+		.details = { event->json.bytes, event->json.length },
+	};
+
+	monitor->ops->event(monitor->self, &told);
+}
+
+struct snapshot {
+	struct atom_metric_value *values;
+	size_t count, capacity;
+};
+
+/* Names live as long as the registry; labels are copied without braces. */
+static void add_value(void *argument, int type, const char *name,
+		      const char *labels, double value, uint64_t count)
+{
+	struct snapshot *s = argument;
+	size_t length = strlen(labels);
+	char *bare;
+
+	if (s->count == s->capacity) {
+		size_t capacity = s->capacity == 0 ? 256 : 2 * s->capacity;
+		struct atom_metric_value *values =
+			mem_realloc(s->values, capacity * sizeof(*s->values));
+
+		if (values == NULL)
+			return;
+		s->values = values;
+		s->capacity = capacity;
+	}
+	bare = mem_strdup(length > 2 ? labels + 1 : "");
+	if (bare == NULL)
+		return;
+	if (length > 2)
+		bare[length - 2] = '\0';
+	s->values[s->count++] = (struct atom_metric_value){
+		.struct_size = sizeof(struct atom_metric_value),
+		.type = type,
+		.name = name,
+		.labels = bare,
+		.value = value,
+		.count = count,
+	};
+}
+
+static void tell_metrics(struct monitor *monitor)
+{
+	struct snapshot s = { 0 };
+	struct atom_metric_snapshot snapshot = {
+		.struct_size = sizeof(snapshot),
+		.value_stride = sizeof(struct atom_metric_value),
+		.time_ms = os.realtime_ms(),
+	};
+
+	metric_visit(add_value, &s);
+	snapshot.values = s.values;
+	snapshot.value_count = s.count;
+	monitor->ops->metrics(monitor->self, &snapshot);
+	for (size_t i = 0; i < s.count; i++)
+		mem_free((char *)(uintptr_t)s.values[i].labels);
+	mem_free(s.values);
+}
+
+static void run(struct work *work)
+{
+	struct monitor *monitor = CONTAINER_OF(work, struct monitor, work);
+	struct told_event event;
+	bool due;
+
+	while (take_event(monitor, &event)) {
+		tell_event(monitor, &event);
+		event_fini(&event);
+	}
+	(void)pthread_mutex_lock(&monitor->lock);
+	due = monitor->metrics_due;
+	monitor->metrics_due = false;
+	(void)pthread_mutex_unlock(&monitor->lock);
+	if (due)
+		tell_metrics(monitor);
+}
+
+/* --- one piece of work at a time [control] ------------------------------------------ */
+
+static void begin_work(struct monitor *monitor);
+
+static void done(struct work *work, atom_status status)
+{
+	struct monitor *monitor = CONTAINER_OF(work, struct monitor, work);
+
+	monitor->busy = false;
+	host_release(monitor->host);
+	if (status == ATOM_OK)
+		begin_work(monitor);
+}
+
+static void begin_work(struct monitor *monitor)
+{
+	bool needed;
+
+	(void)pthread_mutex_lock(&monitor->lock);
+	needed = monitor->count > 0 || monitor->metrics_due;
+	(void)pthread_mutex_unlock(&monitor->lock);
+	if (!needed || monitor->busy || monitor->configured == NULL)
+		return;
+	memset(&monitor->work, 0, sizeof(monitor->work));
+	monitor->work.run = run;
+	monitor->work.done = done;
+	monitor->busy = true;
+	host_hold(monitor->host);
+	if (work_submit(loop_control(), &monitor->work) != ATOM_OK) {
+		monitor->busy = false;
+		host_release(monitor->host);
+	}
+}
+
+static void on_kick(struct loop *loop, struct message *message)
+{
+	struct monitor *monitor = CONTAINER_OF(message, struct monitor, kick);
+
+	(void)loop;
+	(void)pthread_mutex_lock(&monitor->lock);
+	monitor->kicked = false;
+	(void)pthread_mutex_unlock(&monitor->lock);
+	begin_work(monitor);
+}
+
+/* --- events [any] --------------------------------------------------------------------- */
+
+/* False: out of memory. */
+static bool make_event(struct told_event *event, const char *name,
+		       const char *agent, const struct atom_span *json)
+{
+	*event = (struct told_event){
+		.time_ms = os.realtime_ms(),
+		.severity = ATOM_LOG_INFO,
+		.name = mem_strdup(name),
+		.agent = mem_strdup(agent),
+		.json = BUFFER_INIT(json->length + 1),
+	};
+	if (event->name != NULL && event->agent != NULL &&
+	    buffer_append(&event->json, json->bytes, json->length) == ATOM_OK)
+		return true;
+	event_fini(event);
+	return false;
+}
+
+static void queue_event(struct monitor *monitor, const char *name,
+			const char *agent, const struct atom_span *json)
+{
+	struct told_event event;
+	bool made = make_event(&event, name, agent, json);
+	bool kick = false, taken = false;
+
+	(void)pthread_mutex_lock(&monitor->lock);
+	event.sequence = ++monitor->sequence;
+	if (made && monitor->count < EVENTS_MAX) {
+		monitor->events[(monitor->first + monitor->count++) %
+				EVENTS_MAX] = event;
+		taken = true;
+		kick = !monitor->kicked;
+		monitor->kicked = true;
+	}
+	(void)pthread_mutex_unlock(&monitor->lock);
+	if (kick)
+		loop_post(loop_control(), &monitor->kick);
+	if (taken)
+		return;
+	metric_inc(monitor->dropped);
+	if (made)
+		event_fini(&event);
+}
+
+void daemon_monitors_event(const char *name, const char *agent,
+			   const struct atom_span *json)
+{
+	for (struct monitor *monitor = atomic_load(&monitors); monitor != NULL;
+	     monitor = monitor->next)
+		if (monitor->ops->event != NULL)
+			queue_event(monitor, name, agent, json);
+}
+
+/* --- life [control] --------------------------------------------------------------------- */
+
+static void on_metrics_due(struct timer *timer)
+{
+	int64_t now_ms = os.realtime_ms();
+
+	for (struct monitor *monitor = atomic_load(&monitors); monitor != NULL;
+	     monitor = monitor->next) {
+		if (monitor->ops->metrics == NULL)
+			continue;
+		(void)pthread_mutex_lock(&monitor->lock);
+		monitor->metrics_due = true;
+		(void)pthread_mutex_unlock(&monitor->lock);
+		begin_work(monitor);
+	}
+	(void)timer_set(loop_control(), timer,
+			METRICS_MS - now_ms % METRICS_MS + METRICS_AFTER_MS);
+}
+
+static atom_status declare(struct atom_error *err)
+{
+	static const char *const alert_labels[] = { "alert", "severity", NULL };
+	static const char *const monitor_labels[] = { "monitor", NULL };
+	const struct atom_metric_spec firing = {
+		.struct_size = sizeof(firing),
+		.type = ATOM_METRIC_GAUGE,
+		.name = "atomd_alerts_firing",
+		.help = "Alerts that fire, by name and severity.",
+		.unit = "",
+		.label_names = alert_labels,
+	};
+	const struct atom_metric_spec dropped = {
+		.struct_size = sizeof(dropped),
+		.type = ATOM_METRIC_COUNTER,
+		.name = "atomd_monitor_events_dropped_total",
+		.help = "Events that a monitor was too slow for.",
+		.unit = "",
+		.label_names = monitor_labels,
+	};
+	atom_status status = metric_declare(&firing, &firing_family, err);
+
+	return status == ATOM_OK
+		       ? metric_declare(&dropped, &dropped_family, err)
+		       : status;
+}
+
+static atom_status open_monitor(const struct config *config,
+				const struct config_component *declared,
+				struct atom_error *err)
+{
+	struct buffer errors = BUFFER_INIT(65536);
+	struct monitor *monitor = mem_zalloc(sizeof(*monitor));
+	const char *const labels[] = { declared->plugin };
+	struct configured_spec spec = {
+		.group = declared->options,
+		.ignored = ignored,
+		.agent = "",
+		.directory = config->directory,
+	};
+	atom_status status;
+
+	if (monitor == NULL)
+		return atom_fail(err, ATOM_ENOMEM, "no memory for a monitor");
+	(void)pthread_mutex_init(&monitor->lock, NULL);
+	status = registry_component("monitor", declared->plugin,
+				    &spec.component, err);
+	if (status == ATOM_OK)
+		status = configured_new(&spec, &monitor->configured, &errors,
+					err);
+	if (status != ATOM_OK && errors.length > 0)
+		(void)atom_fail(err, status, "%.*s", (int)errors.length,
+				errors.bytes);
+	buffer_fini(&errors);
+	if (status != ATOM_OK) {
+		(void)pthread_mutex_destroy(&monitor->lock);
+		mem_free(monitor);
+		return status;
+	}
+	monitor->host = configured_host(monitor->configured);
+	monitor->self = configured_self(monitor->configured);
+	monitor->ops = (const struct atom_monitor_ops *)(const void *)
+			       spec.component->ops;
+	monitor->kick.deliver = on_kick;
+	monitor->dropped = metric_series(dropped_family, labels);
+	monitor->next = atomic_load(&monitors);
+	atomic_store(&monitors, monitor);
+	return ATOM_OK;
+}
+
+atom_status daemon_monitors_check(const struct config *config,
+				  struct buffer *errors)
+{
+	atom_status worst = ATOM_OK;
+
+	for (size_t i = 0; i < config->monitor_count; i++) {
+		const struct config_component *one = &config->monitors[i];
+		const struct component *component;
+		struct options *options = NULL;
+		struct atom_error err = ATOM_ERROR_INIT;
+		atom_status status = registry_component("monitor", one->plugin,
+							&component, &err);
+
+		if (status == ATOM_OK)
+			status = options_fill(component->declared, one->options,
+					      ignored, &options, errors);
+		else
+			config_complain(errors, one->options, "%s",
+					err.message);
+		options_free(&options);
+		if (status != ATOM_OK)
+			worst = status;
+	}
+	return worst;
+}
+
+atom_status daemon_monitors_start(const struct config *config,
+				  struct atom_error *err)
+{
+	atom_status status = declare(err);
+
+	if (status != ATOM_OK || !config->monitoring_enabled ||
+	    config->monitor_count == 0)
+		return status;
+	for (size_t i = 0; i < config->monitor_count; i++) {
+		struct atom_error why = ATOM_ERROR_INIT;
+
+		if (open_monitor(config, &config->monitors[i], &why) == ATOM_OK)
+			continue;
+		log_line(ATOM_LOG_ERROR, "monitor_failed", why.message,
+			 LOG_TEXT("monitor", config->monitors[i].plugin));
+		health_report("monitors", HEALTH_DEGRADED, false, why.message);
+	}
+	metrics_timer.fire = on_metrics_due;
+	(void)timer_set(loop_control(), &metrics_timer,
+			METRICS_MS - os.realtime_ms() % METRICS_MS +
+				METRICS_AFTER_MS);
+	return ATOM_OK;
+}
+
+void daemon_monitors_stop(void)
+{
+	timer_stop(&metrics_timer);
+	for (struct monitor *monitor = atomic_load(&monitors); monitor != NULL;
+	     monitor = monitor->next)
+		configured_free(&monitor->configured);
+}
+
+void daemon_monitors_fini(void)
+{
+	struct monitor *next;
+
+	for (struct monitor *monitor = atomic_exchange(&monitors, NULL);
+	     monitor != NULL; monitor = next) {
+		struct told_event event;
+
+		next = monitor->next;
+		configured_free(&monitor->configured);
+		while (take_event(monitor, &event))
+			event_fini(&event);
+		(void)pthread_mutex_destroy(&monitor->lock);
+		mem_free(monitor);
+	}
+	while (raised != NULL) {
+		struct raised *one = raised;
+
+		raised = one->next;
+		mem_free(one);
+	}
+	raised_count = 0;
+}

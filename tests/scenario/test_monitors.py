@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""Monitors run: they are told of events, and a wrong one stops nothing that
+serves."""
+
+import json
+
+from atomd_test import Daemon, Folder, config, run, run_atomd, spoken, test, \
+    wait_for
+
+SCALED = ('{ name = "echo"; backend: { plugin = "echo"; };'
+          ' instances: { min = 1; max = 4; concurrency = 1; };'
+          ' scaling: { plugin = "fixed"; }; }')
+
+
+def told(daemon):
+    """Lines that the plugin monitor/logger has written."""
+    return [line for line in daemon.lines
+            if line.get("component") == "monitor/logger"
+            and line.get("event") == "scaling"]
+
+
+@test
+def a_monitor_is_told_of_events_in_order():
+    extra = 'monitors = ( { plugin = "logger"; } );'
+    with Daemon(config(agents=SCALED, extra=extra)) as daemon:
+        for wanted in ("2", "3"):
+            done = daemon.atomctl("scale", "echo", wanted)
+            assert done.returncode == 0, done.stderr
+        lines = wait_for(lambda: len(told(daemon)) >= 2 and told(daemon),
+                         what="two events in the log of the monitor")
+        numbers = [line["sequence"] for line in lines]
+        assert numbers == list(range(1, len(numbers) + 1)), lines
+        assert json.loads(lines[0]["details"])["agent"] == "echo", lines[0]
+
+
+@test
+def monitoring_can_be_switched_off():
+    extra = ('monitoring_enabled = false;\n'
+             'monitors = ( { plugin = "logger"; } );')
+    with Daemon(config(agents=SCALED, extra=extra)) as daemon:
+        assert daemon.atomctl("scale", "echo", "2").returncode == 0
+        wait_for(lambda: [line for line in daemon.lines
+                          if line.get("event") == "plugin_event"],
+                 what="the event in the daemon's own log")
+        assert not told(daemon)
+    assert not told(daemon)
+
+
+@test
+def a_monitor_that_is_none_is_named_with_its_line():
+    for extra, why in (('monitors = ( { plugin = "loger"; } );', "logger"),
+                       ('monitors = ( { plugin = "logger"; sevrity = "info"; '
+                        '} );', "severity")):
+        with Folder() as folder:
+            text = config(extra=extra).replace("@DIR@", folder.path)
+            done = run_atomd("-t", "-c", folder.write("atomd.conf", text))
+            assert done.returncode == 78, done
+            said = spoken(done)
+            assert why in said and "atomd.conf:" in said, said
+
+
+if __name__ == "__main__":
+    run()
