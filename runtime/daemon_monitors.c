@@ -241,11 +241,11 @@ struct snapshot {
 };
 
 /* Names live as long as the registry; labels are copied without braces. */
-static void add_value(void *argument, int type, const char *name,
-		      const char *labels, double value, uint64_t count)
+static void add_value(void *argument, const struct metric_view *view)
 {
 	struct snapshot *s = argument;
-	size_t length = strlen(labels);
+	size_t length = strlen(view->labels);
+	double count = 0;
 	char *bare;
 
 	if (s->count == s->capacity) {
@@ -258,18 +258,20 @@ static void add_value(void *argument, int type, const char *name,
 		s->values = values;
 		s->capacity = capacity;
 	}
-	bare = mem_strdup(length > 2 ? labels + 1 : "");
+	bare = mem_strdup(length > 2 ? view->labels + 1 : "");
 	if (bare == NULL)
 		return;
 	if (length > 2)
 		bare[length - 2] = '\0';
+	for (size_t i = 0; view->bound_count > 0 && i <= view->bound_count; i++)
+		count += view->counts[i];
 	s->values[s->count++] = (struct atom_metric_value){
 		.struct_size = sizeof(struct atom_metric_value),
-		.type = type,
-		.name = name,
+		.type = view->type,
+		.name = view->name,
 		.labels = bare,
-		.value = value,
-		.count = count,
+		.value = view->value,
+		.count = (uint64_t)count,
 	};
 }
 
