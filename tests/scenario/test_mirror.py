@@ -137,13 +137,16 @@ def the_share_is_drawn_and_both_answers_are_compared():
             answer = daemon.chat("echo", "a b c")
             assert answer.status == 200, answer
             assert "old a b c" in answer.text, answer.text
-        chosen = wait_for(
-            lambda: (lambda r: sum(r.values()) > 120 and r)(
-                results(daemon, "echo")), 30, "mirrored calls")
+        # Until the rollout, which looks once a second, has seen them all.
+        found = wait_for(
+            lambda: (lambda s: s["mirrored"]["calls"] >= 124 and
+                     s["mirrored"]["calls"] == sum(
+                         s["mirrored"]["results"].values()) and s)(
+                             status(daemon, "echo")), 30, "mirrored calls")
+        chosen = found["mirrored"]["results"]
         assert set(chosen) == {"compared"}, chosen
         # 600 draws of 0.3: 180, and 56 are five standard deviations.
         assert 124 <= chosen["compared"] <= 236, chosen
-        found = status(daemon, "echo")
         both = found["mirrored"]
         # "old a b c" and "new a b c" share 3 pairs of words of 5 and 5.
         assert abs(both["similarity"] - 0.6) < 1e-6, both
