@@ -5,7 +5,7 @@
  * not been told yet.  Its functions run on the pool, one at a time:
  *
  *	any thread ── event ──► queue (bounded; what is too much is counted)
- *	control ── each 15 s ──► "metrics are due"
+ *	control ── the history has a sample ──► "metrics are due"
  *	                 └─► work on the pool: the events, then the metrics
  *
  * A monitor that is slow holds up nobody but itself.  What it raises becomes
@@ -32,10 +32,6 @@
 
 #define EVENTS_MAX 256
 #define ALERTS_MAX 500
-#define METRICS_MS 15000
-/* The history takes its sample at whole multiples of 15 s; a second later it
- * stands there. */
-#define METRICS_AFTER_MS 1000
 
 struct told_event {
 	uint64_t sequence;
@@ -74,7 +70,6 @@ struct raised {
 
 /* Grows at the start alone; freed after the last thread. */
 static _Atomic(struct monitor *) monitors;
-static struct timer metrics_timer;
 static uint32_t dropped_family, firing_family;
 
 static pthread_mutex_t raised_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -413,10 +408,8 @@ void daemon_monitors_event(const char *name, const char *agent,
 
 /* --- life [control] --------------------------------------------------------------------- */
 
-static void on_metrics_due(struct timer *timer)
+void daemon_monitors_sampled(void)
 {
-	int64_t now_ms = os.realtime_ms();
-
 	for (struct monitor *monitor = atomic_load(&monitors); monitor != NULL;
 	     monitor = monitor->next) {
 		if (monitor->ops->metrics == NULL)
@@ -426,8 +419,6 @@ static void on_metrics_due(struct timer *timer)
 		(void)pthread_mutex_unlock(&monitor->lock);
 		begin_work(monitor);
 	}
-	(void)timer_set(loop_control(), timer,
-			METRICS_MS - now_ms % METRICS_MS + METRICS_AFTER_MS);
 }
 
 static atom_status declare(struct atom_error *err)
@@ -543,16 +534,11 @@ atom_status daemon_monitors_start(const struct config *config,
 			 LOG_TEXT("monitor", config->monitors[i].plugin));
 		health_report("monitors", HEALTH_DEGRADED, false, why.message);
 	}
-	metrics_timer.fire = on_metrics_due;
-	(void)timer_set(loop_control(), &metrics_timer,
-			METRICS_MS - os.realtime_ms() % METRICS_MS +
-				METRICS_AFTER_MS);
 	return ATOM_OK;
 }
 
 void daemon_monitors_stop(void)
 {
-	timer_stop(&metrics_timer);
 	for (struct monitor *monitor = atomic_load(&monitors); monitor != NULL;
 	     monitor = monitor->next)
 		configured_free(&monitor->configured);

@@ -99,6 +99,8 @@ atom_status daemon_monitors_start(const struct config *config,
 				  struct atom_error *err);
 void daemon_monitors_stop(void);
 void daemon_monitors_fini(void);
+/* [control] The history has a sample: monitors hear of the metrics. */
+void daemon_monitors_sampled(void);
 /* [any] */
 void daemon_monitors_event(const char *name, const char *agent,
 			   const struct atom_span *json);

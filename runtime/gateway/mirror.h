@@ -49,6 +49,6 @@ void mirror_answered(struct exchange *x, const struct revision_outcome *o);
 void mirror_remember(struct exchange *x);
 /* Instead of exchange_free(): false, it is not mirrored. */
 bool mirror_begin(struct exchange *x);
-void mirror_free(struct mirror **mirror);
+void mirror_free(struct mirror **at);
 
 #endif

@@ -50,9 +50,11 @@ static void put(struct chunk_column *c, uint64_t value, unsigned int count)
 	while (count > 0) {
 		unsigned int free_bits = 8 - c->bit_count % 8;
 		unsigned int taken = count < free_bits ? count : free_bits;
-		uint8_t piece = (uint8_t)(value >> (count - taken) &
-					  ((1u << taken) - 1));
+		uint8_t piece;
 
+		assert(taken <= 8);
+		piece = (uint8_t)(value >> (count - taken) &
+				  ((1u << taken) - 1));
 		if (free_bits == 8)
 			c->bits[c->bit_count / 8] = 0;
 		c->bits[c->bit_count / 8] |=
@@ -70,6 +72,7 @@ static uint64_t get(const uint8_t *bits, uint32_t *at, unsigned int count)
 		unsigned int left = 8 - *at % 8;
 		unsigned int taken = count < left ? count : left;
 
+		assert(taken <= 8);
 		value = value << taken |
 			(bits[*at / 8] >> (left - taken) & ((1u << taken) - 1));
 		*at += taken;

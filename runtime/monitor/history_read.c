@@ -272,10 +272,11 @@ static atom_status read_chunk(struct reading *r, const struct chunk *chunk,
 {
 	const struct history_series *s = subject->series;
 	double values[FRAME_WIDTH_MAX][CHUNK_ROWS];
-	double row[FRAME_WIDTH_MAX];
+	double row[FRAME_WIDTH_MAX] = { 0 };
 	atom_status status = ATOM_OK;
 
-	if (chunk->rows == 0 || chunk->times_ms[0] > r->to_ms ||
+	if (s->width == 0 || chunk->rows == 0 ||
+	    chunk->times_ms[0] > r->to_ms ||
 	    chunk->times_ms[chunk->rows - 1] < r->from_ms)
 		return ATOM_OK;
 	for (uint32_t i = 0; i < s->width; i++)

@@ -226,10 +226,9 @@ int main(void)
 {
 	char *line = NULL;
 	size_t size = 0;
-	ssize_t length;
 
 	store.arena = (struct arena)ARENA_INIT(256u * 1024 * 1024);
-	while ((length = getline(&line, &size, stdin)) > 0) {
+	while (getline(&line, &size, stdin) > 0) {
 		line[strcspn(line, "\n")] = '\0';
 		if (strncmp(line, "series ", 7) == 0) {
 			add_series(line + 7);

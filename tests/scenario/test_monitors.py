@@ -33,6 +33,33 @@ def a_monitor_is_told_of_events_in_order():
         assert json.loads(lines[0]["details"])["agent"] == "echo", lines[0]
 
 
+RULES = """
+groups:
+- name: test
+  rules:
+  - alert: it_is_up
+    expr: atomd_requests_total{agent="echo"} > 0
+    labels: {severity: warning}
+    annotations: {summary: "{{ $value }} calls"}
+"""
+
+
+@test
+def a_rule_fires_on_the_daemon_s_own_history():
+    extra = ('monitors = ( { plugin = "alerts"; rules = [ "@DIR@/rules.yml" ];'
+             ' } );')
+    with Daemon(config(agents=SCALED, extra=extra),
+                files={"rules.yml": RULES}) as daemon:
+        assert daemon.chat("echo", "hi").content == "hi"
+        line = daemon.wait_event("alert_firing", 60)
+        assert line["component"] == "monitor/alerts", line
+        assert "it_is_up" in json.dumps(line), line
+        wait_for(lambda: daemon.metrics().sum(
+            "atomd_alerts_firing", alert="it_is_up",
+            severity="warning") == 1, what="the gauge of what fires")
+        assert daemon.metrics().sum("atomd_alert_failures_total") == 0
+
+
 @test
 def monitoring_can_be_switched_off():
     extra = ('monitoring_enabled = false;\n'

@@ -8,9 +8,13 @@
 #include <string.h>
 
 #define PUMP_MS	       1000
+#define SAMPLE_MS      15000 /* the history's */
 #define EVALUATION_MAX (64u * 1024 * 1024)
 #define STATES_KEY     "states"
 #define RECEIVERS_MAX  16
+#ifndef ALERTS_DATA_DIR /* the build says where it is installed */
+#define ALERTS_DATA_DIR "/usr/share/atomd"
+#endif
 #define SHIPPED_RULES  ALERTS_DATA_DIR "/alerts/atomd.yml"
 
 static const char *const formats[] = { "webhook", "alertmanager", NULL };
@@ -172,7 +176,8 @@ static void tell_again(struct monitor *monitor)
 static void on_metrics(void *self, const struct atom_metric_snapshot *snapshot)
 {
 	struct monitor *monitor = self;
-	int64_t time_ms = snapshot->time_ms;
+	/* Of the sample, which stands at a whole multiple. */
+	int64_t time_ms = snapshot->time_ms - snapshot->time_ms % SAMPLE_MS;
 	char *text, *older;
 
 	if (time_ms - monitor->evaluated_ms < monitor->options->interval ||

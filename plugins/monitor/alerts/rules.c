@@ -72,7 +72,7 @@ static atom_status each_key(
 	for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
 	     pair < node->data.mapping.pairs.top && status == ATOM_OK; pair++) {
 		const yaml_node_t *key_node = node_of(r, pair->key);
-		const char *key = NULL;
+		const char *key = "";
 
 		status = text_of(r, key_node, &key);
 		for (yaml_node_pair_t *before = node->data.mapping.pairs.start;
@@ -108,7 +108,7 @@ static atom_status each_item(struct reader *r, const yaml_node_t *node,
 static atom_status take_duration(struct reader *r, const yaml_node_t *node,
 				 int64_t *ms_r)
 {
-	const char *text = NULL;
+	const char *text = "";
 	atom_status status = text_of(r, node, &text);
 
 	if (status == ATOM_OK && strcmp(text, "0") != 0 &&
