@@ -226,8 +226,8 @@ atom_status daemon_start_history(const struct config *config,
 	(void)snprintf(folder, sizeof(folder), "%s/history",
 		       config->state_directory);
 	status = history_init(folder, encryption_keyring(), err);
-	if (status == ATOM_OK && history_run(agents_measure,
-					     daemon_monitors_sampled) != ATOM_OK)
+	if (status == ATOM_OK &&
+	    history_run(agents_measure, daemon_monitors_sampled) != ATOM_OK)
 		status = atom_fail(err, ATOM_ENOMEM, "history: no memory");
 	return status;
 }

@@ -271,7 +271,7 @@ static atom_status read_chunk(struct reading *r, const struct chunk *chunk,
 			      const struct subject *subject, int64_t after_ms)
 {
 	const struct history_series *s = subject->series;
-	double values[FRAME_WIDTH_MAX][CHUNK_ROWS];
+	double values[FRAME_WIDTH_MAX][CHUNK_ROWS] = { { 0 } };
 	double row[FRAME_WIDTH_MAX] = { 0 };
 	atom_status status = ATOM_OK;
 

@@ -15,7 +15,7 @@
 #ifndef ALERTS_DATA_DIR /* the build says where it is installed */
 #define ALERTS_DATA_DIR "/usr/share/atomd"
 #endif
-#define SHIPPED_RULES  ALERTS_DATA_DIR "/alerts/atomd.yml"
+#define SHIPPED_RULES ALERTS_DATA_DIR "/alerts/atomd.yml"
 
 static const char *const formats[] = { "webhook", "alertmanager", NULL };
 
