@@ -21,6 +21,7 @@
 #include "gateway/gateway.h"
 #include "http/server.h"
 #include "monitor/history.h"
+#include "monitor/monitors.h"
 #include "plugin/host.h"
 #include "plugin/host_process.h"
 #include "plugin/registry.h"
@@ -121,7 +122,7 @@ static void log_event(const char *name, const char *agent,
 		       json->bytes);
 	log_line(ATOM_LOG_INFO, "plugin_event", name, LOG_TEXT("agent", agent),
 		 LOG_TEXT("details", &details[0]));
-	daemon_monitors_event(name, agent, json);
+	monitors_event(name, agent, json);
 }
 
 /* Everything that -t looks at; what it makes is in daemon_state. */
@@ -161,7 +162,7 @@ static atom_status prepare(const struct daemon_options *options, bool check,
 	if (status == ATOM_OK)
 		status = history_register();
 	if (status == ATOM_OK)
-		status = daemon_monitors_register();
+		status = monitors_register();
 	if (status == ATOM_OK)
 		status = registry_init(NULL, d->config->plugin_load_in_place,
 				       err);
@@ -172,7 +173,7 @@ static atom_status prepare(const struct daemon_options *options, bool check,
 	if (status == ATOM_OK)
 		status = audit_check(d->config, errors);
 	if (status == ATOM_OK)
-		status = daemon_monitors_check(d->config, errors);
+		status = monitors_check(d->config, errors);
 	if (status == ATOM_OK)
 		status = daemon_check_store(d->config, errors, err);
 	if (status == ATOM_OK)
@@ -228,7 +229,7 @@ static void one_stopped(void *argument)
 	if (--d->stopping > 0)
 		return;
 	timer_stop(&d->tick);
-	daemon_monitors_stop();
+	monitors_stop();
 	daemon_unwatch_signals();
 	loops_stop();
 }
@@ -421,7 +422,7 @@ static atom_status start(struct daemon *d, struct atom_error *err)
 	if (status != ATOM_OK)
 		return status;
 	(void)agents_apply(d->config, true, NULL, err);
-	status = daemon_monitors_start(d->config, err);
+	status = monitors_start(d->config, err);
 	if (status != ATOM_OK)
 		return status;
 	http_server_accept(d->server);

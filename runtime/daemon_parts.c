@@ -23,6 +23,7 @@
 #include "core/os.h"
 #include "gateway/gateway.h"
 #include "monitor/history.h"
+#include "monitor/monitors.h"
 #include "plugin/registry.h"
 #include "security/encryption.h"
 #include "security/principal.h"
@@ -227,7 +228,7 @@ atom_status daemon_start_history(const struct config *config,
 		       config->state_directory);
 	status = history_init(folder, encryption_keyring(), err);
 	if (status == ATOM_OK &&
-	    history_run(agents_measure, daemon_monitors_sampled) != ATOM_OK)
+	    history_run(agents_measure, monitors_sampled) != ATOM_OK)
 		status = atom_fail(err, ATOM_ENOMEM, "history: no memory");
 	return status;
 }
@@ -243,7 +244,7 @@ void daemon_free(void)
 		security_flush();
 		(void)state_detach(&err);
 	}
-	daemon_monitors_fini();
+	monitors_fini();
 	configured_free(&d->store);
 	session_fini();
 	security_fini();

@@ -4,7 +4,7 @@
 
 /*
  * What daemon.c (life), daemon_signals.c, daemon_reload.c, daemon_listeners.c,
- * daemon_audit.c (what is recorded of it), daemon_monitors.c and daemon_parts.c (store,
+ * daemon_audit.c (what is recorded of it) and daemon_parts.c (store,
  * privileges) share.  [control]
  */
 
@@ -89,21 +89,6 @@ void daemon_audit_reload(bool applied, const char *needs_restart,
 			 const struct buffer *errors);
 /* While the loops are still there, and after they have ended. */
 void daemon_audit_end(void);
-/* daemon_monitors.c: before components are configured; options are looked at;
- * those that open run, the others are told; before the loops end; at the end
- * of all threads. */
-atom_status daemon_monitors_register(void);
-atom_status daemon_monitors_check(const struct config *config,
-				  struct buffer *errors);
-atom_status daemon_monitors_start(const struct config *config,
-				  struct atom_error *err);
-void daemon_monitors_stop(void);
-void daemon_monitors_fini(void);
-/* [control] The history has a sample: monitors hear of the metrics. */
-void daemon_monitors_sampled(void);
-/* [any] */
-void daemon_monitors_event(const char *name, const char *agent,
-			   const struct atom_span *json);
 /* Frees whatever was made, in reverse order. */
 void daemon_free(void);
 

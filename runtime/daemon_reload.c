@@ -6,6 +6,7 @@
 #include "core/memory.h"
 #include "core/notify.h"
 #include "daemon_priv.h"
+#include "monitor/monitors.h"
 #include "plugin/registry.h"
 #include "security/encryption.h"
 #include "security/principal.h"
@@ -102,7 +103,7 @@ static atom_status apply(json_t **result_r, struct atom_error *err)
 	if (status == ATOM_OK)
 		status = audit_check(next, &reload.errors);
 	if (status == ATOM_OK)
-		status = daemon_monitors_check(next, &reload.errors);
+		status = monitors_check(next, &reload.errors);
 	if (status == ATOM_OK)
 		status = encryption_read_keys(next, true, err);
 	if (status == ATOM_OK)

@@ -12,21 +12,21 @@
  * the series atomd_alerts_firing and lines of the log.
  */
 
+#include "monitor/monitors.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <atomd/monitor.h>
-
 #include "core/buffer.h"
 #include "core/health.h"
 #include "core/log.h"
+#include "core/loop.h"
 #include "core/memory.h"
 #include "core/metric.h"
 #include "core/os.h"
 #include "core/text.h"
-#include "daemon_priv.h"
 #include "plugin/host.h"
 #include "plugin/registry.h"
 
@@ -125,7 +125,6 @@ static void change_raised(const struct atom_alert *alert)
 	(void)snprintf(one->severity, sizeof(one->severity), "%s",
 		       alert->severity);
 	if (alert->firing == 0) {
-		(void)snprintf(before, sizeof(before), "%s", alert->severity);
 		*place = one->next;
 		raised_count--;
 	}
@@ -186,7 +185,7 @@ static const struct atom_monitor_host monitor_host = {
 	.annotate = on_annotate,
 };
 
-atom_status daemon_monitors_register(void)
+atom_status monitors_register(void)
 {
 	return host_register(ATOM_MONITOR_HOST, &monitor_host);
 }
@@ -397,8 +396,8 @@ static void queue_event(struct monitor *monitor, const char *name,
 		event_fini(&event);
 }
 
-void daemon_monitors_event(const char *name, const char *agent,
-			   const struct atom_span *json)
+void monitors_event(const char *name, const char *agent,
+		    const struct atom_span *json)
 {
 	for (struct monitor *monitor = atomic_load(&monitors); monitor != NULL;
 	     monitor = monitor->next)
@@ -408,7 +407,7 @@ void daemon_monitors_event(const char *name, const char *agent,
 
 /* --- life [control] --------------------------------------------------------------------- */
 
-void daemon_monitors_sampled(void)
+void monitors_sampled(void)
 {
 	for (struct monitor *monitor = atomic_load(&monitors); monitor != NULL;
 	     monitor = monitor->next) {
@@ -491,8 +490,7 @@ static atom_status open_monitor(const struct config *config,
 	return ATOM_OK;
 }
 
-atom_status daemon_monitors_check(const struct config *config,
-				  struct buffer *errors)
+atom_status monitors_check(const struct config *config, struct buffer *errors)
 {
 	atom_status worst = ATOM_OK;
 
@@ -517,8 +515,7 @@ atom_status daemon_monitors_check(const struct config *config,
 	return worst;
 }
 
-atom_status daemon_monitors_start(const struct config *config,
-				  struct atom_error *err)
+atom_status monitors_start(const struct config *config, struct atom_error *err)
 {
 	atom_status status = declare(err);
 
@@ -537,14 +534,14 @@ atom_status daemon_monitors_start(const struct config *config,
 	return ATOM_OK;
 }
 
-void daemon_monitors_stop(void)
+void monitors_stop(void)
 {
 	for (struct monitor *monitor = atomic_load(&monitors); monitor != NULL;
 	     monitor = monitor->next)
 		configured_free(&monitor->configured);
 }
 
-void daemon_monitors_fini(void)
+void monitors_fini(void)
 {
 	struct monitor *next;
 
