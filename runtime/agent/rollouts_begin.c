@@ -267,16 +267,11 @@ atom_status rollouts_begin(struct agent *agent,
 	return ATOM_OK;
 }
 
-/* What it was when it ended, as a state again. */
+/* What it was when it ended, as a state again; there is none. */
 static atom_status reopen(struct live *live, struct atom_error *err)
 {
 	atom_status status;
 
-	if (live->state != NULL)
-		return atom_fail(err, ATOM_ESTATE,
-				 "rollout %s has not ended yet; only an "
-				 "aborted one can be tried again",
-				 live->id);
 	if (live->kept == NULL)
 		return atom_fail(err, ATOM_ENOMEM,
 				 "nothing is left of rollout %s", live->id);
@@ -318,6 +313,11 @@ atom_status live_retry(struct live *live, struct atom_error *err)
 		return atom_fail(err, ATOM_ESTATE,
 				 "another revision of %s comes in",
 				 agent->name);
+	if (live->state != NULL)
+		return atom_fail(err, ATOM_ESTATE,
+				 "rollout %s has not ended yet; only an "
+				 "aborted one can be tried again",
+				 live->id);
 	status = reopen(live, err);
 	if (status == ATOM_OK && live->state->from != agent->stable->number)
 		status = atom_fail(err, ATOM_ESTATE,
@@ -336,8 +336,7 @@ atom_status live_retry(struct live *live, struct atom_error *err)
 	if (status != ATOM_OK) {
 		if (to != NULL)
 			revision_unref(to);
-		if (live->kept != NULL)
-			mem_free(TAKE(live->state));
+		mem_free(TAKE(live->state));
 		return status;
 	}
 	agent->candidate = to;

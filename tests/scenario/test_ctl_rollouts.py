@@ -120,6 +120,10 @@ def an_aborted_one_is_tried_again_after_a_restart():
         assert daemon.chat("echo", "x").headers["x-atomd-revision"] == "2"
         fails(daemon.atomctl("rollout", "retry", "echo"), 1,
               "only an aborted one")
+        # And it is what it was.
+        assert status(daemon)["outcome"] == "promoted"
+        assert daemon.metrics().sum("atomd_rollout_weight", revision="2",
+                                    agent="echo") == 10000
 
 
 @test
