@@ -354,7 +354,7 @@ static void begin(void)
 	cr_assert(mkdtemp(folder) != NULL);
 	(void)snprintf(path, sizeof(path), "%s/r.yml", folder);
 	write_rules(rules);
-	host_state.now_ms = 1700000000000;
+	host_state.now_ms = 1700000010000; /* a sample's time */
 	open_monitor();
 }
 
@@ -375,7 +375,7 @@ static void step(double load)
 
 	host_state.now_ms += STEP_MS;
 	host_state.load = load;
-	snapshot.time_ms = host_state.now_ms;
+	snapshot.time_ms = host_state.now_ms + 7; /* told a little later */
 	host_state.told[0] = '\0';
 	ops->metrics(self, &snapshot);
 	host_state.fire(host_state.fire_argument);

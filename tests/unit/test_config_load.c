@@ -376,7 +376,6 @@ Test(config_load, keys_of_a_later_version_are_refused_unless_inactive)
 	static const char *const active[] = {
 		"plugins: { require_signature = true; };",
 		"plugins: { trusted_keys = [ \"x\" ]; };",
-		"monitors = ( { plugin = \"alerts\"; } );",
 		AGENT("probe: { every_ms = 1000; };"),
 	};
 	static const char *const inactive[] = {
@@ -392,8 +391,6 @@ Test(config_load, keys_of_a_later_version_are_refused_unless_inactive)
 		REFUSE(1, "not in this version", active[i]);
 	for (size_t i = 0; i < sizeof(inactive) / sizeof(*inactive); i++)
 		ACCEPT(inactive[i]);
-	REFUSE(1, "not in this version",
-	       "monitors = ( { plugin = \"mine\"; } );");
 	ACCEPT(AGENT("instances: { memory_optimized: { repeat = 2; }; };"));
 	REFUSE(1, "no other `plugin`",
 	       AGENT("instances: { memory_optimized: { plugin = \"x\"; }; };"));
