@@ -63,11 +63,12 @@ static char *take_value(char *at, const char **value_r)
 		return NULL;
 	*value_r = to;
 	for (at++; *at != '"'; at++) {
-		if (*at == '\\')
-			at++;
+		bool escaped = *at == '\\';
+
+		at += escaped;
 		if (*at == '\0')
 			return NULL;
-		*to++ = at[-1] == '\\' && *at == 'n' ? '\n' : *at;
+		*to++ = escaped && *at == 'n' ? '\n' : *at;
 	}
 	*to = '\0';
 	return at + 1;
@@ -75,14 +76,15 @@ static char *take_value(char *at, const char **value_r)
 
 static char *take_matcher(char *at, struct selector *s)
 {
-	struct atom_history_matcher *m = &s->matchers[s->count];
+	struct atom_history_matcher *m;
 	char *end = at + name_length(at);
 	char *after;
 
-	m->struct_size = sizeof(*m);
-	m->label = at;
 	if (end == at || s->count == ATOM_HISTORY_MATCHERS_MAX)
 		return NULL;
+	m = &s->matchers[s->count];
+	m->struct_size = sizeof(*m);
+	m->label = at;
 	after = take_operator(skip_space(end), &m->type);
 	if (after == NULL)
 		return NULL;

@@ -62,6 +62,15 @@ Test(selector, what_is_none_is_refused_with_what_was_found)
 	cr_assert_null(why(text));
 }
 
+Test(selector, a_backslash_before_an_n_stays_one)
+{
+	struct selector s;
+	struct atom_error err = ATOM_ERROR_INIT;
+
+	cr_assert_eq(selector_parse("a{b=\"c\\\\n\"}", &s, &err), ATOM_OK);
+	cr_assert_str_eq(s.matchers[0].value, "c\\n");
+}
+
 Test(selector, seventeen_matchers_are_one_too_many)
 {
 	char text[SELECTOR_MAX] = "{";
