@@ -32,6 +32,7 @@ struct lookup;
 #define HTTP_TRANSFERS_MAX   16384
 #define HTTP_CONNECTIONS_MAX 512	 /* idle ones kept */
 #define HTTP_IDLE_S	     50		 /* an idle connection's age */
+#define HTTP_USED_MAX	     4096	 /* places to find used ones in */
 #define HTTP_EASY_MAX	     32		 /* handles kept for the next */
 #define HTTP_NAMES_MAX	     256	 /* resolved names */
 #define HTTP_HEAD_MAX	     (64 * 1024) /* bytes of all heads */
@@ -75,6 +76,7 @@ struct atom_http_transfer {
 	bool paused;	    /* by the plugin */
 	bool stopped;	    /* libcurl holds back what came while paused */
 	bool resumed;	    /* on the client's list */
+	bool unquiet;	    /* the used connection had bytes in it */
 	bool head_too_long; /* why a callback of ours ended it */
 	bool answer_too_long;
 
@@ -95,6 +97,12 @@ struct atom_http_transfer {
 	struct atom_span pieces[];
 };
 
+/* A connection that has carried an answer. */
+struct used {
+	uint64_t name; /* hash of its two ends */
+	curl_socket_t fd;
+};
+
 struct http_client {
 	struct loop *loop;
 	CURLM *multi;
@@ -113,6 +121,7 @@ struct http_client {
 	CURL *idle[HTTP_EASY_MAX];
 	size_t idle_count;
 	struct table names;
+	struct used used[HTTP_USED_MAX];
 };
 
 /* --- client.c ------------------------------------------------------------ */
@@ -138,6 +147,15 @@ atom_status easy_prepare(struct atom_http_transfer *transfer,
 			 struct atom_error *err);
 CURL *easy_take(struct http_client *client);
 void easy_give(struct http_client *client, CURL *easy);
+
+/* --- client_used.c -------------------------------------------------------- */
+
+/* After an answer: which socket its connection has. */
+void used_note(struct http_client *client, CURL *easy);
+/* Before a request goes into a used connection, named by its two ends as
+ * libcurl writes them: nothing has come that nobody asked for. */
+bool used_is_quiet(const struct http_client *client, const char *peer,
+		   int peer_port, const char *own, int own_port);
 
 /* --- client_transfer.c ---------------------------------------------------- */
 

@@ -186,11 +186,32 @@ void transfer_end(struct atom_http_transfer *t, atom_status status,
 		host_release(host);
 }
 
+/* Nothing of it was sent: once more, in a connection of its own. */
+static atom_status begin_anew(struct atom_http_transfer *t,
+			      struct atom_error *err)
+{
+	(void)curl_multi_remove_handle(t->client->multi, t->easy);
+	t->added = t->unquiet = false;
+	t->piece = t->piece_offset = 0;
+	if (curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, 1L) != CURLE_OK)
+		return atom_fail(err, ATOM_ENOMEM,
+				 "no memory for a request to %s", t->where);
+	return transfer_launch(t, NULL, err);
+}
+
 void transfer_done(struct atom_http_transfer *t, CURLcode result)
 {
 	struct atom_error err = ATOM_ERROR_INIT;
 	atom_status status = ATOM_OK;
 
+	if (result == CURLE_ABORTED_BY_CALLBACK && t->unquiet) {
+		status = begin_anew(t, &err);
+		if (status != ATOM_OK)
+			transfer_end(t, status, &err);
+		return;
+	}
+	if (result == CURLE_OK)
+		used_note(t->client, t->easy);
 	if (result != CURLE_OK || t->phase != PHASE_BEGUN)
 		status = transfer_explain(t, result, &err);
 	transfer_end(t, status, &err);
@@ -229,13 +250,17 @@ int transfer_on_connected(void *argument, char *peer, char *own, int peer_port,
 			  int own_port)
 {
 	struct atom_http_transfer *t = argument;
+	long connects = 0;
 
-	(void)peer;
-	(void)own;
-	(void)peer_port;
-	(void)own_port;
 	if (t->ended)
 		return CURL_PREREQFUNC_ABORT;
+	if (curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &connects) ==
+		    CURLE_OK &&
+	    connects == 0 &&
+	    !used_is_quiet(t->client, peer, peer_port, own, own_port)) {
+		t->unquiet = true;
+		return CURL_PREREQFUNC_ABORT;
+	}
 	if (t->phase < PHASE_SENT)
 		t->phase = PHASE_SENT;
 	return CURL_PREREQFUNC_OK;

@@ -292,6 +292,16 @@ def an_upstream_that_fails_before_the_answer_is_502():
 
 
 @test
+def what_a_server_says_too_much_is_nobody_s_answer():
+    # More than its Content-Length; libcurl would use that connection again.
+    with Mock() as mock, open_with(mock, SHORT) as daemon:
+        for _ in range(40):
+            assert daemon.chat("bot", "fault:short").status == 502
+            answer = daemon.chat("bot", "fine")
+            assert answer.status == 200, answer
+
+
+@test
 def a_request_is_never_sent_twice_behind_our_back():
     with Mock() as mock, open_with(mock) as daemon:
         for _ in range(4):
