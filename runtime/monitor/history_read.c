@@ -205,19 +205,22 @@ static void fold(struct part *part, const struct atom_history_sample *sample,
 	last->mean += (sample->mean - last->mean) * weight / part->weight;
 }
 
+/* `spread`: the columns of a gauge's five minutes; NULL: `value` is all. */
 static atom_status push(struct reading *r, struct part *part, int64_t time_ms,
-			const double *v, bool spread)
+			double value, const double *spread)
 {
-	struct atom_history_sample sample = { time_ms, *v, *v, *v, *v };
+	struct atom_history_sample sample = { time_ms, value, value, value,
+					      value };
 	const struct atom_history_sample *last =
 		part->count > 0 ? &part->samples[part->count - 1] : NULL;
 
-	const uint32_t weight = spread ? HISTORY_ROLLED_MS / HISTORY_RAW_MS : 1;
+	const uint32_t weight =
+		spread != NULL ? HISTORY_ROLLED_MS / HISTORY_RAW_MS : 1;
 
-	if (spread) {
-		sample.lowest = v[ROLLED_LOWEST];
-		sample.highest = v[ROLLED_HIGHEST];
-		sample.mean = v[ROLLED_MEAN];
+	if (spread != NULL) {
+		sample.lowest = spread[ROLLED_LOWEST];
+		sample.highest = spread[ROLLED_HIGHEST];
+		sample.mean = spread[ROLLED_MEAN];
 	}
 	if (r->step_ms > 0)
 		sample.time_ms =
@@ -247,19 +250,20 @@ static atom_status feed(struct reading *r, const struct subject *subject,
 						 : (uint32_t)s->bound_count + 1;
 
 		if (part->kind == PART_VALUE) {
-			status = push(r, part, time_ms, v,
-				      rolled && s->type == ATOM_METRIC_GAUGE);
+			status = push(r, part, time_ms, *v,
+				      rolled && s->type == ATOM_METRIC_GAUGE
+					      ? v
+					      : NULL);
 			continue;
 		}
 		if (part->kind == PART_SUM) {
-			status =
-				push(r, part, time_ms, v + s->width - 1, false);
+			status = push(r, part, time_ms, v[s->width - 1], NULL);
 			continue;
 		}
 		/* Parts are in order of their buckets, the count behind. */
 		while (next < buckets)
 			below += v[next++];
-		status = push(r, part, time_ms, &below, false);
+		status = push(r, part, time_ms, below, NULL);
 	}
 	return status;
 }
