@@ -492,7 +492,7 @@ static const struct key host_rows[] = {
 	INT("token_limit", CONFIG(token_limit), 0, TOKENS_MAX, "500",
 	    "max_tokens of a call that states none; 0: the body is left alone"),
 	BOOL("monitoring_enabled", CONFIG(monitoring_enabled), "true",
-	     "run the monitors"),
+	     "run the monitors, keep the metric history"),
 	INT("workers", CONFIG(workers), 0, LOOP_MAX, "0",
 	    "event loops; 0: one a core"),
 	CHOICE("log_level", HOLDER(log_word), "info", log_words,
