@@ -188,8 +188,11 @@ struct audit_entry *audit_call_entry(const struct audit_call *call)
 /* Names, punctuation, numbers and the event's part: never more. */
 #define FRAME_MAX 1200
 
-/* Room was reserved: nothing here asks for it again. */
-static void put(struct buffer *out, const char *text, size_t length)
+/* Room was reserved: nothing here asks for it again.  In line, so that what
+ * is constant is stored without a call. */
+__attribute__((always_inline)) static inline void put(struct buffer *out,
+						      const char *text,
+						      size_t length)
 {
 	memcpy(out->bytes + out->length, text, length);
 	out->length += length;
@@ -197,11 +200,23 @@ static void put(struct buffer *out, const char *text, size_t length)
 
 #define PUT(out, literal) put(out, literal, sizeof(literal) - 1)
 
+static void put_word(struct buffer *out, const char *word)
+{
+	put(out, word, strlen(word));
+}
+
 static void put_text(struct buffer *out, const struct packed *packed,
 		     const char *const texts[TEXTS], enum text which)
 {
+	const char *text = texts[which];
+	const size_t length = packed->lengths[which];
+
 	out->bytes[out->length++] = '"';
-	audit_append_text(out, texts[which], packed->lengths[which]);
+	if (length <= AUDIT_TEXT_MAX &&
+	    buffer_json_plain(text, length) == length)
+		put(out, text, length);
+	else
+		audit_append_text(out, text, length);
 	out->bytes[out->length++] = '"';
 }
 
@@ -279,21 +294,19 @@ atom_status audit_call_write(const struct audit_entry *entry, uint64_t sequence,
 	PUT(out, "{\"address\":");
 	put_text(out, &packed, texts, TEXT_ADDRESS);
 	PUT(out, ",\"category\":\"");
-	(void)buffer_append_text(out,
-				 audit_category_name(entry->row->category));
+	put_word(out, audit_category_name(entry->row->category));
 	PUT(out, "\",\"details\":");
 	put_details(out, &packed, texts);
 	PUT(out, "},");
-	(void)buffer_append_text(out, entry->row->text);
+	put_word(out, entry->row->text);
 	PUT(out, ",\"request_id\":");
 	put_text(out, &packed, texts, TEXT_REQUEST);
 	PUT(out, ",\"sequence\":");
 	put_number(out, (int64_t)sequence);
 	PUT(out, ",\"severity\":\"");
-	(void)buffer_append_text(out,
-				 audit_severity_name(entry->row->severity));
+	put_word(out, audit_severity_name(entry->row->severity));
 	PUT(out, "\",\"time\":\"");
-	(void)buffer_append_text(out, time);
+	put_word(out, time);
 	PUT(out, "\",\"user\":");
 	put_text(out, &packed, texts, TEXT_USER);
 	PUT(out, "}");

@@ -29,5 +29,9 @@ bool chain_genesis(const char *log_id, uint8_t hash_r[CHAIN_HASH])
 
 bool chain_step(uint8_t hash[CHAIN_HASH], const uint8_t leaf[CHAIN_HASH])
 {
-	return digest_of(hash, CHAIN_HASH, leaf, CHAIN_HASH, hash);
+	uint8_t blocks[DIGEST_TWO_BLOCKS];
+
+	memcpy(blocks, hash, CHAIN_HASH);
+	memcpy(blocks + CHAIN_HASH, leaf, CHAIN_HASH);
+	return digest_of_two(blocks, (size_t)2 * CHAIN_HASH, hash);
 }

@@ -13,11 +13,12 @@ bool tree_leaf(const void *bytes, size_t length, uint8_t hash_r[TREE_HASH])
 bool tree_node(const uint8_t left[TREE_HASH], const uint8_t right[TREE_HASH],
 	       uint8_t hash_r[TREE_HASH])
 {
-	uint8_t marked[1 + TREE_HASH];
+	uint8_t blocks[DIGEST_TWO_BLOCKS];
 
-	marked[0] = 1;
-	memcpy(marked + 1, left, TREE_HASH);
-	return digest_of(marked, sizeof(marked), right, TREE_HASH, hash_r);
+	blocks[0] = 1;
+	memcpy(blocks + 1, left, TREE_HASH);
+	memcpy(blocks + 1 + TREE_HASH, right, TREE_HASH);
+	return digest_of_two(blocks, (size_t)1 + (size_t)2 * TREE_HASH, hash_r);
 }
 
 bool tree_range_load(struct tree_range *range, uint64_t size,

@@ -42,6 +42,8 @@ atom_status buffer_append_char(struct buffer *b, char c);
 ATOM_PRINTF(2, 3)
 atom_status buffer_printf(struct buffer *b, const char *format, ...);
 atom_status buffer_append_u64(struct buffer *b, unsigned long long value);
+/* How many bytes at the front of `text` stand in a JSON string as they are. */
+size_t buffer_json_plain(const char *text, size_t length);
 /* `text` as the inside of a JSON string (no quotes): control bytes, quote
  * and backslash escaped, broken UTF-8 replaced by U+FFFD. */
 atom_status buffer_append_json(struct buffer *b, const char *text,

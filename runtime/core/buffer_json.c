@@ -14,11 +14,11 @@ static inline bool is_plain(unsigned char c)
 	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
-/* How many plain bytes stand at the front.  Eight at a time: each term marks
- * bytes by their high bit ("Bit Twiddling Hacks"), and a false mark costs a
- * look, no more. */
-static size_t plain_length(const unsigned char *s, size_t length)
+/* Eight at a time: each term marks bytes by their high bit ("Bit Twiddling
+ * Hacks"), and a false mark costs a look, no more. */
+size_t buffer_json_plain(const char *text, size_t length)
 {
+	const unsigned char *s = (const unsigned char *)text;
 	const uint64_t ones = ~(uint64_t)0 / 255;
 	size_t at = 0;
 
@@ -107,7 +107,7 @@ atom_status buffer_append_json(struct buffer *b, const char *text,
 			       size_t length)
 {
 	const unsigned char *s = (const unsigned char *)text;
-	size_t at = plain_length(s, length);
+	size_t at = buffer_json_plain(text, length);
 
 	if (at == length)
 		return buffer_append(b, text, length);

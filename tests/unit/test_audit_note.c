@@ -46,6 +46,22 @@ Test(digest, sha256_is_the_published_one)
 	}
 }
 
+/* The other way is another's code. */
+Test(digest, two_blocks_at_once_are_the_same_digest)
+{
+	uint8_t blocks[DIGEST_TWO_BLOCKS], want[DIGEST_BYTES],
+		got[DIGEST_BYTES];
+
+	for (size_t length = DIGEST_TWO_MIN; length <= DIGEST_TWO_MAX;
+	     length++) {
+		for (size_t i = 0; i < sizeof(blocks); i++)
+			blocks[i] = (uint8_t)(i * 37 + length);
+		cr_assert(digest_of(blocks, length, "", 0, want));
+		cr_assert(digest_of_two(blocks, length, got));
+		cr_assert_arr_eq(got, want, sizeof(want), "%zu bytes", length);
+	}
+}
+
 /* Computed by sha256sum. */
 Test(chain, begins_and_goes_on_as_documented)
 {

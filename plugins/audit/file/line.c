@@ -6,21 +6,27 @@
 
 /* --- writing ------------------------------------------------------------- */
 
+/* Letter, number, hash, three spaces and the line's end. */
+#define RECORD_HEAD_MAX ((size_t)2 + 20 + 1 + 2 * DIGEST_BYTES + 1 + 1)
+
 void line_write_record(struct text *text, struct text *covered,
 		       const struct atom_audit_record *record)
 {
 	const size_t start = text->length;
 	size_t length;
 
-	text_add(text, "R ", 2);
-	text_add_number(text, record->sequence);
-	text_add(text, " ", 1);
-	text_add_hex(text, record->hash, sizeof(record->hash));
-	text_add(text, " ", 1);
+	/* Asked for once: this is done for each call. */
+	if (text_room(text, RECORD_HEAD_MAX + record->json.length) == NULL)
+		return;
+	text_put(text, "R ", 2);
+	text_put_number(text, record->sequence);
+	text_put(text, " ", 1);
+	text_put_hex(text, record->hash, sizeof(record->hash));
+	text_put(text, " ", 1);
 	length = text->length;
-	text_add(text, record->json.bytes, record->json.length);
-	text_add(text, "\n", 1);
-	if (covered == NULL || text->failed)
+	text_put(text, record->json.bytes, record->json.length);
+	text_put(text, "\n", 1);
+	if (covered == NULL)
 		return;
 	if (record->sequence == 1)
 		length = text->length;

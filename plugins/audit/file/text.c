@@ -73,7 +73,7 @@ void text_printf(struct text *text, const char *format, ...)
 	va_end(again);
 }
 
-void text_add_number(struct text *text, uint64_t number)
+void text_put_number(struct text *text, uint64_t number)
 {
 	char digits[20];
 	size_t at = sizeof(digits);
@@ -82,7 +82,7 @@ void text_add_number(struct text *text, uint64_t number)
 		digits[--at] = (char)('0' + number % 10);
 		number /= 10;
 	} while (number != 0);
-	text_add(text, digits + at, sizeof(digits) - at);
+	text_put(text, digits + at, sizeof(digits) - at);
 }
 
 /* Four bytes at a time: each half byte to a byte of its own, and to its digit
@@ -99,18 +99,22 @@ static uint64_t eight_digits(const uint8_t bytes[4])
 	return x + '0' * ones + above * ('a' - '0' - 10);
 }
 
-void text_add_hex(struct text *text, const uint8_t *bytes, size_t length)
+void text_put_hex(struct text *text, const uint8_t *bytes, size_t length)
 {
-	char *room = text_room(text, 2 * length);
+	char *room = text->bytes + text->length;
 
-	if (room == NULL)
-		return;
 	for (size_t i = 0; i < length; i += 4, room += 8) {
 		uint64_t digits = htole64(eight_digits(bytes + i));
 
 		memcpy(room, &digits, sizeof(digits));
 	}
 	text->length += 2 * length;
+}
+
+void text_add_hex(struct text *text, const uint8_t *bytes, size_t length)
+{
+	if (text_room(text, 2 * length) != NULL)
+		text_put_hex(text, bytes, length);
 }
 
 void text_add_escaped(struct text *text, const char *bytes, size_t length)

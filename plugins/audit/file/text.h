@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <atomd/host.h>
 #include <atomd/plugin.h>
@@ -32,8 +33,6 @@ void text_clear(struct text *text);
 void text_add(struct text *text, const void *bytes, size_t length);
 ATOM_PRINTF(2, 3)
 void text_printf(struct text *text, const char *format, ...);
-/* Decimal. */
-void text_add_number(struct text *text, uint64_t number);
 /* Of hashes: a multiple of four bytes. */
 void text_add_hex(struct text *text, const uint8_t *bytes, size_t length);
 /* Line ends and backslashes as "\n" and "\\". */
@@ -42,6 +41,18 @@ void text_add_base64(struct text *text, const char *bytes, size_t length);
 /* Room for `length` bytes behind the end, to be filled by the caller, who
  * then adds to `length`; NULL and failed without memory. */
 char *text_room(struct text *text, size_t length);
+
+/* Into room that was asked for. */
+static inline void text_put(struct text *text, const void *bytes, size_t length)
+{
+	memcpy(text->bytes + text->length, bytes, length);
+	text->length += length;
+}
+
+/* Decimal, at most 20 digits. */
+void text_put_number(struct text *text, uint64_t number);
+/* Of hashes: a multiple of four bytes. */
+void text_put_hex(struct text *text, const uint8_t *bytes, size_t length);
 
 /* RFC 3339 in UTC with milliseconds, and back. */
 void text_of_time(int64_t time_ms, char out[TEXT_TIME_MAX]);
