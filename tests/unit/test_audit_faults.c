@@ -3,6 +3,7 @@
  * The file sink on disks that fail, fill up, lie, and lose power; and killed.
  * What was acknowledged is there afterwards, and the log is sound.
  */
+#include "effort.h"
 #include "file_sink_fixture.h"
 #include "lying_disk.h"
 
@@ -292,7 +293,7 @@ static void expect_acknowledged(int run)
 
 Test(audit_faults, no_power_cut_loses_what_was_acknowledged)
 {
-	for (int run = 0; run < POWER_CUTS; run++) {
+	for (int run = 0; run < effort(POWER_CUTS); run++) {
 		if (run % 10 == 0) {
 			disk_begin();
 			audit_end();

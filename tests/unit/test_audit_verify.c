@@ -3,6 +3,7 @@
  * What `atomctl audit verify` says of logs that are as they were written, that
  * a crash has torn, and that somebody or something has changed.
  */
+#include "effort.h"
 #include "file_sink_fixture.h"
 
 #include <criterion/criterion.h>
@@ -69,8 +70,11 @@ static void fill(size_t rounds)
 	}
 }
 
+static int changes;
+
 static void make_log(void)
 {
+	changes = effort(CHANGES);
 	uint64_t removed;
 
 	OK(audit_open());
@@ -146,8 +150,6 @@ static bool is_found(enum verify_verdict (*verify)(void))
 	return verify() != VERIFY_SOUND &&
 	       (result.file[0] != '\0' || result.first_bad > 0);
 }
-
-static int changes = CHANGES;
 
 static void expect_flips_found(enum verify_verdict (*verify)(void))
 {
@@ -316,7 +318,7 @@ Test(audit_verify, finds_changes_of_sealed_segments)
 	audit_options.encrypt = 1;
 	make_log();
 	expect_flips_found(look);
-	changes = CHANGES / 4;
+	changes = effort(CHANGES / 4);
 	expect_deletions_found('E');
 	expect_swaps_found('E');
 	expect_cuts_found();

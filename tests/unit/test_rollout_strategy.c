@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "effort.h"
 #include "rollout_fixture.h"
 
 static struct host host;
@@ -393,7 +394,7 @@ Test(rollout_strategy, every_strategy_can_be_aborted_in_every_look)
 Test(rollout_strategy, every_strategy_goes_on_after_a_kill_in_every_look)
 {
 	for (int i = 0; names[i]; i++) {
-		for (int looks = 0; looks < 40; looks++) {
+		for (int looks = 0; looks < effort(40); looks++) {
 			host_begin(&host, names[i],
 				   strcmp(names[i], "shadow") ? ""
 							      : "manual = "
