@@ -27,6 +27,18 @@ static bool moves(const struct rollout *rollout)
 	       rollout->at.stage == ROLLOUT_FINISHING;
 }
 
+/* Not yet: what has to be found out about it is not. */
+static bool gate_closed(const struct look *look)
+{
+	const struct rollout_seen *seen = look->seen;
+	int32_t step = rollout_step_to_clear(look->rollout);
+
+	if (!moves(look->rollout) || look->rollout->at.full)
+		return false;
+	return seen->gate == ROLLOUT_GATE_CLOSED ||
+	       (seen->steps_gated && step >= 0 && step != seen->step_cleared);
+}
+
 /* --- time ------------------------------------------------------------------- */
 
 /* Within one process the steady clock tells how much passed; over a restart
@@ -63,7 +75,7 @@ static bool pause_runs(const struct look *look)
 {
 	const struct rollout_position *at = &look->rollout->at;
 
-	return at->paused != ROLLOUT_NOT_PAUSED &&
+	return at->paused != ROLLOUT_NOT_PAUSED && !gate_closed(look) &&
 	       at->weight == at->weight_asked &&
 	       look->seen->new_ready >= at->new_asked;
 }
@@ -102,7 +114,8 @@ static void run_deadline(struct look *look)
 		rollout->ready_most = ready;
 		return;
 	}
-	if (look_stands(look) || pause_runs(look))
+	if (look_stands(look) || pause_runs(look) ||
+	    (gate_closed(look) && ready >= at->new_asked))
 		return;
 	*stalled += look->elapsed_ms;
 	if (deadline > 0 && *stalled > deadline)
@@ -215,7 +228,8 @@ static int32_t weight_of(const struct look *look)
 	if (seen->new_ready < 1)
 		return 0;
 	/* Standing still keeps what was reached and raises nothing. */
-	if (look_stands(look) && asked > at->weight_reached)
+	if ((look_stands(look) || gate_closed(look)) &&
+	    asked > at->weight_reached)
 		return at->weight_reached;
 	/* Capacity first: all of it for all of the weight. */
 	if (at->stage == ROLLOUT_FINISHING &&
@@ -353,7 +367,9 @@ static void order(struct look *look, const struct rollout_position *before)
 		.old_instances = old_ordered(look),
 		.new_instances = new_ordered(look),
 		.weight = at->weight,
-		.mirror = look->seen->new_ready > 0 ? at->mirror_asked : 0,
+		.mirror = look->seen->new_ready > 0 && !gate_closed(look)
+				  ? at->mirror_asked
+				  : 0,
 		.mirror_budget = at->mirror_budget,
 		.hold = at->hold != 0,
 		.over = at->stage == ROLLOUT_OVER,
@@ -374,6 +390,9 @@ static void go_on(struct look *look)
 {
 	struct rollout *rollout = look->rollout;
 
+	if (look->seen->gate == ROLLOUT_GATE_FAILED && moves(rollout))
+		rollout_abort(rollout, look->seen->gate_cause, "%s",
+			      look->seen->gate_reason);
 	if (look->rollout->at.person != ATOM_PERSON_NOTHING)
 		heed_person(look);
 	if (!moves(rollout))

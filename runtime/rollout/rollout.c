@@ -223,6 +223,20 @@ atom_status rollout_retry(struct rollout *rollout, uint64_t salt,
 	return ATOM_OK;
 }
 
+int32_t rollout_step_to_clear(const struct rollout *rollout)
+{
+	const struct rollout_position *at = &rollout->at;
+
+	if (at->full)
+		return -1;
+	if (at->stage == ROLLOUT_STEPS)
+		return at->step;
+	return at->stage == ROLLOUT_FINISHING &&
+			       at->weight_reached < ATOM_WEIGHT_ALL
+		       ? ROLLOUT_STEP_LAST
+		       : -1;
+}
+
 void rollout_supersede(struct rollout *rollout)
 {
 	if (rollout->at.outcome == ROLLOUT_OPEN) {

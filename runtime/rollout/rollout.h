@@ -19,6 +19,8 @@
  *
  * What the mechanics hold, whatever a strategy says:
  *
+ *	- no weight, and no more of it, while a gate is closed (`recreate`,
+ *	  which has taken the old one away by then, excepted);
  *	- weight for the new revision only while an instance of it is ready,
  *	  or while calls are held for it (`recreate`);
  *	- capacity first, then weight, then fewer old instances;
@@ -165,7 +167,8 @@ struct rollout_position {
 	/* Stable word of the reason, "" while the strategy has its way:
 	 * "worse" "deadline" "failed_starts" "strategy" "strategy_failed"
 	 * "strategy_nonsense" "judge_failed" "too_many_weights" "person"
-	 * "undecided" "no_data" "same_content" "full" "superseded" "undo". */
+	 * "undecided" "no_data" "same_content" "full" "superseded" "undo"; of
+	 * a gate: the host's. */
 	char cause[32];
 	/* Prose; not worth keeping by itself. */
 	char reason[ATOM_DEPLOYMENT_REASON_MAX];
@@ -222,6 +225,16 @@ struct rollout {
 
 /* What the host sees.  Counts are of this process since the rollout began
  * here: since rollout_begin, rollout_retry or rollout_decode. */
+/* What the host finds out before the new revision gets its first weight. */
+enum rollout_gate {
+	ROLLOUT_GATE_OPEN,
+	/* No weight above what was reached, no mirroring, and no pause of the
+	 * strategy runs; what waits for it alone is not late.  A rollout whose
+	 * steps are skipped (`full`) passes. */
+	ROLLOUT_GATE_CLOSED,
+	ROLLOUT_GATE_FAILED /* back, whatever else is seen */
+};
+
 struct rollout_seen {
 	int64_t wall_ms;      /* Unix time */
 	int64_t steady_ms;    /* a clock that never goes back */
@@ -238,7 +251,14 @@ struct rollout_seen {
 	const struct atom_cell *cells; /* an array */
 	size_t cell_count;
 	const struct atom_comparison *comparison; /* NULL: none */
-	int64_t mirror_tokens; /* in the last hour, earlier processes' too */
+	int64_t mirror_tokens;	/* in the last hour, earlier processes' too */
+	int32_t gate;		/* enum rollout_gate */
+	const char *gate_cause; /* FAILED: a word of at most 31 bytes */
+	const char *gate_reason;
+	/* Each step is a gate of its own: closed unless
+	 * rollout_step_to_clear() is `step_cleared`. */
+	bool steps_gated;
+	int32_t step_cleared;
 };
 
 /* What shall be. */
@@ -314,6 +334,11 @@ atom_status rollout_ask(struct rollout *rollout, int32_t person,
  * else. */
 atom_status rollout_retry(struct rollout *rollout, uint64_t salt,
 			  int64_t wall_ms, struct atom_error *err);
+
+/* All weight at the end, where that is a step of its own. */
+#define ROLLOUT_STEP_LAST INT32_MAX
+/* The step that is on, where steps are gated; -1: none. */
+int32_t rollout_step_to_clear(const struct rollout *rollout);
 
 /* A newer revision takes its place: over, the stable one is what it was (`to`
  * where it had been promoted, and `from` is not kept warm any longer).

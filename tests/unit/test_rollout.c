@@ -806,6 +806,12 @@ static void random_world(void)
 	if (chance(60) == 0)
 		host_kill(&host);
 	host.seen.frozen = chance(20) == 0 ? "for now" : NULL;
+	host.seen.gate =
+		chance(20) == 0 ? ROLLOUT_GATE_CLOSED : ROLLOUT_GATE_OPEN;
+	host.seen.steps_gated = chance(3) == 0;
+	host.seen.step_cleared = chance(3) == 0
+					 ? (int32_t)chance(6)
+					 : rollout_step_to_clear(host.rollout);
 	host.starts_fail = chance(15) == 0;
 	host.agent_wanted =
 		chance(10) == 0 ? (int32_t)chance(9) : host.agent_wanted;
