@@ -38,6 +38,7 @@ struct attempt *attempt_new(struct call *call)
 	atomic_init(&attempt->refs, 1);
 	attempt->call = call;
 	attempt->request = &call->request;
+	attempt->spare = call->spare;
 	attempt->front = call->loop;
 	attempt->pool = &call->revision->pool;
 	attempt->home = attempt->pool->style == POOL_OWNED ? attempt->pool->home
@@ -87,17 +88,17 @@ static void set_error(struct attempt *attempt, atom_status status,
 	attempt->error->message[ATOM_ERROR_MESSAGE_MAX - 1] = '\0';
 }
 
-/* --- mirrored ones, which take nothing from others --------------------------- */
+/* --- spare ones, which take nothing from others ------------------------------ */
 
-static bool is_mirrored(const struct attempt *attempt)
+static bool is_spare(const struct attempt *attempt)
 {
-	return (attempt->request->flags & ATOM_CALL_DRY_RUN) != 0;
+	return attempt->spare;
 }
 
 static void leave_slot(struct attempt *attempt)
 {
-	if (is_mirrored(attempt) && atomic_load(&attempt->granted_ns) != 0)
-		atomic_fetch_sub(&attempt->pool->mirrored, 1);
+	if (is_spare(attempt) && atomic_load(&attempt->granted_ns) != 0)
+		atomic_fetch_sub(&attempt->pool->spare, 1);
 }
 
 /* --- the way in ----------------------------------------------------------- */
@@ -105,7 +106,7 @@ static void leave_slot(struct attempt *attempt)
 void attempt_busy(struct attempt *attempt)
 {
 	attempt_refused(attempt, ATOM_EBUSY, "queue_full",
-			"no slot is free for a mirrored call");
+			"no slot is free for a call that waits for none");
 }
 
 static void on_enter(struct loop *loop, struct message *message)
@@ -121,13 +122,13 @@ void attempt_begin(struct attempt *attempt)
 {
 	struct pool *pool = attempt->pool;
 
-	if (!is_mirrored(attempt))
+	if (!is_spare(attempt))
 		measure_arrived(pool);
 	if (pool->style != POOL_OWNED && pool_try_take(pool)) {
 		attempt_granted(attempt, NULL);
 		return;
 	}
-	if (pool->style != POOL_OWNED && is_mirrored(attempt)) {
+	if (pool->style != POOL_OWNED && is_spare(attempt)) {
 		attempt_busy(attempt);
 		return;
 	}
@@ -166,8 +167,8 @@ static void run(struct attempt *attempt)
 		int64_t granted_ns = os.monotonic_ns();
 
 		atomic_store(&attempt->granted_ns, granted_ns);
-		if (is_mirrored(attempt))
-			atomic_fetch_add(&pool->mirrored, 1);
+		if (is_spare(attempt))
+			atomic_fetch_add(&pool->spare, 1);
 		else
 			measure_granted(pool,
 					granted_ns - attempt->call->began_ns);
@@ -314,7 +315,7 @@ void attempt_finish(struct attempt *attempt, atom_status status,
 	set_error(attempt, status, err);
 	attempt->state = ATTEMPT_ENDED;
 	leave_slot(attempt);
-	if (!is_mirrored(attempt))
+	if (!is_spare(attempt))
 		measure_finished(pool,
 				 os.monotonic_ns() -
 					 atomic_load(&attempt->granted_ns),
@@ -355,7 +356,7 @@ void attempt_refused(struct attempt *attempt, atom_status status,
 	if (atomic_exchange(&attempt->finished, true))
 		return;
 	leave_slot(attempt);
-	if (status != ATOM_ECANCELED && !is_mirrored(attempt))
+	if (status != ATOM_ECANCELED && !is_spare(attempt))
 		measure_refused(attempt->pool);
 	set_error(attempt, status, &err);
 	attempt->state = ATTEMPT_ENDED;

@@ -57,6 +57,7 @@ struct attempt {
 	/* Written by whoever holds the attempt: home, front, or the thread of
 	 * a blocking backend, which ends it while its home looks. */
 	_Atomic enum attempt_state state;
+	bool spare;	   /* the call's */
 	bool entered;	   /* went through the waiting room's loop */
 	bool cancel_told;  /* home's: backend.cancel was called */
 	unsigned int lost; /* workers that were gone when asked */
@@ -92,7 +93,7 @@ void attempt_unref(struct attempt *attempt);
 void attempt_granted(struct attempt *attempt, struct instance *instance);
 void attempt_refused(struct attempt *attempt, atom_status status,
 		     const char *code, const char *message);
-/* The same of a mirrored one, which does not wait. */
+/* The same of a spare one, which does not wait. */
 void attempt_busy(struct attempt *attempt);
 
 /* [backend's thread] What the plugin says. */
@@ -113,11 +114,11 @@ atom_status call_deliver_emit(struct call *call, int32_t kind,
 void call_deliver_finish(struct call *call, struct attempt *attempt);
 /* Cancels every call of this loop. [loop] */
 void calls_cancel_all(struct loop *loop, int32_t why);
-/* Mirrored calls of pools for whose slots others wait are cancelled, on every
+/* Spare calls of pools for whose slots others wait are cancelled, on every
  * loop. [any] */
 void calls_give_way(void);
-/* The same of all mirrored calls, for the daemon stops. [control] */
-void calls_end_mirrored(void);
+/* The same of all spare calls, for the daemon stops. [control] */
+void calls_end_spare(void);
 /* No new calls from now on. [any] */
 void calls_refuse(void);
 

@@ -282,7 +282,7 @@ void calls_refuse(void)
 	atomic_store(&refusing, true);
 }
 
-/* --- mirrored calls give way ---------------------------------------------- */
+/* --- spare calls give way ------------------------------------------------- */
 
 struct notice {
 	struct message message;
@@ -301,7 +301,7 @@ static void on_notice(struct loop *loop, struct message *message)
 	atomic_store(&notice->posted, false);
 	for (struct call *c = lists[loop_index(loop)]; c != NULL; c = next) {
 		next = c->next;
-		if (!call_is_mirrored(c) || c->revision == NULL)
+		if (!call_is_spare(c) || c->revision == NULL)
 			continue;
 		if (all)
 			call_cancel(c, ATOM_CANCEL_SHUTDOWN);
@@ -329,7 +329,7 @@ void calls_give_way(void)
 	notify_loops(false);
 }
 
-void calls_end_mirrored(void)
+void calls_end_spare(void)
 {
 	notify_loops(true);
 }

@@ -56,6 +56,7 @@ struct call {
 	struct revision *revision; /* call_start takes over this reference */
 	const struct call_events *events;
 	struct atom_call_request request; /* times are filled in by start */
+	bool spare; /* it takes what is free, see call_is_spare() */
 
 	/* --- results, valid in `end` and after --- */
 	struct atom_usage usage;
@@ -82,13 +83,13 @@ struct call {
 	const char *timeout_what; /* which deadline passed */
 };
 
-/* Is it mirrored (ATOM_CALL_DRY_RUN)?  Such a call takes a slot that is free
- * or ends at once (ATOM_EBUSY), is no part of what scaling measures, and is
- * cancelled (ATOM_CANCEL_ADMIN) as soon as another one waits for a slot of the
- * pool. */
-static inline bool call_is_mirrored(const struct call *call)
+/* Is it an extra that no caller waits for (mirrored, a grader's)?  Such a call
+ * takes a slot that is free or ends at once (ATOM_EBUSY), is no part of what
+ * scaling measures, and is cancelled (ATOM_CANCEL_ADMIN) as soon as another one
+ * waits for a slot of the pool. */
+static inline bool call_is_spare(const struct call *call)
 {
-	return (call->request.flags & ATOM_CALL_DRY_RUN) != 0;
+	return call->spare;
 }
 
 /* Begins.  `end` always comes, also for a refusal (queue full, stopping). */

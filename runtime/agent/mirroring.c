@@ -5,8 +5,6 @@
 #include "core/memory.h"
 #include "core/metric.h"
 
-#define MINUTE_MS 60000
-
 static uint32_t calls_family;
 static uint32_t tokens_family;
 static uint32_t duration_family;
@@ -53,53 +51,6 @@ void mirroring_give_back(struct mirroring *m, int64_t bytes)
 {
 	count(&m->running, -1);
 	count(&m->bytes, -bytes);
-}
-
-/* --- tokens ------------------------------------------------------------------ */
-
-/* The place of this minute; what stood there an hour ago is gone.  Two loops
- * that begin a minute at once: one of them clears it. */
-static _Atomic int64_t *place_of(struct mirroring *m, int64_t now_ms)
-{
-	int64_t minute = now_ms / MINUTE_MS + 1; /* 0: never used */
-	size_t at = (size_t)(minute % MIRRORED_MINUTES);
-	int64_t had = atomic_load(&m->minute[at]);
-
-	if (had < minute &&
-	    atomic_compare_exchange_strong(&m->minute[at], &had, minute))
-		(void)atomic_exchange(&m->tokens[at], 0);
-	return &m->tokens[at];
-}
-
-int64_t mirroring_tokens(const struct mirroring *m, int64_t now_ms)
-{
-	int64_t minute = now_ms / MINUTE_MS + 1, sum = 0;
-
-	for (size_t i = 0; i < MIRRORED_MINUTES; i++)
-		if (atomic_load(&m->minute[i]) > minute - MIRRORED_MINUTES)
-			sum += read_count(&m->tokens[i]);
-	return sum > 0 ? sum : 0;
-}
-
-void mirroring_spend(struct mirroring *m, int64_t tokens, int64_t now_ms)
-{
-	count(place_of(m, now_ms), tokens);
-}
-
-bool mirroring_reserve(struct mirroring *m, int64_t tokens, int64_t budget,
-		       int64_t now_ms)
-{
-	mirroring_spend(m, tokens, now_ms);
-	if (budget == 0 || mirroring_tokens(m, now_ms) <= budget)
-		return true;
-	mirroring_spend(m, -tokens, now_ms);
-	return false;
-}
-
-void mirroring_settle(struct mirroring *m, int64_t reserved, int64_t used,
-		      int64_t now_ms)
-{
-	mirroring_spend(m, used - reserved, now_ms);
 }
 
 /* --- what they came to --------------------------------------------------------- */

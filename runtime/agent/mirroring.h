@@ -13,8 +13,7 @@
  * reason.
  *
  * Tokens are reserved before a call, by what the caller's own came to, and
- * settled after it, so that calls under way do not pass the budget together.
- * The hour is 60 minutes that slide a minute at a time.
+ * settled after it (token_hour.h).
  *
  * By relaxed atomics, part of a trial.  [any loop], reading [control]
  */
@@ -26,6 +25,7 @@
 
 #include <atomd/deployment.h>
 
+#include "agent/token_hour.h"
 #include "core/metric.h"
 
 struct revision;
@@ -47,14 +47,10 @@ enum mirrored_result {
 	MIRRORED_RESULTS
 };
 
-#define MIRRORED_MINUTES 60
-
 struct mirroring {
 	_Atomic int64_t running;
 	_Atomic int64_t bytes;
-	/* Tokens by the minute; which minute a place is of. */
-	_Atomic int64_t tokens[MIRRORED_MINUTES];
-	_Atomic int64_t minute[MIRRORED_MINUTES];
+	struct token_hour hour;
 	_Atomic int64_t results[MIRRORED_RESULTS];
 	_Atomic int64_t status_differs;
 	_Atomic int64_t json_differs;
@@ -85,18 +81,6 @@ struct mirrored_pair {
 /* Room for one more of so many bytes; false: there is none. */
 bool mirroring_take(struct mirroring *m, int64_t bytes);
 void mirroring_give_back(struct mirroring *m, int64_t bytes);
-
-/* Takes `tokens` of the `budget` of an hour (0: there is none); false: they
- * would pass it.  `now_ms` is of any clock that never goes back. */
-bool mirroring_reserve(struct mirroring *m, int64_t tokens, int64_t budget,
-		       int64_t now_ms);
-/* It used `used` in the end. */
-void mirroring_settle(struct mirroring *m, int64_t reserved, int64_t used,
-		      int64_t now_ms);
-/* In the last hour. */
-int64_t mirroring_tokens(const struct mirroring *m, int64_t now_ms);
-/* These were used by an earlier process, or come to that. */
-void mirroring_spend(struct mirroring *m, int64_t tokens, int64_t now_ms);
 
 void mirroring_compared(struct mirroring *m, const struct mirrored_pair *pair);
 /* Counts how one ended; also in atomd_mirrored_calls_total of the new

@@ -254,7 +254,7 @@ void pool_enter(struct pool *pool, struct attempt *attempt)
 		attempt_granted(attempt, instance);
 		return;
 	}
-	if ((attempt->request->flags & ATOM_CALL_DRY_RUN) != 0) {
+	if (attempt->spare) {
 		attempt_busy(attempt);
 		return;
 	}
@@ -290,7 +290,7 @@ void pool_enter(struct pool *pool, struct attempt *attempt)
 	pool_pump(pool);
 	if (pool->first_waiting != NULL)
 		tell_urgent(pool);
-	if (pool->first_waiting != NULL && atomic_load(&pool->mirrored) > 0)
+	if (pool->first_waiting != NULL && atomic_load(&pool->spare) > 0)
 		calls_give_way();
 	if (pool->style == POOL_OWNED)
 		pool_reconcile(pool);

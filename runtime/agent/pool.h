@@ -55,7 +55,7 @@ struct pool {
 	_Atomic int64_t capacity;  /* slots there are */
 	_Atomic int64_t in_flight; /* slots taken */
 	_Atomic int64_t waiting;
-	_Atomic int64_t mirrored; /* of those in flight */
+	_Atomic int64_t spare; /* of those in flight */
 	_Atomic int64_t desired;
 	_Atomic int64_t memory_wanted; /* of them, memory optimized */
 	_Atomic int64_t ready;

@@ -99,7 +99,7 @@ static void see(struct live *live)
 		.frozen = hindered(live),
 		.cells = cells,
 		.comparison = &compared,
-		.mirror_tokens = mirroring_tokens(mirroring, steady_ms),
+		.mirror_tokens = token_hour_sum(&mirroring->hour, steady_ms),
 	};
 	const char *limit;
 

@@ -159,9 +159,9 @@ static atom_status live_equip(struct live *live, struct revision *from,
 		return status;
 	}
 	/* What the hour's budget has given already counts from now on. */
-	mirroring_spend(trial_mirroring(live->trial),
-			live->state->mirror_tokens,
-			os.monotonic_ns() / 1000000);
+	token_hour_spend(&trial_mirroring(live->trial)->hour,
+			 live->state->mirror_tokens,
+			 os.monotonic_ns() / 1000000);
 	revision_ref(from);
 	revision_ref(to);
 	live->from = from;

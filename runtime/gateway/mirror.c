@@ -5,17 +5,17 @@
 #include <string.h>
 
 #include "agent/mirroring.h"
-#include "core/json_scan.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/os.h"
 #include "gateway/api_error.h"
 #include "gateway/exchange_priv.h"
+#include "gateway/said.h"
 #include "rollout/likeness.h"
 
 /* Kept for each: both answers, the body, and the messages made of it. */
 #define BYTES_OF(body_length) \
-	(2 * (int64_t)MIRROR_ANSWER_MAX + 2 * (int64_t)(body_length))
+	(2 * (int64_t)SAID_MAX + 2 * (int64_t)(body_length))
 
 /* What one of the two revisions said. */
 struct said {
@@ -102,24 +102,13 @@ void mirror_expect(struct exchange *x)
 	x->mirror = m;
 }
 
-/* Keeps what it can; what it cannot keep does not matter to the call. */
-static void keep(struct said *said, struct completion *c, bool whole,
-		 int32_t kind, const char *bytes, size_t length)
-{
-	if (!said->cut && length <= MIRROR_ANSWER_MAX - c->bytes &&
-	    completion_add(c, kind, whole, bytes, length) == ATOM_OK)
-		return;
-	said->cut = true;
-	completion_clear(c, 0);
-}
-
 void mirror_hear(struct exchange *x, int32_t kind, const char *bytes,
 		 size_t length)
 {
 	/* The whole answer is put together anyway, and taken over later. */
 	if (x->mirror != NULL && x->stream)
-		keep(&x->mirror->old, &x->mirror->old.completion, false, kind,
-		     bytes, length);
+		said_keep(&x->mirror->old.completion, &x->mirror->old.cut,
+			  false, kind, bytes, length);
 }
 
 /* Times from the slot on: a mirrored call does not wait for one. */
@@ -164,48 +153,6 @@ void mirror_remember(struct exchange *x)
 
 /* --- the comparison ------------------------------------------------------------- */
 
-struct answer {
-	struct buffer output; /* JSON */
-	struct buffer text;   /* what a reader has */
-	struct json_span json;
-	bool is_json; /* an object or an array */
-};
-
-static bool is_structure(const struct json_span *value)
-{
-	return value->kind == JSON_SPAN_OBJECT ||
-	       value->kind == JSON_SPAN_ARRAY;
-}
-
-/* False: there is none, or no memory. */
-static bool read_answer(struct completion *c, struct answer *a)
-{
-	struct json_scan_error error;
-	struct json_span value;
-
-	/* A byte escaped is six. */
-	buffer_init(&a->output, 8 * MIRROR_ANSWER_MAX);
-	buffer_init(&a->text, 8 * MIRROR_ANSWER_MAX);
-	if (completion_output(c, &a->output) != ATOM_OK || a->output.failed ||
-	    json_scan_value(a->output.bytes, a->output.length,
-			    JSON_SCAN_DEPTH_MAX, &value, &error) != ATOM_OK)
-		return false;
-	if (value.kind != JSON_SPAN_STRING) {
-		a->json = value;
-		a->is_json = is_structure(&value);
-		return buffer_append(&a->text, value.at, value.length) ==
-		       ATOM_OK;
-	}
-	if (json_span_append(&value, &a->text) != ATOM_OK)
-		return false;
-	a->is_json = a->text.length > 0 &&
-		     json_scan_value(a->text.bytes, a->text.length,
-				     JSON_SCAN_DEPTH_MAX, &a->json,
-				     &error) == ATOM_OK &&
-		     is_structure(&a->json);
-	return true;
-}
-
 static void hold_together(const struct answer *a, const struct answer *b,
 			  struct mirrored_pair *pair)
 {
@@ -222,19 +169,19 @@ static void hold_together(const struct answer *a, const struct answer *b,
 static void compare_texts(struct exchange *x, struct mirrored_pair *pair)
 {
 	struct mirror *m = x->mirror;
-	struct answer old = { .is_json = false }, new = { .is_json = false };
+	struct answer old, new;
+	bool read;
 
 	/* One that is far too long is like no other. */
 	pair->texts = m->old.cut != m->new.cut;
 	if (m->old.cut || m->new.cut)
 		return;
-	if (read_answer(&m->old.completion, &old) &&
-	    read_answer(&x->completion, &new))
+	read = answer_read(&m->old.completion, SAID_MAX, &old);
+	read = answer_read(&x->completion, SAID_MAX, &new) && read;
+	if (read)
 		hold_together(&old, &new, pair);
-	buffer_fini(&old.output);
-	buffer_fini(&old.text);
-	buffer_fini(&new.output);
-	buffer_fini(&new.text);
+	answer_fini(&old);
+	answer_fini(&new);
 }
 
 static void compare(struct exchange *x, int64_t new_tokens)
@@ -267,7 +214,8 @@ static atom_status on_emit(struct call *call, int32_t kind, const char *bytes,
 
 	if (x->stream && (kind == ATOM_EMIT_RAW || kind == ATOM_EMIT_DELTA))
 		token_chunks_add(&x->chunks, length);
-	keep(&x->mirror->new, &x->completion, !x->stream, kind, bytes, length);
+	said_keep(&x->completion, &x->mirror->new.cut, !x->stream, kind, bytes,
+		  length);
 	return ATOM_OK;
 }
 
@@ -319,7 +267,7 @@ static void on_release(struct call *call)
 			       ? 0
 			       : tokens_of_call(call, &x->chunks, failed);
 
-	mirroring_settle(m->of, m->reserved, used, now_ms());
+	token_hour_settle(&m->of->hour, m->reserved, used, now_ms());
 	if (m->result == MIRRORED_COMPARED)
 		compare(x, used);
 	if (call->granted_ns != 0)
@@ -344,7 +292,7 @@ static atom_status ask_again(struct exchange *x)
 	struct mirror *m = x->mirror;
 	const struct atom_call_request asked = x->call.request;
 
-	x->call = (struct call){ .request = asked };
+	x->call = (struct call){ .request = asked, .spare = true };
 	x->call.request.flags |= ATOM_CALL_DRY_RUN;
 	x->chunks = (struct token_chunks){ .count = 0 };
 	x->no_json = x->raw = false;
@@ -363,7 +311,7 @@ static void drop(struct exchange *x, enum mirrored_result result)
 {
 	struct mirror *m = x->mirror;
 
-	mirroring_settle(m->of, m->reserved, 0, now_ms());
+	token_hour_settle(&m->of->hour, m->reserved, 0, now_ms());
 	mirroring_note(m->of, m->revision, result);
 	revision_unref(TAKE(m->revision));
 	exchange_free(x);
@@ -393,7 +341,7 @@ static bool within_budget(struct exchange *x, int64_t budget)
 	bool failed = m->old_outcome.http_status >= 400;
 
 	m->old_tokens = tokens_of_call(&x->call, &x->chunks, failed);
-	if (!mirroring_reserve(m->of, m->old_tokens, budget, now_ms()))
+	if (!token_hour_reserve(&m->of->hour, m->old_tokens, budget, now_ms()))
 		return false;
 	m->reserved = m->old_tokens;
 	return true;
@@ -403,7 +351,7 @@ static void take_answer(struct exchange *x)
 {
 	struct mirror *m = x->mirror;
 
-	if (!x->stream && x->completion.bytes <= MIRROR_ANSWER_MAX) {
+	if (!x->stream && x->completion.bytes <= SAID_MAX) {
 		m->old.completion = x->completion;
 		completion_init(&x->completion);
 	} else {

@@ -21,7 +21,7 @@
  *
  * Compared are: who failed, seconds from the slot to the last byte, tokens,
  * the likeness of the texts and the shape of their JSON (rollout/likeness.h).
- * Of an answer longer than MIRROR_ANSWER_MAX no more is kept: it is like no
+ * Of an answer longer than SAID_MAX (said.h) no more is kept: it is like no
  * shorter one, and two such are not compared by text.
  *
  * A call whose caller left is not repeated, for nobody knows what it would
@@ -35,8 +35,6 @@
 struct exchange;
 struct mirror;
 struct revision_outcome;
-
-#define MIRROR_ANSWER_MAX ((size_t)64 * 1024) /* bytes kept to compare */
 
 /* Before the caller's call: makes room, if it was chosen to be mirrored. */
 void mirror_expect(struct exchange *x);

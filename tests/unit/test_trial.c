@@ -322,25 +322,26 @@ Test(trial, the_hour_of_a_budget_slides)
 	struct mirroring *m = trial_mirroring(trial);
 	int64_t now = 12345678;
 
-	cr_assert_eq(mirroring_tokens(m, now), 0);
+	cr_assert_eq(token_hour_sum(&m->hour, now), 0);
 	for (int i = 0; i < 10; i++)
-		cr_assert(mirroring_reserve(m, 10, 100, now + i * MINUTE));
-	cr_assert_not(mirroring_reserve(m, 1, 100, now + 10 * MINUTE));
-	cr_assert_eq(mirroring_tokens(m, now + 10 * MINUTE), 100);
+		cr_assert(token_hour_reserve(&m->hour, 10, 100,
+					     now + i * MINUTE));
+	cr_assert_not(token_hour_reserve(&m->hour, 1, 100, now + 10 * MINUTE));
+	cr_assert_eq(token_hour_sum(&m->hour, now + 10 * MINUTE), 100);
 	/* It used less than it had reserved. */
-	mirroring_settle(m, 10, 4, now + 10 * MINUTE);
-	cr_assert(mirroring_reserve(m, 6, 100, now + 10 * MINUTE));
-	cr_assert_not(mirroring_reserve(m, 1, 100, now + 59 * MINUTE));
+	token_hour_settle(&m->hour, 10, 4, now + 10 * MINUTE);
+	cr_assert(token_hour_reserve(&m->hour, 6, 100, now + 10 * MINUTE));
+	cr_assert_not(token_hour_reserve(&m->hour, 1, 100, now + 59 * MINUTE));
 	/* The first minute is an hour ago. */
-	cr_assert(mirroring_reserve(m, 10, 100, now + 60 * MINUTE));
-	cr_assert_not(mirroring_reserve(m, 1, 100, now + 60 * MINUTE));
-	cr_assert_eq(mirroring_tokens(m, now + 500 * MINUTE), 0);
+	cr_assert(token_hour_reserve(&m->hour, 10, 100, now + 60 * MINUTE));
+	cr_assert_not(token_hour_reserve(&m->hour, 1, 100, now + 60 * MINUTE));
+	cr_assert_eq(token_hour_sum(&m->hour, now + 500 * MINUTE), 0);
 	/* Without a budget nothing is refused, and all is counted. */
-	cr_assert(mirroring_reserve(m, 1000000, 0, now + 500 * MINUTE));
-	cr_assert_eq(mirroring_tokens(m, now + 500 * MINUTE), 1000000);
+	cr_assert(token_hour_reserve(&m->hour, 1000000, 0, now + 500 * MINUTE));
+	cr_assert_eq(token_hour_sum(&m->hour, now + 500 * MINUTE), 1000000);
 	/* What an earlier process used. */
-	mirroring_spend(m, 7, now + 700 * MINUTE);
-	cr_assert_eq(mirroring_tokens(m, now + 700 * MINUTE), 7);
+	token_hour_spend(&m->hour, 7, now + 700 * MINUTE);
+	cr_assert_eq(token_hour_sum(&m->hour, now + 700 * MINUTE), 7);
 	trial_unref(trial);
 }
 
