@@ -7,6 +7,7 @@
 
 #include "agent/agents_priv.h"
 #include "agent/directory.h"
+#include "agent/grading.h"
 #include "agent/directory_priv.h"
 #include "agent/freeze.h"
 #include "agent/recent.h"
@@ -310,6 +311,7 @@ atom_status agents_check(const struct config *config, struct buffer *errors)
 		scaler_check(&config->agents[i], errors);
 		rollouts_check(&config->agents[i], errors);
 	}
+	grading_check(config, errors);
 	return errors->length > before || errors->failed ? ATOM_EINVAL
 							 : ATOM_OK;
 }

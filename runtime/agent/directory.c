@@ -188,8 +188,13 @@ static void assign(const struct entry *entry, const struct route_wish *wish,
 	trial_ref(trial);
 	assignment->trial = trial;
 	assignment->cell = entry->cell;
-	if (wish->mirrors)
-		choose_mirrored(entry, assignment);
+	if (!wish->mirrors)
+		return;
+	choose_mirrored(entry, assignment);
+	/* Where both revisions answer; alike for both. */
+	assignment->graded = split->weight > 0 &&
+			     split->weight < ATOM_WEIGHT_ALL &&
+			     grading_draws(trial_grading(trial));
 }
 
 bool directory_mirror(const char *agent, size_t length,

@@ -33,7 +33,7 @@ struct route_wish {
 	const char *principal;
 	const char *session;  /* NULL: none */
 	const char *revision; /* a preview: this one's number; NULL: any */
-	bool mirrors;	      /* who asks can repeat it */
+	bool mirrors;	      /* who asks can repeat it, and have it graded */
 };
 
 enum route_result {

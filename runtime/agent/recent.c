@@ -18,6 +18,7 @@ struct recent_call {
 	uint64_t key[2];
 	struct assignment counted; /* with a reference; trial NULL: nowhere */
 	double score;		   /* NaN: not rated */
+	bool by_grader;
 	int64_t revision;
 	uint32_t next; /* of the same bucket, older; NONE */
 	char agent[RECENT_AGENT_MAX];
@@ -206,11 +207,15 @@ static void rate(struct recent_call *call, struct recent_rating *rating)
 	double before = call->score, bound;
 
 	rating->found = true;
-	rating->replaced = !isnan(before);
+	rating->replaced = !isnan(before) && !call->by_grader;
+	rating->kept = rating->by_grader && !isnan(before);
 	rating->revision = call->revision;
 	(void)snprintf(rating->agent, sizeof(rating->agent), "%s", call->agent);
+	if (rating->kept)
+		return;
 	call->score = rating->score;
-	if (!rating->replaced) {
+	call->by_grader = rating->by_grader;
+	if (!rating->replaced && !rating->by_grader) {
 		char label[24];
 		const char *values[] = { call->agent, label };
 
@@ -250,6 +255,13 @@ static void on_asked(struct loop *loop, struct message *message)
 	}
 	message->deliver = on_back;
 	loop_post(rating->asker, message);
+}
+
+void recent_rate_on(struct recent_rating *rating, struct loop *loop)
+{
+	rating->asker = loop_current();
+	rating->message.deliver = on_asked;
+	loop_post(loop, &rating->message);
 }
 
 void recent_rate(struct recent_rating *rating)

@@ -42,12 +42,14 @@ void recent_add(const char *request_id, const char *principal,
 struct recent_rating {
 	/* The hash of call and principal: recent_key(). */
 	uint64_t key[2];
-	double score; /* 0 to 1 */
+	double score;	/* 0 to 1 */
+	bool by_grader; /* a caller's own goes before it */
 	void (*done)(struct recent_rating *rating);
 
 	/* --- the answer --- */
 	bool found;
-	bool replaced; /* an earlier score of the same call */
+	bool replaced; /* an earlier score of the same call, by its caller */
+	bool kept;     /* the caller's score stays: this one is not taken */
 	char agent[RECENT_AGENT_MAX];
 	int64_t revision;
 
@@ -62,5 +64,8 @@ void recent_key(const char *request_id, const char *principal,
 /* [loop] The newest call with this key gets the score, in place of the one it
  * had. */
 void recent_rate(struct recent_rating *rating);
+/* [control] The same of a call that ended on this loop; `done` comes on
+ * control. */
+void recent_rate_on(struct recent_rating *rating, struct loop *loop);
 
 #endif

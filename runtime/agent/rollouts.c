@@ -268,6 +268,8 @@ void live_end(struct live *live)
 	for (int i = 0; i < MIRRORED_RESULTS; i++)
 		live->mirrored[i] = mirroring_result(
 			trial_mirroring(live->trial), (enum mirrored_result)i);
+	json_decref(live->graded);
+	live->graded = live_graded(live);
 	trial_unref(TAKE(live->trial));
 	configured_free(&live->strategy);
 	configured_free(&live->judge);
@@ -279,6 +281,7 @@ static void drop(struct live *live)
 	config_unref(&live->config);
 	config_unref(&live->to_config);
 	json_decref(live->last);
+	json_decref(live->graded);
 	mem_free(live->state);
 	mem_free(live->kept);
 	mem_free(live->who);

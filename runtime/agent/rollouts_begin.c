@@ -24,6 +24,11 @@ static const char *const host_keys[] = { "plugin",
 					 "on_undecided",
 					 "on_no_data",
 					 "progress_deadline_ms",
+					 "grader",
+					 "grader_criteria",
+					 "grader_percent",
+					 "grader_tokens_per_hour",
+					 "grader_timeout_ms",
 					 NULL };
 static const char *const no_keys[] = { NULL };
 
@@ -149,11 +154,14 @@ static atom_status live_equip(struct live *live, struct revision *from,
 	if (status == ATOM_OK) {
 		live->trial = trial_new(live->state->salt,
 					&live->settings->bad_events);
-		if (live->trial == NULL)
+		if (live->trial == NULL ||
+		    trial_grade(live->trial,
+				&live->settings->deployment.grader) != ATOM_OK)
 			status = atom_fail(err, ATOM_ENOMEM,
 					   "no memory for a rollout");
 	}
 	if (status != ATOM_OK) {
+		trial_unref(TAKE(live->trial));
 		configured_free(&live->strategy);
 		configured_free(&live->judge);
 		return status;

@@ -64,6 +64,7 @@ struct live {
 	int32_t measured_weight;
 	int64_t last_new_ns; /* of a trial that is gone; so is */
 	int64_t mirrored[MIRRORED_RESULTS];
+	json_t *graded;	   /* NULL: none */
 	int64_t abort_ns;  /* when it was ordered; 0 = never */
 	bool undone;	   /* of one that had been promoted */
 	int64_t closed_ns; /* when no call could go there any more */
@@ -105,6 +106,8 @@ bool live_size(const struct live *live, const struct revision *revision,
 	       int64_t *instances_r);
 struct live *live_find(const char *agent_or_id);
 json_t *live_describe(const struct live *live);
+/* How its answers were graded, or null; new. */
+json_t *live_graded(const struct live *live);
 /* From a row of the store.  NULL: no memory, or damaged, which is logged. */
 struct live *live_decode(const char *agent, const char *row, size_t length);
 /* Of an aborted one: its revision again, and from the first step. */

@@ -53,7 +53,9 @@ atom_status rollouts_init(struct atom_error *err)
 			return status;
 		metric_allow(*rows[i].family, 20000);
 	}
-	return mirroring_init(err);
+	atom_status status = mirroring_init(err);
+
+	return status == ATOM_OK ? grading_init(err) : status;
 }
 
 /* --- finding --------------------------------------------------------------------- */
@@ -231,6 +233,37 @@ static json_t *mirrored_of(const struct live *live)
 	return json;
 }
 
+/* Scores of both revisions, and what became of the gradings; null where there
+ * is no grader, or it was of an earlier process. */
+json_t *live_graded(const struct live *live)
+{
+	struct grading *g =
+		live->trial != NULL ? trial_grading(live->trial) : NULL;
+	json_t *results, *json;
+
+	if (g == NULL || g->agent[0] == '\0')
+		return json_incref(live->graded != NULL ? live->graded
+							: json_null());
+	results = json_object();
+	for (int i = 0; i < GRADED_RESULTS; i++)
+		if (atomic_load(&g->results[i]) > 0)
+			json_object_set_new(
+				results, grading_word((enum graded_result)i),
+				json_integer(atomic_load(&g->results[i])));
+	json = json_pack("{s:s,s:o}", "grader", g->agent, "results", results);
+	for (int is_new = 0; is_new < 2; is_new++) {
+		int64_t n = atomic_load(&g->scored[is_new]);
+		double sum = (double)atomic_load(&g->score_ppm[is_new]) / 1e6;
+
+		json_object_set_new(json, is_new ? "new" : "old",
+				    json_pack("{s:I,s:o}", "calls",
+					      (json_int_t)n, "score",
+					      n > 0 ? json_real(sum / (double)n)
+						    : json_null()));
+	}
+	return json;
+}
+
 static json_t *mean(double sum, uint64_t count)
 {
 	return count > 0 ? json_real(sum / (double)count) : json_null();
@@ -297,6 +330,7 @@ json_t *live_describe(const struct live *live)
 	json_object_set_new(json, "attempt", json_integer(at->attempt));
 	json_object_set_new(json, "cells", cells_of(&state->counted));
 	json_object_set_new(json, "mirrored", comparison_of(live));
+	json_object_set_new(json, "graded", live_graded(live));
 	json_object_set_new(json, "who", json_string(live->who));
 	json_object_set_new(json, "why", json_string(live->why));
 	json_object_set_new(json, "began", time_of(state->times.began_ms));

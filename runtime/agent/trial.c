@@ -35,6 +35,7 @@ struct trial {
 	_Atomic int64_t last_new_ns;
 	_Atomic(_Atomic uint64_t *) seen; /* NULL until a session counts */
 	struct mirroring mirroring;
+	struct grading grading;
 	int32_t weight_count; /* control's */
 	struct weight weights[TRIAL_WEIGHTS_MAX];
 };
@@ -54,6 +55,13 @@ struct trial *trial_new(uint64_t salt, const struct config_bad_events *bad)
 	return trial;
 }
 
+atom_status trial_grade(struct trial *trial, const struct config_grader *with)
+{
+	if (with->agent[0] == '\0' || trial->bad.rated_below <= 0)
+		return ATOM_OK;
+	return grading_setup(&trial->grading, with);
+}
+
 void trial_ref(struct trial *trial)
 {
 	atomic_fetch_add_explicit(&trial->refs, 1, memory_order_relaxed);
@@ -65,6 +73,7 @@ void trial_unref(struct trial *trial)
 				     &trial->refs, 1, memory_order_acq_rel) > 1)
 		return;
 	mem_free((void *)atomic_load(&trial->seen));
+	grading_fini(&trial->grading);
 	mem_free(trial);
 }
 
@@ -200,6 +209,11 @@ static void add(struct trial *trial, int32_t cell, bool is_new,
 	for (int kind = 0; kind < ATOM_BAD_COUNT; kind++)
 		if ((kinds & 1u << kind) != 0)
 			count(&tally->bad[kind], 1);
+}
+
+struct grading *trial_grading(struct trial *trial)
+{
+	return &trial->grading;
 }
 
 struct mirroring *trial_mirroring(struct trial *trial)

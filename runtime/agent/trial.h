@@ -31,6 +31,7 @@
 
 #include <atomd/deployment.h>
 
+#include "agent/grading.h"
 #include "agent/mirroring.h"
 #include "config/config.h"
 
@@ -49,11 +50,15 @@ struct assignment {
 	int32_t weight;	     /* of the new revision at that time */
 	bool is_new;
 	bool mirrored; /* chosen to be repeated by the new revision */
+	bool graded;   /* chosen to have its answer scored */
 };
 
 /* [control] A reference for the caller, or NULL without memory.  The salt is
  * kept with the rollout, so that a restart moves no session. */
 struct trial *trial_new(uint64_t salt, const struct config_bad_events *bad);
+/* Answers are graded from now on, where feedback counts at all.  Before the
+ * trial is in a snapshot.  ATOM_ENOMEM. [control] */
+atom_status trial_grade(struct trial *trial, const struct config_grader *with);
 /* The number of this weight's cells, new ones if need be; -1: there is no
  * room.  [control] */
 int32_t trial_weight(struct trial *trial, int32_t weight);
@@ -80,6 +85,8 @@ bool trial_is_closed(const struct trial *trial);
 void trial_note_new(struct trial *trial);
 int64_t trial_last_new_ns(const struct trial *trial);
 
+/* Of its graded answers. */
+struct grading *trial_grading(struct trial *trial);
 /* Of its mirrored calls. */
 struct mirroring *trial_mirroring(struct trial *trial);
 /* A mirrored call: what the stable revision's and the new one's came to, in

@@ -22,6 +22,7 @@ struct deployment_reading {
 	const char *plugin;
 	const char *judge;
 	const struct setting *judge_options;
+	struct config_grader grader;
 	int64_t rollback_window_ms;
 	int64_t progress_deadline_ms;
 	int64_t failed_starts;

@@ -79,6 +79,16 @@ struct config_scaling {
 	struct scaling_settings settings;
 };
 
+/* An agent that scores answers while a rollout runs. */
+#define CONFIG_CRITERIA_MAX 4000 /* bytes */
+struct config_grader {
+	const char *agent;	 /* "" = none */
+	const char *criteria;	 /* "" = the built-in ones */
+	double percent;		 /* 5: of the answered calls */
+	int64_t tokens_per_hour; /* 100,000; 0 = no limit */
+	int64_t timeout_ms;	 /* 60,000 */
+};
+
 /* How a new revision comes in; no part of it: a change is in force with the
  * next rollout. */
 struct config_deployment {
@@ -86,6 +96,7 @@ struct config_deployment {
 	const struct setting *options;	     /* the group; NULL = none */
 	const char *judge;		     /* "sequential"; "" = none */
 	const struct setting *judge_options; /* a group; NULL = none */
+	struct config_grader grader;
 	struct rollout_settings settings;
 };
 

@@ -162,6 +162,17 @@ static const struct key deployment_rows[] = {
 	       at_end_words, "at the end, when the judge has not decided"),
 	CHOICE("on_no_data", DEPLOYMENT(on_no_data), "promote", at_end_words,
 	       "at the end, with fewer calls than `min_samples`"),
+	STRING("grader", DEPLOYMENT(grader.agent), "",
+	       "an agent that scores answers for `bad_events.rated_below`, and those of a replay; empty: none"),
+	STRING("grader_criteria", DEPLOYMENT(grader.criteria), "",
+	       "what a good answer is, for the grader; empty: helpful, correct and safe"),
+	ROW("grader_percent", KEY_FLOAT, DEPLOYMENT(grader.percent), "5",
+	    "share of the answered calls that are graded while a rollout runs, in percent", ),
+	INT("grader_tokens_per_hour", DEPLOYMENT(grader.tokens_per_hour), 0,
+	    TOKENS_MAX, "100000",
+	    "what the gradings of a rollout may use in an hour, 20000 at least; 0: no limit"),
+	DURATION("grader_timeout_ms", DEPLOYMENT(grader.timeout_ms), 1, DAY_MS,
+		 1, "60000", "a grading that takes longer gives no score"),
 };
 const struct key_table deployment_keys = TABLE_OPEN(deployment_rows);
 
@@ -248,7 +259,7 @@ static const struct key bad_event_rows[] = {
 	BOOL("invalid_json", BAD(invalid_json), "false",
 	     "a chat answer that is no JSON though `response_format` asked for it"),
 	ROW("rated_below", KEY_FLOAT, BAD(rated_below), "0",
-	    "feedback below this score, 0 to 1; 0: does not count", ),
+	    "feedback, or the grader's score, below this, 0 to 1; 0: does not count", ),
 };
 static const struct key_table bad_event_keys = TABLE(bad_event_rows);
 

@@ -10,6 +10,7 @@
 #include "core/os.h"
 #include "gateway/desk.h"
 #include "gateway/exchange_priv.h"
+#include "gateway/grade.h"
 #include "gateway/mirror.h"
 #include "gateway/refusal.h"
 
@@ -57,6 +58,7 @@ void exchange_free(struct exchange *x)
 		mem_free(x->conversation);
 	}
 	mirror_free(&x->mirror);
+	grade_free(&x->grade);
 	mem_free(x->taken);
 	mem_free(x->failure);
 	buffer_fini(&x->input);

@@ -36,6 +36,7 @@
 
 struct exchange;
 struct exchange_held;
+struct grade;
 struct mirror;
 
 /* The form that a call's answer takes. */
@@ -115,6 +116,7 @@ struct exchange {
 	size_t output_bytes;	    /* emitted */
 	struct exchange_held *held; /* its answer waits for its record */
 	struct mirror *mirror;	    /* it is to be repeated; or NULL */
+	struct grade *grade;	    /* it is to be graded; or NULL */
 	struct api_error *failure;  /* ours; decides when set */
 	bool begun;		    /* its head has been sent */
 	bool introduced;	    /* so has the surface's first event */

@@ -8,6 +8,7 @@
 #include "core/os.h"
 #include "gateway/desk.h"
 #include "gateway/exchange_priv.h"
+#include "gateway/grade.h"
 #include "gateway/mirror.h"
 #include "gateway/sse.h"
 
@@ -68,6 +69,7 @@ void exchange_count(struct exchange *x, int status)
 	revision_count(x->revision, &outcome);
 	counted = trial_count(&x->assignment, &outcome);
 	mirror_answered(x, &outcome);
+	grade_counted(x, status, counted);
 	if (outcome.called)
 		recent_add(x->request_id, x->user, x->revision,
 			   counted ? &x->assignment : NULL);
@@ -180,6 +182,7 @@ static atom_status on_emit(struct call *call, int32_t kind, const char *bytes,
 		token_chunks_add(&x->chunks, length);
 	x->output_bytes += length;
 	mirror_hear(x, kind, bytes, length);
+	grade_hear(x, kind, bytes, length);
 	if (must_collect(x, kind)) {
 		status = completion_add(&x->completion, kind, !x->stream, bytes,
 					length);
@@ -353,6 +356,7 @@ static void on_release(struct call *call)
 
 void exchange_done(struct exchange *x)
 {
+	grade_begin(x);
 	if (!mirror_begin(x))
 		exchange_free(x);
 }
@@ -374,5 +378,6 @@ void exchange_call(struct exchange *x)
 				http_limits_default.heartbeat_ms);
 	}
 	mirror_expect(x);
+	grade_expect(x);
 	call_start(&x->call);
 }

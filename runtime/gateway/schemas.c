@@ -158,7 +158,8 @@ const struct schema schemas[] = {
 	  ",\"evidence\":" OBJECT "}}},\"cause\":" STRING ",\"outcome\":" STRING
 	  ",\"stage\":" STRING ",\"strategy\":" STRING
 	  ",\"judge\":{\"type\":[\"object\",\"null\"]}"
-	  ",\"mirrored\":{\"type\":[\"object\",\"null\"]},\"who\":" STRING
+	  ",\"mirrored\":{\"type\":[\"object\",\"null\"]}"
+	  ",\"graded\":{\"type\":[\"object\",\"null\"]},\"who\":" STRING
 	  ",\"why\":" STRING ",\"waits_for\":" MAYBE ",\"began\":" MAYBE
 	  ",\"ended\":" MAYBE "}}" },
 	{ "Revision",
