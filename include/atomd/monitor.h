@@ -43,28 +43,49 @@ struct atom_metric_snapshot {
 	size_t value_count;
 };
 
+/* How an alert is. */
+enum {
+	ATOM_ALERT_RESOLVED = 0, /* also a pending one that will not fire */
+	ATOM_ALERT_FIRING = 1,
+	ATOM_ALERT_PENDING = 2 /* would fire if it went on */
+};
+
 struct atom_alert {
 	uint32_t struct_size;
-	int32_t firing;	      /* 1 firing, 0 resolved */
-	const char *name;     /* [a-zA-Z_]{1,63} */
+	int32_t state;	      /* ATOM_ALERT_* */
+	const char *name;     /* printable, below ATOM_ALERT_NAME_MAX bytes */
 	const char *severity; /* "critical" "warning" "info" */
 	const char *agent;    /* "" = none */
 	const char *message;
 	double value;
 	double threshold;
+	int64_t since_ms; /* in this state, Unix time; 0: now */
+	/* Name and value by turns, NULL-ended; NULL: none.  At most 4 KiB. */
+	const char *const *labels;
+	const char *const *annotations; /* the same, 8 KiB */
 };
+
+#define ATOM_ALERT_NAME_MAX 128 /* bytes with the NUL */
+#define ATOM_SILENCE_ID_MAX 40	/* the same */
 
 #define ATOM_MONITOR_HOST "atom.monitor-host/1"
 
 struct atom_monitor_host {
 	uint32_t struct_size;
 	uint32_t flags;
-	/* [any] Raise or resolve; the same (name, agent) is one alert. */
+	/* [any] Raise, change or resolve: the same name, agent and labels are
+	 * one alert.  At most 2,000 are kept; what is wrong is logged. */
 	void (*alert)(const struct atom_host *host,
 		      const struct atom_alert *alert);
 	/* [any] A note for people beside an alert or an agent. */
 	void (*annotate)(const struct atom_host *host, const char *subject,
 			 const char *text);
+	/* [any] 1: people want to hear nothing of this alert now; id_r is the
+	 * silence's.  Who tells others of alerts asks each time.  Its state
+	 * and value do not matter. */
+	int32_t (*silenced)(const struct atom_host *host,
+			    const struct atom_alert *alert,
+			    char id_r[ATOM_SILENCE_ID_MAX]);
 };
 
 struct atom_monitor_ops {

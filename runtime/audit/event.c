@@ -38,6 +38,8 @@ DETAILS(deploy, "agent", "code", "from", "hash", "name", "object", "phase",
 	"reason", "result", "revision", "status", "to");
 DETAILS(order, "agent", "code", "full", "object", "phase", "phase_now",
 	"result", "status");
+DETAILS(silence, "code", "comment", "ends_at", "id", "matchers", "object",
+	"phase", "result", "status");
 DETAILS(keyring, "code", "object", "phase", "result", "retire", "status");
 DETAILS(prune, "before", "code", "phase", "removed", "result", "sequence",
 	"status");
@@ -136,6 +138,10 @@ static const struct audit_event_row rows[AUDIT_EVENT_COUNT] = {
 	    "Update", APP_LIFECYCLE, order),
 	ROW(ROLLOUT_THAW, "rollout.thaw", AGENT_LIFECYCLE, INFO,
 	    "Update", APP_LIFECYCLE, order),
+	ROW(SILENCE_CREATE, "silence.create", CONFIGURATION_CHANGES, WARN,
+	    "Create", API_ACTIVITY, silence),
+	ROW(SILENCE_END, "silence.end", CONFIGURATION_CHANGES, INFO,
+	    "Update", API_ACTIVITY, silence),
 	ROW(AGENT_SCALE, "agent.scale", AGENT_LIFECYCLE, INFO,
 	    "Update", APP_LIFECYCLE, agent),
 	ROW(AGENT_RESTART, "agent.restart", AGENT_LIFECYCLE, INFO,

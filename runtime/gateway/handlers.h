@@ -73,6 +73,14 @@ void handle_rollout_resume(struct http_request *request,
 			   const struct admission *admission);
 void handle_rollout_retry(struct http_request *request,
 			  const struct admission *admission);
+void handle_alerts(struct http_request *request,
+		   const struct admission *admission);
+void handle_silences(struct http_request *request,
+		     const struct admission *admission);
+void handle_silence(struct http_request *request,
+		    const struct admission *admission);
+void handle_silence_end(struct http_request *request,
+			const struct admission *admission);
 void handle_freeze(struct http_request *request,
 		   const struct admission *admission);
 void handle_thaw(struct http_request *request,

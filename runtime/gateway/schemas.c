@@ -12,6 +12,11 @@
 #define OBJECT	"{\"type\":\"object\"}"
 #define MAYBE	"{\"type\":[\"string\",\"null\"]}"
 
+#define FINITE "{\"type\":[\"number\",\"null\"]}"
+#define TEXTS                                            \
+	"{\"type\":\"object\",\"additionalProperties\":" \
+	"{\"type\":\"string\"}}"
+
 #define LIMIT(most) \
 	"{\"type\":[\"integer\",\"null\"],\"minimum\":0,\"maximum\":" most "}"
 #define KEY_LIMITS "{\"$ref\":\"#/components/schemas/KeyLimits\"}"
@@ -143,6 +148,39 @@ const struct schema schemas[] = {
 	  "{\"type\":\"object\",\"required\":[\"frozen\"],\"properties\":{"
 	  "\"frozen\":" BOOLEAN ",\"since\":" STRING ",\"who\":" STRING
 	  ",\"reason\":" STRING "}}" },
+	{ "Alert",
+	  "{\"type\":\"object\",\"required\":[\"name\",\"severity\","
+	  "\"state\",\"value\",\"threshold\",\"message\",\"since\","
+	  "\"annotations\"],\"properties\":{\"name\":" STRING
+	  ",\"severity\":{\"enum\":[\"critical\",\"warning\",\"info\"]}"
+	  ",\"state\":{\"enum\":[\"firing\",\"pending\"]},\"value\":" FINITE
+	  ",\"threshold\":" FINITE ",\"message\":" STRING ",\"since\":" STRING
+	  ",\"agent\":" STRING ",\"labels\":" TEXTS ",\"annotations\":" TEXTS
+	  ",\"monitor\":" STRING ",\"silenced\":" BOOLEAN ",\"silence\":" STRING
+	  "}}" },
+	{ "AlertList", LIST_OF("Alert") },
+	{ "SilenceMatcher",
+	  "{\"type\":\"object\",\"required\":[\"name\",\"value\"],"
+	  "\"properties\":{\"name\":" STRING ",\"value\":{\"type\":"
+	  "\"string\",\"maxLength\":1000},\"regex\":" BOOLEAN
+	  ",\"equal\":" BOOLEAN "}}" },
+	{ "SilenceRequest",
+	  "{\"type\":\"object\",\"required\":[\"matchers\",\"comment\"],"
+	  "\"properties\":{\"matchers\":" LIST_OF(
+		  "SilenceMatcher") ",\"comment\":" REASON
+				    ",\"starts_at\":" STRING
+				    ",\"ends_at\":" STRING
+				    ",\"duration\":" STRING "}}" },
+	{ "Silence",
+	  "{\"type\":\"object\",\"properties\":{\"id\":" STRING
+	  ",\"matchers\":" LIST_OF(
+		  "SilenceMatcher") ",\"starts_at\":" STRING
+				    ",\"ends_at\":" STRING
+				    ",\"created_by\":" STRING
+				    ",\"comment\":" STRING
+				    ",\"state\":{\"enum\":[\"active\","
+				    "\"pending\",\"expired\"]}}}" },
+	{ "SilenceList", LIST_OF("Silence") },
 	{ "RolloutPromote",
 	  "{\"type\":\"object\",\"properties\":{\"full\":" BOOLEAN "}}" },
 	{ "Rollout",

@@ -1,39 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Which series a query means: Prometheus' matchers, with POSIX patterns. */
+/* Which series a query means: Prometheus' matchers (pattern.h). */
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "monitor/history_priv.h"
+#include "monitor/pattern.h"
 
-/* As matchers want it: the whole value.  Repetition counts and back references
- * are refused: what they may cost has no bound. */
 static atom_status compile(struct history_matcher *m, struct atom_error *err)
 {
-	char whole[ATOM_HISTORY_PATTERN_MAX + 8];
-	char why[128];
-	int failed;
+	atom_status status =
+		pattern_compile(m->label, m->value, &m->pattern, err);
 
-	for (const char *at = m->value; *at; at++)
-		if (*at == '{' || (*at == '\\' && at[1] >= '0' && at[1] <= '9'))
-			return atom_fail(err, ATOM_EINVAL,
-					 "matcher of %s: expected a regular "
-					 "expression without {} and back "
-					 "references, found \"%s\"",
-					 m->label, m->value);
-	(void)snprintf(whole, sizeof(whole), "^(%s)$", m->value);
-	failed = regcomp(&m->pattern, whole, REG_EXTENDED | REG_NOSUB);
-	if (failed) {
-		(void)regerror(failed, &m->pattern, why, sizeof(why));
-		return atom_fail(err, ATOM_EINVAL,
-				 "matcher of %s: \"%s\" is no regular "
-				 "expression: %s",
-				 m->label, m->value, why);
-	}
-	m->compiled = true;
-	return ATOM_OK;
+	m->compiled = status == ATOM_OK;
+	return status;
 }
 
 static atom_status take_matcher(struct history_matcher *m,

@@ -8,8 +8,7 @@
  *	control ── the history has a sample ──► "metrics are due"
  *	                 └─► work on the pool: the events, then the metrics
  *
- * A monitor that is slow holds up nobody but itself.  What it raises becomes
- * the series atomd_alerts_firing and lines of the log.
+ * A monitor that is slow holds up nobody but itself.
  */
 
 #include "monitor/monitors.h"
@@ -26,12 +25,12 @@
 #include "core/memory.h"
 #include "core/metric.h"
 #include "core/os.h"
-#include "core/text.h"
+#include "monitor/alerts.h"
+#include "monitor/silences.h"
 #include "plugin/host.h"
 #include "plugin/registry.h"
 
 #define EVENTS_MAX 256
-#define ALERTS_MAX 500
 
 struct told_event {
 	uint64_t sequence;
@@ -61,114 +60,20 @@ struct monitor {
 	bool metrics_due;
 };
 
-struct raised {
-	struct raised *next;
-	char name[64];
-	char agent[128];
-	char severity[16];
-};
-
 /* Grows at the start alone; freed after the last thread. */
 static _Atomic(struct monitor *) monitors;
-static uint32_t dropped_family, firing_family;
-
-static pthread_mutex_t raised_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct raised *raised;
-static size_t raised_count;
+static uint32_t dropped_family;
 
 static const char *const ignored[] = { "plugin", NULL };
 
 /* --- what monitors raise -------------------------------------------------------- */
 
-/* How many of that name and severity fire; with `raised_lock`. */
-static void show_firing(const char *name, const char *severity)
+static int32_t on_silenced(const struct atom_host *host,
+			   const struct atom_alert *alert,
+			   char id_r[ATOM_SILENCE_ID_MAX])
 {
-	const char *const values[] = { name, severity };
-	double count = 0;
-
-	for (const struct raised *one = raised; one != NULL; one = one->next)
-		if (strcmp(one->name, name) == 0 &&
-		    strcmp(one->severity, severity) == 0)
-			count++;
-	metric_set(metric_series(firing_family, values), count);
-}
-
-static struct raised **find_raised(const struct atom_alert *alert)
-{
-	struct raised **place = &raised;
-
-	while (*place != NULL && (strcmp((*place)->name, alert->name) != 0 ||
-				  strcmp((*place)->agent, alert->agent) != 0))
-		place = &(*place)->next;
-	return place;
-}
-
-static void change_raised(const struct atom_alert *alert)
-{
-	struct raised **place = find_raised(alert);
-	struct raised *one = *place;
-	char before[16] = "";
-
-	if (one == NULL && alert->firing != 0 && raised_count < ALERTS_MAX) {
-		one = mem_zalloc(sizeof(*one));
-		if (one == NULL)
-			return;
-		(void)snprintf(one->name, sizeof(one->name), "%s", alert->name);
-		(void)snprintf(one->agent, sizeof(one->agent), "%s",
-			       alert->agent);
-		*place = one;
-		raised_count++;
-	}
-	if (one == NULL)
-		return;
-	(void)snprintf(before, sizeof(before), "%s", one->severity);
-	(void)snprintf(one->severity, sizeof(one->severity), "%s",
-		       alert->severity);
-	if (alert->firing == 0) {
-		*place = one->next;
-		raised_count--;
-	}
-	show_firing(alert->name, alert->severity);
-	if (*before != '\0')
-		show_firing(alert->name, before);
-	if (alert->firing == 0)
-		mem_free(one);
-}
-
-static const char *fault_of(const struct atom_alert *alert)
-{
-	static const char *const severities[] = { "critical", "warning",
-						  "info" };
-
-	if (alert->name == NULL || alert->agent == NULL ||
-	    alert->message == NULL || alert->severity == NULL)
-		return "a text is missing";
-	if (*alert->name == '\0' || strlen(alert->name) > 63 ||
-	    strspn(alert->name,
-		   "abcdefghijklmnopqrstuvwxyz"
-		   "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") != strlen(alert->name))
-		return "its name is [a-zA-Z_]{1,63}";
-	for (size_t i = 0; i < ARRAY_SIZE(severities); i++)
-		if (strcmp(alert->severity, severities[i]) == 0)
-			return NULL;
-	return "its severity is critical, warning or info";
-}
-
-static void on_alert(const struct atom_host *host,
-		     const struct atom_alert *alert)
-{
-	const char *fault = fault_of(alert);
-
-	if (fault != NULL) {
-		log_line(ATOM_LOG_WARN, "plugin_fault",
-			 "an alert of a plugin was dropped",
-			 LOG_TEXT("component", host_component_name(host)),
-			 LOG_TEXT("why", fault));
-		return;
-	}
-	(void)pthread_mutex_lock(&raised_lock);
-	change_raised(alert);
-	(void)pthread_mutex_unlock(&raised_lock);
+	(void)host;
+	return alerts_silenced(alert, id_r);
 }
 
 static void on_annotate(const struct atom_host *host, const char *subject,
@@ -181,8 +86,9 @@ static void on_annotate(const struct atom_host *host, const char *subject,
 
 static const struct atom_monitor_host monitor_host = {
 	.struct_size = sizeof(monitor_host),
-	.alert = on_alert,
+	.alert = alerts_take,
 	.annotate = on_annotate,
+	.silenced = on_silenced,
 };
 
 atom_status monitors_register(void)
@@ -314,6 +220,8 @@ static void done(struct work *work, atom_status status)
 	struct monitor *monitor = CONTAINER_OF(work, struct monitor, work);
 
 	monitor->busy = false;
+	if (monitor->configured == NULL)
+		alerts_forget(monitor->host);
 	host_release(monitor->host);
 	if (status == ATOM_OK)
 		begin_work(monitor);
@@ -422,16 +330,7 @@ void monitors_sampled(void)
 
 static atom_status declare(struct atom_error *err)
 {
-	static const char *const alert_labels[] = { "alert", "severity", NULL };
 	static const char *const monitor_labels[] = { "monitor", NULL };
-	const struct atom_metric_spec firing = {
-		.struct_size = sizeof(firing),
-		.type = ATOM_METRIC_GAUGE,
-		.name = "atomd_alerts_firing",
-		.help = "Alerts that fire, by name and severity.",
-		.unit = "",
-		.label_names = alert_labels,
-	};
 	const struct atom_metric_spec dropped = {
 		.struct_size = sizeof(dropped),
 		.type = ATOM_METRIC_COUNTER,
@@ -440,7 +339,7 @@ static atom_status declare(struct atom_error *err)
 		.unit = "",
 		.label_names = monitor_labels,
 	};
-	atom_status status = metric_declare(&firing, &firing_family, err);
+	atom_status status = alerts_init(err);
 
 	return status == ATOM_OK
 		       ? metric_declare(&dropped, &dropped_family, err)
@@ -519,6 +418,7 @@ atom_status monitors_start(const struct config *config, struct atom_error *err)
 {
 	atom_status status = declare(err);
 
+	silences_recall();
 	if (status != ATOM_OK || !config->monitoring_enabled ||
 	    config->monitor_count == 0)
 		return status;
@@ -537,8 +437,11 @@ atom_status monitors_start(const struct config *config, struct atom_error *err)
 void monitors_stop(void)
 {
 	for (struct monitor *monitor = atomic_load(&monitors); monitor != NULL;
-	     monitor = monitor->next)
+	     monitor = monitor->next) {
+		if (monitor->configured != NULL)
+			alerts_forget(monitor->host);
 		configured_free(&monitor->configured);
+	}
 }
 
 void monitors_fini(void)
@@ -556,11 +459,6 @@ void monitors_fini(void)
 		(void)pthread_mutex_destroy(&monitor->lock);
 		mem_free(monitor);
 	}
-	while (raised != NULL) {
-		struct raised *one = raised;
-
-		raised = one->next;
-		mem_free(one);
-	}
-	raised_count = 0;
+	alerts_fini();
+	silences_fini();
 }

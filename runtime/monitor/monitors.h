@@ -4,8 +4,7 @@
 
 /*
  * The components of `monitors`: each is told of events and of the metrics, and
- * says what it raises (atomd/monitor.h).  What is raised is shown as
- * atomd_alerts_firing{alert,severity}.
+ * says what it raises (atomd/monitor.h), which alerts.h keeps.
  */
 
 #include <atomd/monitor.h>

@@ -38,7 +38,9 @@ static struct {
 	int64_t now_ms;
 	double load; /* of the one series */
 	char log[TEXT_MAX];
-	char told[TEXT_MAX]; /* alerts, as the daemon hears them */
+	char told[TEXT_MAX];  /* alerts, as the daemon hears them */
+	char pairs[TEXT_MAX]; /* labels, annotations and age of the last */
+	const char *silenced; /* severity of those that are, or NULL */
 	void (*fire)(void *argument);
 	void *fire_argument;
 	char *stored;
@@ -204,6 +206,17 @@ static const struct atom_history history_service = {
 	.read = history_read,
 };
 
+static void take_pairs(const char *const *pairs)
+{
+	size_t length = strlen(host_state.pairs);
+
+	for (; pairs[0] != NULL; pairs += 2)
+		length += (size_t)snprintf(host_state.pairs + length,
+					   TEXT_MAX - length, "%s=%s ",
+					   pairs[0], pairs[1]);
+	(void)snprintf(host_state.pairs + length, TEXT_MAX - length, "| ");
+}
+
 static void take_alert(const struct atom_host *host,
 		       const struct atom_alert *alert)
 {
@@ -211,15 +224,34 @@ static void take_alert(const struct atom_host *host,
 
 	(void)host;
 	(void)snprintf(line, sizeof(line), "%s %s %s %s %g > %g",
-		       alert->firing ? "fires" : "resolved", alert->name,
-		       alert->severity, alert->agent, alert->value,
+		       alert->state == ATOM_ALERT_FIRING    ? "fires"
+		       : alert->state == ATOM_ALERT_PENDING ? "pending"
+							    : "resolved",
+		       alert->name, alert->severity, alert->agent, alert->value,
 		       alert->threshold);
 	append(host_state.told, line);
+	host_state.pairs[0] = '\0';
+	take_pairs(alert->labels);
+	take_pairs(alert->annotations);
+	(void)snprintf(host_state.pairs + strlen(host_state.pairs),
+		       TEXT_MAX - strlen(host_state.pairs), "%lld",
+		       (long long)(host_state.now_ms - alert->since_ms));
+}
+
+static int32_t silenced(const struct atom_host *host,
+			const struct atom_alert *alert,
+			char id_r[ATOM_SILENCE_ID_MAX])
+{
+	(void)host;
+	(void)id_r;
+	return host_state.silenced != NULL &&
+	       strcmp(alert->severity, host_state.silenced) == 0;
 }
 
 static const struct atom_monitor_host monitor_host = {
 	.struct_size = sizeof(monitor_host),
 	.alert = take_alert,
+	.silenced = silenced,
 };
 
 static atom_status http_start(const struct atom_host *host,
@@ -354,7 +386,7 @@ static void begin(void)
 	cr_assert(mkdtemp(folder) != NULL);
 	(void)snprintf(path, sizeof(path), "%s/r.yml", folder);
 	write_rules(rules);
-	host_state.now_ms = 1700000010000; /* a sample's time */
+	host_state.now_ms = 1700000025000; /* a sample's time */
 	open_monitor();
 }
 
@@ -403,19 +435,92 @@ static void told_is(const char *expected)
 MONITOR_TEST(an_alert_fires_gets_graver_and_resolves)
 {
 	step(4);
-	told_is("");
+	told_is("pending busy warning a 4 > 3\n");
 	step(4.5);
 	told_is("fires busy warning a 4.5 > 3\n");
 	cr_assert(strstr(host_state.log, "alert_firing: a: 4.5\n") != NULL);
 	step(10);
-	told_is("fires busy critical a 10 > 9\n");
+	told_is("fires busy warning a 10 > 3\nfires busy critical a 10 > 9\n");
 	step(5);
-	told_is("fires busy warning a 5 > 3\n");
+	told_is("fires busy warning a 5 > 3\n"
+		"resolved busy critical a 10 > 9\n");
 	step(1);
 	told_is("resolved busy warning a 5 > 3\n");
 	cr_assert(strstr(host_state.log, "alert_resolved") != NULL);
 	step(1);
 	told_is("");
+}
+
+MONITOR_TEST(the_daemon_hears_of_a_pending_one_that_does_not_fire)
+{
+	step(4);
+	step(1);
+	told_is("resolved busy warning a 4 > 3\n");
+	cr_assert(strstr(host_state.log, "alert_resolved") == NULL);
+	step(1);
+	told_is("");
+	cr_assert(host_state.requests == 0);
+}
+
+MONITOR_TEST(the_daemon_hears_labels_and_annotations)
+{
+	step(4);
+	cr_assert(strcmp(host_state.pairs,
+			 "agent=a alertname=busy severity=warning | "
+			 "summary=a: 4 | 0") == 0,
+		  "%s", host_state.pairs);
+}
+
+MONITOR_TEST(a_silence_holds_back_what_fires_until_it_ends)
+{
+	host_state.silenced = "warning";
+	step(4);
+	step(4);
+	told_is("fires busy warning a 4 > 3\n");
+	cr_assert(host_state.requests == 0);
+	step(10); /* the other one is not silenced */
+	cr_assert(host_state.requests == 1);
+	cr_assert(strstr(host_state.body, "\"critical\"") != NULL);
+	cr_assert(strstr(host_state.body, "\"warning\"") == NULL, "%s",
+		  host_state.body);
+	answer(200);
+	host_state.silenced = NULL;
+	step(10);
+	cr_assert(host_state.requests == 2);
+	cr_assert(strstr(host_state.body, "\"warning\"") != NULL);
+	answer(200);
+}
+
+MONITOR_TEST(what_resolves_in_a_silence_is_told_at_its_end)
+{
+	step(4);
+	step(4);
+	cr_assert(host_state.requests == 1);
+	answer(200);
+	host_state.silenced = "warning";
+	for (int i = 0; i < 100; i++) /* longer than resolved ones are kept */
+		step(1);
+	cr_assert(host_state.requests == 1);
+	ops->destroy(self);
+	open_monitor();
+	host_state.silenced = NULL;
+	step(1);
+	cr_assert(host_state.requests == 2);
+	cr_assert(strstr(host_state.body, "\"state\":\"resolved\"") != NULL);
+	answer(200);
+	step(1);
+	cr_assert(host_state.requests == 2);
+}
+
+MONITOR_TEST(who_never_heard_that_it_fires_hears_no_end)
+{
+	host_state.silenced = "warning";
+	step(4);
+	step(4);
+	step(1);
+	host_state.silenced = NULL;
+	step(1);
+	cr_assert(host_state.requests == 0);
 }
 
 MONITOR_TEST(a_webhook_hears_signed_of_changes_and_of_what_lasts)
@@ -487,7 +592,8 @@ MONITOR_TEST(a_receiver_that_hangs_holds_up_no_evaluation)
 	for (int i = 0; i < 200; i++)
 		step(i % 2 != 0 ? 10 : 1);
 	cr_assert(host_state.requests == 1);
-	told_is("fires busy critical a 10 > 9\n");
+	told_is("pending busy warning a 10 > 3\n"
+		"fires busy critical a 10 > 9\n");
 }
 
 MONITOR_TEST(states_are_taken_up_after_a_restart)

@@ -188,6 +188,10 @@ Test(alerts_states, what_was_pending_only_leaves_no_trace, .init = begin,
 {
 	at(0, true, 4);
 	at(15000, false, 0);
+	state_is(ALERT_RESOLVED); /* until it was told */
+	cr_assert(alerts.first->fired_ms == 0 && alerts.first->changed);
+	alerts.first->changed = false;
+	at(30000, false, 0);
 	cr_assert(alerts.count == 0);
 }
 

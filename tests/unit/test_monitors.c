@@ -2,10 +2,13 @@
 /* What monitors raise, as others see it. */
 #include <criterion/criterion.h>
 
+#include <math.h>
 #include <string.h>
 
 #include "core/buffer.h"
+#include "core/json.h"
 #include "core/metric.h"
+#include "monitor/alerts.h"
 #include "monitor/monitors.h"
 #include "plugin/host.h"
 
@@ -40,7 +43,7 @@ static void tell(const char *agent, const char *severity, bool firing)
 {
 	const struct atom_alert alert = {
 		.struct_size = sizeof(alert),
-		.firing = firing,
+		.state = firing ? ATOM_ALERT_FIRING : ATOM_ALERT_RESOLVED,
 		.name = "too_slow",
 		.severity = severity,
 		.agent = agent,
@@ -95,4 +98,95 @@ Test(monitors, one_that_ends_at_another_severity_is_gone)
 	tell("one", "warning", false);
 	cr_assert(shown("critical", 0));
 	cr_assert(shown("warning", 0));
+}
+
+static json_t *listed(const char *agent, const char *state, size_t count)
+{
+	json_t *list = alerts_list(agent, state);
+
+	cr_assert_eq(json_array_size(list), count, "%zu",
+		     json_array_size(list));
+	return list;
+}
+
+Test(monitors, other_labels_are_another_alert)
+{
+	const char *first[] = { "zone", "a", NULL };
+	const char *second[] = { "zone", "b", NULL };
+	const char *notes[] = { "runbook", "look", NULL };
+	struct atom_alert alert = {
+		.struct_size = sizeof(alert),
+		.state = ATOM_ALERT_PENDING,
+		.name = "p99 is 2\" high",
+		.severity = "warning",
+		.agent = "one",
+		.message = "it is",
+		.value = NAN,
+		.threshold = 2,
+		.since_ms = 1700000000000,
+		.labels = first,
+		.annotations = notes,
+	};
+	json_t *list;
+	const json_t *one;
+
+	monitor->alert(host, &alert);
+	alert.labels = second;
+	alert.state = ATOM_ALERT_FIRING;
+	alert.since_ms++;
+	monitor->alert(host, &alert);
+	list = listed("one", "", 2);
+	one = json_array_get(list, 0);
+	cr_assert_str_eq(json_text(one, "state", ""), "firing");
+	cr_assert_str_eq(json_text(one, "since", ""),
+			 "2023-11-14T22:13:20.001Z");
+	cr_assert(json_is_null(json_object_get(one, "value")));
+	cr_assert_str_eq(json_text(json_object_get(one, "labels"), "zone", ""),
+			 "b");
+	cr_assert_str_eq(
+		json_text(json_object_get(one, "annotations"), "runbook", ""),
+		"look");
+	json_decref(list);
+	json_decref(listed("two", "", 0));
+	json_decref(listed("", "pending", 1));
+	alert.state = ATOM_ALERT_RESOLVED;
+	monitor->alert(host, &alert);
+	json_decref(listed("", "firing", 0));
+	alerts_forget(host);
+	json_decref(listed("", "", 0));
+}
+
+Test(monitors, alerts_are_bounded_and_long_ones_are_refused)
+{
+	char zone[16], wide[ALERT_LABELS_MAX];
+	const char *labels[] = { "zone", zone, NULL };
+	struct atom_alert alert = {
+		.struct_size = sizeof(alert),
+		.state = ATOM_ALERT_FIRING,
+		.name = "too_slow",
+		.severity = "warning",
+		.agent = "",
+		.message = "it is",
+		.labels = labels,
+	};
+
+	for (int i = 0; i < ALERTS_RAISED_MAX + 10; i++) {
+		(void)snprintf(zone, sizeof(zone), "%d", i);
+		monitor->alert(host, &alert);
+	}
+	json_decref(listed("", "", ALERTS_RAISED_MAX));
+	alerts_forget(host);
+	memset(wide, 'x', sizeof(wide));
+	wide[sizeof(wide) - 1] = '\0';
+	labels[1] = wide;
+	monitor->alert(host, &alert);
+	labels[1] = "not UTF-8: \xff";
+	monitor->alert(host, &alert);
+	labels[1] = zone;
+	alert.name = "new\nline";
+	monitor->alert(host, &alert);
+	alert.name = "fine";
+	alert.state = 3;
+	monitor->alert(host, &alert);
+	json_decref(listed("", "", 0));
 }

@@ -187,7 +187,8 @@ static bool is_false(struct alert *alert, int64_t keep_ms, int64_t time_ms)
 {
 	switch (alert->state) {
 	case ALERT_PENDING:
-		return false;
+		enter(alert, ALERT_RESOLVED, time_ms);
+		return true;
 	case ALERT_FIRING:
 		if (keep_ms > 0 && alert->keep_ms == 0)
 			alert->keep_ms = time_ms;
@@ -195,7 +196,10 @@ static bool is_false(struct alert *alert, int64_t keep_ms, int64_t time_ms)
 			enter(alert, ALERT_RESOLVED, time_ms);
 		return true;
 	case ALERT_RESOLVED:
-		return time_ms - alert->resolved_ms <= ALERT_RESOLVED_MS;
+		if (alert->fired_ms == 0)
+			return alert->changed;
+		return time_ms - alert->resolved_ms <= ALERT_RESOLVED_MS ||
+		       alert->told_firing;
 	}
 	return false;
 }

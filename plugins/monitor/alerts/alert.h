@@ -14,6 +14,10 @@
  *	   +------------------------------------- resolved
  *	             after ALERT_RESOLVED_MS, or pending when true again
  *
+ * What ends as pending is `resolved` without having fired until it was told,
+ * and what receivers believe to fire stays until they have heard otherwise: a
+ * silence may hold that up.
+ *
  * An alert is one label set of a rule's result with the rule's labels and
  * `alertname`, as in Prometheus.  A rule whose evaluation fails leaves its
  * alerts as they are.  Pure but for memory; one thread.
@@ -46,7 +50,9 @@ struct alert {
 	int64_t resolved_ms; /* 0: not */
 	int64_t keep_ms;     /* false since, and kept firing; 0: not */
 	int64_t told_ms;     /* receivers were told last; 0: never */
-	bool changed;	     /* since it was told */
+	bool told_firing;    /* what they heard last: that it fires */
+	bool silenced;	     /* they are not to hear of it now */
+	bool changed;	     /* since the last evaluation was told */
 	bool seen;	     /* in the result at hand */
 };
 

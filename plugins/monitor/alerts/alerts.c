@@ -151,28 +151,6 @@ static bool take_found(struct monitor *monitor)
 	return asked;
 }
 
-/* The daemon does not know what fired before its restart. */
-static void tell_again(struct monitor *monitor)
-{
-	for (struct alert *alert = monitor->alerts.first; alert != NULL;
-	     alert = alert->next)
-		if (alert->state == ALERT_FIRING && monitor->monitors != NULL) {
-			const struct atom_alert told = {
-				.struct_size = sizeof(told),
-				.firing = 1,
-				.name = labels_get(&alert->labels, "alertname"),
-				.severity =
-					labels_get(&alert->labels, "severity"),
-				.agent = labels_get(&alert->labels, "agent"),
-				.message = "fired before the restart",
-				.value = alert->value,
-				.threshold = alert->threshold,
-			};
-
-			monitor->monitors->alert(monitor->host, &told);
-		}
-}
-
 static void on_metrics(void *self, const struct atom_metric_snapshot *snapshot)
 {
 	struct monitor *monitor = self;
@@ -183,10 +161,7 @@ static void on_metrics(void *self, const struct atom_metric_snapshot *snapshot)
 	if (time_ms - monitor->evaluated_ms < monitor->options->interval ||
 	    (!monitor->restored && !take_found(monitor)))
 		return;
-	if (!monitor->restored) {
-		monitor->restored = true;
-		tell_again(monitor);
-	}
+	monitor->restored = true;
 	reread(monitor);
 	for (size_t i = 0; i < monitor->rules.count; i++)
 		if (is_due(monitor, &monitor->rules.items[i], time_ms))

@@ -3,10 +3,11 @@
 /*
  * States as text, a line an alert:
  *
- *	atomd-alerts 1
- *	RULE STATE ACTIVE FIRED RESOLVED KEEP TOLD CHANGED VALUE THRESHOLD{LABELS}
+ *	atomd-alerts 2
+ *	RULE STATE ACTIVE FIRED RESOLVED KEEP TOLD FIRING VALUE THRESHOLD{LABELS}
  *
- * Annotations are made anew by the next evaluation.
+ * FIRING: what receivers heard last.  Annotations are made anew by the next
+ * evaluation.
  */
 
 #include "plugins/monitor/alerts/alert.h"
@@ -16,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEAD "atomd-alerts 1\n"
+#define HEAD "atomd-alerts 2\n"
 
 static void write_labels(FILE *out, const struct labels *labels)
 {
@@ -52,7 +53,7 @@ char *alerts_save(const struct alerts *alerts)
 			      " %" PRId64 " %" PRId64 " %d %a %a",
 			      a->rule, (int)a->state, a->active_ms, a->fired_ms,
 			      a->resolved_ms, a->keep_ms, a->told_ms,
-			      a->changed, a->value, a->threshold);
+			      a->told_firing, a->value, a->threshold);
 		write_labels(out, &a->labels);
 	}
 	failed = ferror(out) != 0;
@@ -86,7 +87,7 @@ static bool restore_line(struct alerts *alerts, const char *line)
 	alert->resolved_ms = numbers[3];
 	alert->keep_ms = numbers[4];
 	alert->told_ms = numbers[5];
-	alert->changed = numbers[6] != 0;
+	alert->told_firing = numbers[6] != 0;
 	return labels_parse(&alert->arena, labels, &alert->labels) == ATOM_OK;
 }
 

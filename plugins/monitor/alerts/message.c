@@ -99,11 +99,18 @@ static void put_alertmanager(FILE *out, const struct alert *alert,
 bool message_is_due(const struct alert *alert, int64_t time_ms,
 		    int64_t repeat_ms)
 {
-	if (alert->fired_ms == 0)
+	if (alert->silenced)
 		return false;
-	if (alert->state == ALERT_FIRING)
-		return alert->changed || time_ms - alert->told_ms >= repeat_ms;
-	return alert->state == ALERT_RESOLVED && alert->changed;
+	switch (alert->state) {
+	case ALERT_FIRING:
+		return !alert->told_firing ||
+		       time_ms - alert->told_ms >= repeat_ms;
+	case ALERT_RESOLVED:
+		return alert->told_firing;
+	case ALERT_PENDING:
+		break;
+	}
+	return false;
 }
 
 char *message_make(const struct alerts *alerts, enum message_format format,
@@ -120,7 +127,8 @@ char *message_make(const struct alerts *alerts, enum message_format format,
 	(void)fputs(format == MESSAGE_WEBHOOK ? "{\"alerts\":[" : "[", out);
 	for (const struct alert *alert = alerts->first; alert != NULL;
 	     alert = alert->next) {
-		if (alert->state == ALERT_PENDING ||
+		if (alert->state == ALERT_PENDING || alert->fired_ms == 0 ||
+		    alert->silenced ||
 		    (due_only && !message_is_due(alert, time_ms, repeat_ms)))
 			continue;
 		if (count++ > 0)

@@ -17,7 +17,7 @@ enum message_format {
 	MESSAGE_ALERTMANAGER
 };
 
-/* Those that fire or are resolved; only the changed ones and those that were
+/* Those that fire or are resolved and are not silenced; only the changed ones and those that were
  * told `repeat_ms` ago where `due_only`.  `valid_ms`: how long Alertmanager
  * shall believe that one fires.  *count_r of them; NULL: out of memory.  The
  * caller frees it. */

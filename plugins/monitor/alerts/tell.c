@@ -45,43 +45,59 @@ static int rank(const struct alert *alert)
 						  : 1;
 }
 
-/* For the daemon the name and the agent are one alert: the gravest of those
- * that fire, or `alert` itself when none does any more. */
-static const struct alert *gravest(const struct monitor *monitor,
-				   const struct alert *alert)
+/* Name and value by turns, NULL-ended; freed by the caller. */
+static const char **pairs_of(const struct label *items, size_t count)
 {
-	const struct alert *found = NULL;
+	const char **pairs = calloc(2 * count + 1, sizeof(*pairs));
 
-	for (const struct alert *other = monitor->alerts.first; other != NULL;
-	     other = other->next)
-		if (other->state == ALERT_FIRING &&
-		    strcmp(labels_get(&other->labels, "alertname"),
-			   labels_get(&alert->labels, "alertname")) == 0 &&
-		    strcmp(labels_get(&other->labels, "agent"),
-			   labels_get(&alert->labels, "agent")) == 0 &&
-		    (found == NULL || rank(other) > rank(found)))
-			found = other;
-	return found != NULL ? found : alert;
+	for (size_t i = 0; pairs != NULL && i < count; i++) {
+		pairs[2 * i] = items[i].name;
+		pairs[2 * i + 1] = items[i].value;
+	}
+	return pairs;
 }
 
-static void tell_daemon(const struct monitor *monitor,
-			const struct alert *changed)
+/* The daemon keeps what is pending and what fires, with the value of now, and
+ * knows what people have silenced. */
+static void tell_daemon(const struct monitor *monitor, struct alert *alert)
 {
 	static const char *const severities[] = { "info", "info", "warning",
 						  "critical" };
-	const struct alert *alert = gravest(monitor, changed);
+	static const int32_t states[] = {
+		[ALERT_PENDING] = ATOM_ALERT_PENDING,
+		[ALERT_FIRING] = ATOM_ALERT_FIRING,
+		[ALERT_RESOLVED] = ATOM_ALERT_RESOLVED,
+	};
+	const struct atom_monitor_host *monitors = monitor->monitors;
+	const char **labels =
+		pairs_of(alert->labels.items, alert->labels.count);
+	const char **annotations =
+		pairs_of(alert->annotations, alert->annotation_count);
 	const struct atom_alert told = {
 		.struct_size = sizeof(told),
-		.firing = alert->state == ALERT_FIRING,
+		.state = states[alert->state],
 		.name = labels_get(&alert->labels, "alertname"),
 		.severity = severities[rank(alert)],
 		.agent = labels_get(&alert->labels, "agent"),
 		.message = summary_of(alert),
 		.value = alert->value,
 		.threshold = alert->threshold,
+		.since_ms = alert->state == ALERT_PENDING ? alert->active_ms
+							  : alert->fired_ms,
+		.labels = labels,
+		.annotations = annotations,
 	};
+	char silence[ATOM_SILENCE_ID_MAX];
 
-	monitor->monitors->alert(monitor->host, &told);
+	if (labels != NULL && annotations != NULL) {
+		if (alert->state != ALERT_RESOLVED || alert->changed)
+			monitors->alert(monitor->host, &told);
+		alert->silenced =
+			ATOM_HAS(monitors, silenced) &&
+			monitors->silenced(monitor->host, &told, silence) == 1;
+	}
+	free(labels);
+	free(annotations);
 }
 
 static void tell_receiver(struct monitor *monitor, struct receiver *receiver,
@@ -105,16 +121,16 @@ static void tell_receiver(struct monitor *monitor, struct receiver *receiver,
 
 void tell(struct monitor *monitor, int64_t time_ms)
 {
+	const int64_t repeat_ms = monitor->options->repeat;
 	bool all = time_ms - monitor->sent_all_ms >= ALERTMANAGER_REPEAT_MS;
 
-	for (const struct alert *alert = monitor->alerts.first; alert != NULL;
+	for (struct alert *alert = monitor->alerts.first; alert != NULL;
 	     alert = alert->next) {
-		if (!alert->changed || alert->fired_ms == 0)
-			continue;
-		all = true;
-		log_alert(monitor, alert);
+		if (alert->changed && alert->fired_ms != 0)
+			log_alert(monitor, alert);
 		if (monitor->monitors != NULL)
 			tell_daemon(monitor, alert);
+		all = all || message_is_due(alert, time_ms, repeat_ms);
 	}
 	for (size_t i = 0; i < monitor->receiver_count; i++)
 		tell_receiver(monitor, &monitor->receivers[i], time_ms, all);
@@ -122,8 +138,10 @@ void tell(struct monitor *monitor, int64_t time_ms)
 		monitor->sent_all_ms = time_ms;
 	for (struct alert *alert = monitor->alerts.first; alert != NULL;
 	     alert = alert->next) {
-		if (message_is_due(alert, time_ms, monitor->options->repeat))
+		if (message_is_due(alert, time_ms, repeat_ms)) {
 			alert->told_ms = time_ms;
+			alert->told_firing = alert->state == ALERT_FIRING;
+		}
 		alert->changed = false;
 	}
 }
