@@ -61,6 +61,23 @@ def a_rule_fires_on_the_daemon_s_own_history():
 
 
 @test
+def what_is_unusual_is_watched_and_a_young_history_says_nothing():
+    extra = 'monitors = ( { plugin = "anomaly"; least_days = 2; } );'
+    with Daemon(config(agents=SCALED, extra=extra)) as daemon:
+        assert daemon.chat("echo", "hi").content == "hi"
+        # Rolled rows of the days before are asked for after each sample.
+        wait_for(lambda: daemon.admin(
+            "GET", "/admin/v1/metrics/query?metric=atomd_requests_total"
+            "&range=1m").json["series"], 60, "a sample")
+        told = daemon.metrics()
+        assert told.sum("atomd_anomaly_failures_total") == 0
+        assert told.sum("atomd_anomalies_total") == 0
+        assert "anomaly_unread" not in str(daemon.lines)
+    assert not [line for line in daemon.lines
+                if line.get("event") == "monitor_failed"]
+
+
+@test
 def monitoring_can_be_switched_off():
     extra = ('monitoring_enabled = false;\n'
              'monitors = ( { plugin = "logger"; } );')
