@@ -65,8 +65,21 @@ struct atom_alert {
 	const char *const *annotations; /* the same, 8 KiB */
 };
 
-#define ATOM_ALERT_NAME_MAX 128 /* bytes with the NUL */
-#define ATOM_SILENCE_ID_MAX 40	/* the same */
+#define ATOM_ALERT_NAME_MAX 128	 /* bytes with the NUL */
+#define ATOM_SILENCE_ID_MAX 40	 /* the same */
+#define ATOM_ANNOTATION_MAX 4096 /* bytes of its text that are kept */
+
+/* A note for people.  Its text may come from anywhere: what is no printable
+ * UTF-8 or line end is replaced, and nothing is done by what it says. */
+struct atom_annotation {
+	uint32_t struct_size;
+	uint32_t flags;	   /* 0 */
+	const char *agent; /* beside which it stands; "" = none */
+	const char *alert; /* name of the alert it stands beside; "" = none */
+	const char *text;
+	/* "sha256:HEX" of what an agent was asked for it; "" = none was. */
+	const char *prompt_hash;
+};
 
 #define ATOM_MONITOR_HOST "atom.monitor-host/1"
 
@@ -77,9 +90,9 @@ struct atom_monitor_host {
 	 * one alert.  At most 2,000 are kept; what is wrong is logged. */
 	void (*alert)(const struct atom_host *host,
 		      const struct atom_alert *alert);
-	/* [any] A note for people beside an alert or an agent. */
-	void (*annotate)(const struct atom_host *host, const char *subject,
-			 const char *text);
+	/* [any] Shown beside the agent and the alert, and recorded. */
+	void (*annotate)(const struct atom_host *host,
+			 const struct atom_annotation *annotation);
 	/* [any] 1: people want to hear nothing of this alert now; id_r is the
 	 * silence's.  Who tells others of alerts asks each time.  Its state
 	 * and value do not matter. */

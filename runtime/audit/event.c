@@ -15,6 +15,7 @@ DETAILS(plugin, "error", "kind", "name", "path", "version");
 DETAILS(instance, "agent", "code", "instance", "revision");
 DETAILS(scaled, "action", "agent", "from", "metric", "reason", "strategy",
 	"to");
+DETAILS(annotation, "agent", "alert", "monitor", "output_bytes", "prompt_hash");
 DETAILS(sink, "count", "error", "from", "sink", "to");
 DETAILS(denied, "agent", "code", "count", "method", "reason", "role", "route",
 	"status");
@@ -85,6 +86,8 @@ static const struct audit_event_row rows[AUDIT_EVENT_COUNT] = {
 	    "Stop", APP_LIFECYCLE, instance),
 	ROW(SCALED, "scaling", PERFORMANCE_EVENTS, INFO,
 	    "Update", APP_LIFECYCLE, scaled),
+	ROW(ANNOTATION, "annotation", PERFORMANCE_EVENTS, INFO,
+	    "Create", API_ACTIVITY, annotation),
 	ROW(ROLLOUT, "rollout", AGENT_LIFECYCLE, INFO,
 	    "Update", APP_LIFECYCLE, rollout),
 	ROW(GAP, "audit.gap", SECURITY_EVENTS, ERROR,

@@ -29,6 +29,8 @@ void handle_alive(struct http_request *request,
 		  const struct admission *admission);
 void handle_ready(struct http_request *request,
 		  const struct admission *admission);
+void handle_annotations(struct http_request *request,
+			const struct admission *admission);
 void handle_metric_query(struct http_request *request,
 			 const struct admission *admission);
 void handle_metrics(struct http_request *request,

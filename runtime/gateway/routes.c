@@ -353,6 +353,16 @@ const struct route routes[] = {
 	  .query = "agent,limit",
 	  .answer_schema = "ScalingEventList" },
 	{ .method = "GET",
+	  .pattern = "/admin/v1/annotations",
+	  .permissions = METRICS,
+	  .handle = handle_annotations,
+	  .tag = "operators",
+	  .summary = "What monitors noted for people: the newest `limit` (50) "
+		     "of an `agent`, or of all, newest first. 200 are kept. "
+		     "The texts may come from a model.",
+	  .query = "agent,limit",
+	  .answer_schema = "AnnotationList" },
+	{ .method = "GET",
 	  .pattern = "/admin/v1/metrics/query",
 	  .permissions = METRICS,
 	  .handle = handle_metric_query,

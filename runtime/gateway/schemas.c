@@ -222,6 +222,11 @@ const struct schema schemas[] = {
 	  ",\"from\":" INTEGER ",\"to\":" INTEGER ",\"strategy\":" STRING
 	  ",\"recommended_action\":" STRING ",\"detail\":" STRING
 	  ",\"bound\":" MAYBE ",\"dry_run\":" BOOLEAN "}}}}}" },
+	{ "AnnotationList",
+	  "{\"type\":\"array\",\"items\":{\"type\":\"object\","
+	  "\"properties\":{\"time\":" STRING ",\"subject\":" STRING
+	  ",\"agent\":" STRING ",\"alert\":" STRING ",\"monitor\":" STRING
+	  ",\"text\":" STRING ",\"prompt_hash\":" STRING "}}}" },
 	{ "MetricHistory",
 	  "{\"type\":\"object\",\"properties\":{\"metric\":" STRING
 	  ",\"resolution\":" STRING ",\"start\":" STRING

@@ -13,10 +13,13 @@
 
 #include "monitor/monitors.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+
+#include <jansson.h>
 
 #include "core/buffer.h"
 #include "core/health.h"
@@ -26,6 +29,7 @@
 #include "core/metric.h"
 #include "core/os.h"
 #include "monitor/alerts.h"
+#include "monitor/notes.h"
 #include "monitor/silences.h"
 #include "plugin/host.h"
 #include "plugin/registry.h"
@@ -76,12 +80,10 @@ static int32_t on_silenced(const struct atom_host *host,
 	return alerts_silenced(alert, id_r);
 }
 
-static void on_annotate(const struct atom_host *host, const char *subject,
-			const char *text)
+static void on_annotate(const struct atom_host *host,
+			const struct atom_annotation *annotation)
 {
-	log_line(ATOM_LOG_INFO, "annotation", text != NULL ? text : "",
-		 LOG_TEXT("component", host_component_name(host)),
-		 LOG_TEXT("subject", subject != NULL ? subject : ""));
+	notes_add(host_component_name(host), annotation);
 }
 
 static const struct atom_monitor_host monitor_host = {
@@ -461,4 +463,5 @@ void monitors_fini(void)
 	}
 	alerts_fini();
 	silences_fini();
+	notes_fini();
 }

@@ -139,12 +139,12 @@ static const struct atom_event event_service = {
 	.publish = publish,
 };
 
-static void annotate(const struct atom_host *host, const char *subject,
-		     const char *text)
+static void annotate(const struct atom_host *host,
+		     const struct atom_annotation *note)
 {
 	(void)host;
-	append(played.notes, subject);
-	append(played.notes, text);
+	append(played.notes, note->agent);
+	append(played.notes, note->text);
 }
 
 static void alert(const struct atom_host *host, const struct atom_alert *one)

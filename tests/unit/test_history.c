@@ -394,7 +394,8 @@ Test(history, what_is_wrong_with_a_query_is_said)
 					.to_ms = 10 };
 
 	cr_assert_eq(history_read(&q, on_series, NULL, &err), ATOM_EINVAL);
-	cr_assert(strstr(err.message, "without counts in braces"), "%s", err.message);
+	cr_assert(strstr(err.message, "without counts in braces"), "%s",
+		  err.message);
 	m.value = "(";
 	cr_assert_eq(history_read(&q, on_series, NULL, &err), ATOM_EINVAL);
 	m.type = 9;

@@ -10,6 +10,7 @@
 #include "core/metric.h"
 #include "monitor/alerts.h"
 #include "monitor/monitors.h"
+#include "monitor/notes.h"
 #include "plugin/host.h"
 
 static const struct atom_host *host;
@@ -189,4 +190,77 @@ Test(monitors, alerts_are_bounded_and_long_ones_are_refused)
 	alert.state = 3;
 	monitor->alert(host, &alert);
 	json_decref(listed("", "", 0));
+}
+
+/* --- notes ------------------------------------------------------------------- */
+
+static void note(const char *agent, const char *alert, const char *text)
+{
+	monitor->annotate(host,
+			  &(const struct atom_annotation){
+				  .struct_size = sizeof(struct atom_annotation),
+				  .agent = agent,
+				  .alert = alert,
+				  .text = text,
+				  .prompt_hash = "sha256:ab",
+			  });
+}
+
+static const char *member(const json_t *row, const char *name)
+{
+	return json_string_value(json_object_get(row, name));
+}
+
+Test(monitors, notes_are_kept_newest_first_by_agent_and_alert)
+{
+	json_t *list, *row;
+
+	note("one", "", "first");
+	note("two", "too_slow", "second");
+	note("one", "too_slow", "third");
+	list = notes_describe("one", 50);
+	cr_assert_eq(json_array_size(list), 2);
+	cr_assert_str_eq(member(json_array_get(list, 0), "text"), "third");
+	cr_assert_str_eq(member(json_array_get(list, 0), "subject"),
+			 "too_slow");
+	cr_assert_str_eq(member(json_array_get(list, 1), "subject"), "one");
+	cr_assert_str_eq(member(json_array_get(list, 1), "prompt_hash"),
+			 "sha256:ab");
+	json_decref(list);
+	row = notes_newest("too_slow", "two");
+	cr_assert_str_eq(member(row, "text"), "second");
+	json_decref(row);
+	cr_assert_null(notes_newest("too_slow", "three"));
+	for (int i = 0; i < NOTES_MAX; i++)
+		note("three", "", "more");
+	list = notes_describe("", 100000);
+	cr_assert_eq(json_array_size(list), NOTES_MAX);
+	json_decref(list);
+	cr_assert_null(notes_newest("too_slow", "two"));
+}
+
+Test(monitors, what_a_note_says_is_cut_and_made_printable)
+{
+	static char huge[3 * ATOM_ANNOTATION_MAX];
+	json_t *list;
+	const char *text;
+
+	note(NULL, NULL, "a\x1b[31mb\r\nc\xff\xc2\x9b \xe2\x82\xac\x01");
+	list = notes_describe("", 1);
+	cr_assert_str_eq(member(json_array_get(list, 0), "text"),
+			 "a [31mb \nc?  \xe2\x82\xac ");
+	json_decref(list);
+	/* A character that the end cuts is none. */
+	memset(huge, 'x', sizeof(huge) - 1);
+	memcpy(huge + ATOM_ANNOTATION_MAX - 1, "\xe2\x82\xac", 3);
+	note("one", "", huge);
+	list = notes_describe("", 1);
+	text = member(json_array_get(list, 0), "text");
+	cr_assert_eq(strlen(text), ATOM_ANNOTATION_MAX);
+	cr_assert_eq(text[ATOM_ANNOTATION_MAX - 1], '?');
+	json_decref(list);
+	note("one", "", NULL);
+	list = notes_describe("", 1);
+	cr_assert_str_eq(member(json_array_get(list, 0), "text"), "");
+	json_decref(list);
 }

@@ -271,7 +271,14 @@ static void tell(struct anomaly *a, const struct track *track, bool began,
 		       "%s is unusual for this time of day: %.4g, usually "
 		       "%.4g (score %.1f)",
 		       name, value, usual, score);
-	a->monitors->annotate(a->host, track->agent, text);
+	a->monitors->annotate(
+		a->host, &(const struct atom_annotation){
+				 .struct_size = sizeof(struct atom_annotation),
+				 .agent = track->agent,
+				 .alert = "",
+				 .text = text,
+				 .prompt_hash = "",
+			 });
 }
 
 /* --- judgement -------------------------------------------------------------------- */
