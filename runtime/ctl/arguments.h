@@ -75,8 +75,13 @@ enum option_id {
 	OPTION_OFF,
 	OPTION_FULL,
 	OPTION_SUPERSEDE,
+	OPTION_STATE,
+	OPTION_DURATION,
+	OPTION_COMMENT,
 	OPTION_COUNT,
 };
+
+_Static_assert(OPTION_COUNT <= 64, "an option has one bit");
 
 #define OPTION_BIT(id) (UINT64_C(1) << (id))
 

@@ -122,6 +122,27 @@ static const struct command commands[] = {
 	  .options = OPTION_BIT(OPTION_LIMIT),
 	  .words_max = 1,
 	  .run = cmd_scaling_events },
+	{ .word = "alerts",
+	  .synopsis = "[AGENT] [--state firing|pending]",
+	  .summary = "list the alerts that fire or are pending",
+	  .help = "The newest first, of all or of an agent. One that somebody "
+		  "has silenced shows,\ntoo, with its silence.\n",
+	  .options = OPTION_BIT(OPTION_STATE),
+	  .words_max = 1,
+	  .run = cmd_alerts },
+	{ .word = "alerts",
+	  .subword = "silence",
+	  .synopsis = "MATCHER... --duration D --comment TEXT | list | end ID",
+	  .summary = "tell nobody of some alerts for a time",
+	  .help = "A MATCHER is LABEL=VALUE, LABEL!=VALUE, LABEL=~EXPRESSION "
+		  "or LABEL!~EXPRESSION;\na word without an operator is an "
+		  "alert's name. All must hold. The alerts fire on\nand "
+		  "show; at the end, or after 'end ID', what still fires is "
+		  "told.\n",
+	  .options = OPTION_BIT(OPTION_DURATION) | OPTION_BIT(OPTION_COMMENT),
+	  .words_min = 1,
+	  .words_max = ARGUMENTS_WORDS_MAX - 2,
+	  .run = cmd_alerts_silence },
 	{ .word = "restart",
 	  .synopsis = "AGENT",
 	  .summary = "replace an agent's instances, without losing a call",
@@ -411,10 +432,9 @@ static const struct {
 	const char *word;
 	const char *subword; /* NULL: the word whatever follows */
 } later[] = {
-	{ "alerts", NULL },	{ "jobs", NULL },    { "queue", NULL },
-	{ "dlq", NULL },	{ "backup", NULL },  { "restore", NULL },
-	{ "plugin", "check" },	{ "plugin", "new" }, { "plugin", "sign" },
-	{ "plugin", "verify" },
+	{ "jobs", NULL },    { "queue", NULL },	   { "dlq", NULL },
+	{ "backup", NULL },  { "restore", NULL },  { "plugin", "check" },
+	{ "plugin", "new" }, { "plugin", "sign" }, { "plugin", "verify" },
 };
 
 #define LATER_COUNT (sizeof(later) / sizeof(*later))

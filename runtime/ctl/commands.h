@@ -59,6 +59,8 @@ int cmd_audit_search(struct ctl *ctl);
 int cmd_top(struct ctl *ctl);
 int cmd_scale(struct ctl *ctl);
 int cmd_scaling_events(struct ctl *ctl);
+int cmd_alerts(struct ctl *ctl);
+int cmd_alerts_silence(struct ctl *ctl);
 int cmd_restart(struct ctl *ctl);
 int cmd_deploy(struct ctl *ctl);
 int cmd_agents_delete(struct ctl *ctl);

@@ -8,6 +8,7 @@ import json
 import threading
 import time
 
+from atomctl_test import document, fails, succeeds
 from atomd_test import Daemon, config, run, test, wait_for
 
 ALERTS = "/admin/v1/alerts"
@@ -252,6 +253,43 @@ def who_silenced_what_is_recorded():
             "matchers": BY_NAME, "comment": "x", "duration": "1h"},
             key=limited)
         assert answer.status == 403, answer
+
+
+@test
+def atomctl_lists_alerts_and_silences_them():
+    with watched() as daemon:
+        assert succeeds(daemon.atomctl("alerts", "silence", "list")) == ""
+        made = document(daemon.atomctl(
+            "--json", "alerts", "silence", "up", 'team=~"core|x"',
+            "severity!=info", "agent!~a.+", "--duration", "2h", "--comment",
+            "CHG-7"))
+        assert made["matchers"] == [
+            {"name": "alertname", "value": "up", "regex": False,
+             "equal": True},
+            {"name": "team", "value": "core|x", "regex": True, "equal": True},
+            {"name": "severity", "value": "info", "regex": False,
+             "equal": False},
+            {"name": "agent", "value": "a.+", "regex": True,
+             "equal": False}], made
+        fires(daemon)
+        shown = document(daemon.atomctl("--json", "alerts"))
+        assert shown == alerts(daemon), shown
+        text = succeeds(daemon.atomctl("alerts", "--state", "firing"))
+        assert "critical" in text and made["id"] in text, text
+        assert "later" not in text, text
+        assert succeeds(daemon.atomctl("alerts", "echo")) == ""
+        text = succeeds(daemon.atomctl("alerts", "silence", "list"))
+        assert "team=~core|x severity!=info agent!~a.+" in text, text
+        assert "has ended" in succeeds(daemon.atomctl(
+            "alerts", "silence", "end", made["id"]))
+        fails(daemon.atomctl("alerts", "silence", "end", "sil_no"), 1,
+              "no silence")
+        fails(daemon.atomctl("alerts", "silence", "up"), 2, "--duration")
+        fails(daemon.atomctl("alerts", "silence", "up", "--comment", "x",
+                             "--duration", "soon"), 1, "366d")
+        fails(daemon.atomctl("alerts", "silence", "up~x", "--comment", "x",
+                             "--duration", "1h"), 2, "LABEL=VALUE")
+        fails(daemon.atomctl("alerts", "--state", "odd"), 1, "pending")
 
 
 if __name__ == "__main__":

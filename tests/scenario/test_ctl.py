@@ -14,8 +14,7 @@ from atomd_test import (Folder, Skip, atomctl_path, run, seconds, source,
                         test)
 from fake_daemon import FakeDaemon, KEY
 
-LATER = ["alerts",
-         "jobs list", "queue stats", "dlq list",
+LATER = ["jobs list", "queue stats", "dlq list",
          "backup", "restore", "plugin check x", "plugin new x",
          "plugin sign x", "plugin verify x"]
 
@@ -27,7 +26,8 @@ def help_and_version_need_no_daemon():
     text = succeeds(run_atomctl("--help"))
     for word in ("status", "agents export NAME", "invoke AGENT [TEXT]",
                  "chat", "logs", "audit tail", "audit search", "top", "scale",
-                 "scaling events [AGENT]", "restart", "plugins",
+                 "scaling events [AGENT]", "alerts [AGENT]", "alerts silence",
+                 "restart", "plugins",
                  "plugin info", "reload", "keys create", "keys list",
                  "keys revoke", "audit verify", "audit prove", "audit prune"):
         assert word in text, word

@@ -107,7 +107,6 @@ static const struct {
 } unknown[] = {
 	{ { "agnets", NULL },
 	  "'agnets' is no command; did you mean 'agents'?" },
-	{ { "alerts", "x" }, "'alerts' is not in this version of atomctl" },
 	{ { "keys", "crate" },
 	  "'keys crate' is no command; did you mean 'keys create'?" },
 	{ { "keys", NULL },
