@@ -52,6 +52,12 @@ def line_of(text, part):
 
 
 @test
+def the_monitoring_sample_is_fine():
+    done = run_atomd("-t", "-c", source("etc", "monitoring.conf"))
+    assert done.returncode == 0, spoken(done)
+
+
+@test
 def a_misspelt_agnets_names_file_line_key_and_the_nearest_key():
     refused('environment = "development";\n\nagnets = ();\n',
             "agnets", "agents", line=3)

@@ -1,0 +1,196 @@
+#!/usr/bin/env python3
+"""Analysts ask agents what the numbers mean; agents that hang, lie, or answer
+garbage change nothing but the analyst's counters."""
+
+import json
+import re
+
+from atomd_test import Daemon, agent, config, process_agent, run, test, \
+    wait_for
+
+# Answers each question as its argument says.
+DOUBLE = r"""
+import json, os, socket, sys
+s = socket.socket(fileno=int(os.environ["ATOM_WORKER_FD"]))
+f = s.makefile("rwb")
+def say(**members):
+    f.write(json.dumps(members).encode() + b"\n"); f.flush()
+say(op="ready", protocol=1, name="d", version="1", concurrency=1, caps=[],
+    agents={})
+kind, path = sys.argv[1:3]
+usage = {"input_tokens": 10, "output_tokens": 10}
+for line in f:
+    call = json.loads(line)
+    if call["op"] != "call":
+        continue
+    with open(path, "a") as seen:
+        seen.write(json.dumps(call) + "\n")
+    output = "fine"
+    if kind == "hang":
+        continue
+    if kind == "die":
+        os._exit(1)
+    if kind == "blank":
+        output = " \n\t "
+    if kind == "huge":
+        output = "x" * 500000
+    if kind == "control":
+        output = "a\u001b[31mred\u0007<script>alert(1)</script>"
+    if kind == "nul":
+        output = "a\u0000b"
+    if kind == "orders":
+        output = json.dumps({"scale": {"agent": "echo", "instances": 4},
+                             "silence": ".*", "page": "everybody"})
+    if kind == "liar":
+        usage = {"input_tokens": 10 ** 15, "output_tokens": 10 ** 15}
+    say(op="result", id=call["id"], output=output, usage=usage)
+"""
+
+KINDS = ("fine", "hang", "die", "blank", "huge", "control", "nul",
+         "orders", "liar")
+
+
+def analyst(name, more=""):
+    return ('{ plugin = "analyst"; agent = "%s"; schedule = "1s"; gap = 0;'
+            ' timeout = "2s"; %s }' % (name, more))
+
+
+def questions(daemon, name):
+    told = daemon.metrics()
+    return {result: told.sum("atomd_analyst_questions_total", agent=name,
+                             result=result)
+            for result in ("answered", "failed", "refused", "over_budget")}
+
+
+def notes(daemon):
+    answer = daemon.admin("GET", "/admin/v1/annotations?limit=200")
+    assert answer.status == 200, answer
+    return answer.json
+
+
+@test
+def the_statistics_answer_without_a_model():
+    agents = agent() + ",\n" + ",\n".join(
+        agent(name, 'plugin = "analyst"') for name in (
+            "performance_monitor", "error_tracking_monitor",
+            "security_monitor"))
+    extra = "monitors = ( %s );" % ", ".join(
+        analyst(name) for name in ("performance_monitor",
+                                   "error_tracking_monitor",
+                                   "security_monitor"))
+    with Daemon(config(agents, extra=extra)) as daemon:
+        assert daemon.invoke("echo", "hello there, secretword").status == 200
+        rows = wait_for(lambda: len(notes(daemon)) >= 3 and notes(daemon), 60,
+                        "a note of each analyst")
+        for row in rows:
+            assert row["monitor"] == "monitor/analyst", row
+            assert re.fullmatch("sha256:[0-9a-f]{64}",
+                                row["prompt_hash"]), row
+            assert "stands out" in row["text"] or \
+                "too few numbers" in row["text"] or \
+                " ago" in row["text"] or " steadily " in row["text"], row
+            assert row["time"].endswith("Z") and row["agent"] == "", row
+        for name in ("performance_monitor", "error_tracking_monitor",
+                     "security_monitor"):
+            assert questions(daemon, name)["answered"] >= 1, name
+        assert daemon.metrics().sum("atomd_analyst_tokens_total") > 0
+        assert daemon.admin(
+            "GET", "/admin/v1/annotations?agent=echo").json == []
+        assert daemon.admin(
+            "GET", "/admin/v1/annotations?limit=0").status == 400
+
+
+@test
+def agents_that_hang_lie_or_answer_garbage_change_only_counters():
+    agents = agent() + ",\n" + ",\n".join(
+        process_agent(kind, ["python3", "@DIR@/double.py", kind,
+                             "@DIR@/" + kind + ".seen"],
+                      more="instances: { min = 1; max = 1; concurrency = 1; };")
+        for kind in KINDS)
+    extra = ('audit_sinks = ( { plugin = "file"; path = "@DIR@/audit";'
+             ' required = true; } );\nmonitors = ( %s );'
+             % ", ".join(analyst(kind, 'focus = "performance";'
+                                 ' tokens_per_hour = 1000000;')
+                         for kind in KINDS))
+    with Daemon(config(agents, extra=extra),
+                files={"double.py": DOUBLE}) as daemon:
+        for kind in KINDS:
+            daemon.wait_ready(kind, 1)
+        assert daemon.invoke("echo", "secretword").status == 200
+        wanted = {"fine": "answered", "hang": "failed", "die": "failed",
+                  "blank": "refused", "nul": "refused", "huge": "answered",
+                  "control": "answered", "orders": "answered",
+                  "liar": "answered"}
+        for kind, result in wanted.items():
+            wait_for(lambda: questions(daemon, kind)[result] >= 1, 90,
+                     "%s to be %s" % (kind, result))
+            others = questions(daemon, kind)
+            others.pop(result)
+            # A worker that has died may be asked before its next one is up.
+            if kind != "die":
+                assert not any(others.values()), (kind, others)
+        rows = notes(daemon)
+        texts = [row["text"] for row in rows]
+        assert "fine" in texts
+        assert max(map(len, texts)) == 4096, "the huge one is cut"
+        # The host shows neither control bytes nor what stands behind them.
+        assert not [t for t in texts if re.search("[\x00-\x09\x0b-\x1f\x7f]",
+                                                  t)], texts
+        assert not [t for t in texts if t.strip() == ""], texts
+        # Nothing was done by what they said.
+        assert daemon.metrics().sum("atomd_scaling_events_total") == 0
+        assert daemon.metrics().sum("atomd_alerts_firing") == 0
+        echo = daemon.agents()["echo"]
+        assert echo["instances"]["desired"] == 1, echo
+        assert daemon.invoke("echo", "still").status == 200
+        # They see numbers, and nothing of a call's text or its caller.
+        with open(daemon.dir + "/fine.seen", encoding="utf-8") as seen:
+            asked = [json.loads(line)["input"] for line in seen]
+        assert "atomd-report/1" in asked[0]
+        assert not [a for a in asked if "secretword" in a or "127.0.0.1" in a
+                    or "req_" in a]
+        # Each note is in the audit log with the question's hash, and each
+        # question as a call.
+        recorded = wait_for(lambda: json.loads(daemon.atomctl(
+            "--json", "audit", "search", "--type", "annotation").stdout),
+            20, "records of notes")
+        assert rows[-1]["prompt_hash"] in [
+            row["details"]["prompt_hash"] for row in recorded], recorded
+
+
+@test
+def a_budget_that_is_spent_asks_no_more():
+    agents = agent() + ",\n" + agent("security_monitor", 'plugin = "analyst"')
+    extra = "monitors = ( %s );" % analyst("security_monitor",
+                                           "tokens_per_hour = 1000;")
+    with Daemon(config(agents, extra=extra)) as daemon:
+        wait_for(lambda: questions(daemon, "security_monitor")["over_budget"]
+                 >= 1, 120, "the budget to be spent")
+        told = questions(daemon, "security_monitor")
+        assert told["answered"] <= 2 and told["failed"] == 0, told
+
+
+@test
+def an_alert_is_a_reason_to_ask():
+    rules = ('groups:\n- name: g\n  rules:\n  - alert: too_many_errors\n'
+             '    expr: atomd_requests_total{agent="echo"} > 0\n'
+             '    labels: {severity: warning}\n')
+    agents = agent() + ",\n" + agent("error_tracking_monitor",
+                                     'plugin = "analyst"')
+    extra = ('monitors = ( { plugin = "alerts"; rules = [ "@DIR@/r.yml" ]; },'
+             ' { plugin = "analyst"; agent = "error_tracking_monitor";'
+             ' schedule = 0; } );')
+    with Daemon(config(agents, extra=extra),
+                files={"r.yml": rules}) as daemon:
+        assert daemon.invoke("echo", "hello").status == 200
+        (row,) = wait_for(lambda: [n for n in notes(daemon) if n["alert"]],
+                          90, "a note beside the alert")
+        assert row["alert"] == "too_many_errors", row
+        assert row["subject"] == "too_many_errors", row
+        assert row["agent"] == "echo", row
+        assert row["text"].startswith(
+            "Asked because of the alert too_many_errors of echo."), row
+
+
+if __name__ == "__main__":
+    run()
