@@ -37,6 +37,7 @@ void instance_publish(struct pool *pool)
 	atomic_store(&pool->starting, starting);
 	atomic_store(&pool->draining, draining);
 	atomic_store(&pool->capacity, capacity);
+	pool_expect_memory(pool);
 }
 
 static void instance_free(struct instance *instance)
@@ -71,7 +72,7 @@ static bool lacks_memory_optimized(const struct pool *pool)
 	return there < atomic_load(&pool->memory_wanted);
 }
 
-bool instance_start(struct pool *pool)
+bool instance_start(struct pool *pool, int64_t memory)
 {
 	struct revision *revision = pool->revision;
 	struct atom_error err = ATOM_ERROR_INIT;
@@ -84,7 +85,7 @@ bool instance_start(struct pool *pool)
 		instance->handle = handle_new(pool->home, instance);
 	if (instance == NULL || instance->handle == 0) {
 		mem_free(instance);
-		pool_unreserve();
+		pool_unreserve(memory);
 		pool_note_failure(pool);
 		return false;
 	}
@@ -94,6 +95,7 @@ bool instance_start(struct pool *pool)
 	instance->concurrency = pool->concurrency;
 	instance->began_ms = loop_now_ms(pool->home);
 	instance->cpu_ms = instance->cpu_permille = -1;
+	instance->memory_counted = memory;
 	instance->generation = pool->restart_generation;
 	(void)snprintf(instance->name, sizeof(instance->name), "%s-%s.%llu",
 		       revision->agent->name, revision->label,

@@ -18,86 +18,6 @@
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MAX_MS	 30000
 
-static _Atomic int64_t instances_total;
-static _Atomic int64_t memory_total;
-static _Atomic int64_t max_agents = INT64_MAX;
-static _Atomic int64_t memory_limit = INT64_MAX;
-static _Atomic int64_t daemon_memory;
-
-/* --- bounds over all pools ------------------------------------------------ */
-
-void pool_set_bounds(int64_t agents, int64_t memory_limit_bytes)
-{
-	atomic_store(&max_agents, agents);
-	atomic_store(&memory_limit, memory_limit_bytes);
-}
-
-void pool_set_daemon_memory(int64_t bytes)
-{
-	atomic_store(&daemon_memory, bytes);
-}
-
-int64_t pool_instances_total(void)
-{
-	return atomic_load(&instances_total);
-}
-
-int64_t pool_memory_total(void)
-{
-	return atomic_load(&memory_total) + atomic_load(&daemon_memory);
-}
-
-double pool_memory_percent(void)
-{
-	int64_t limit = atomic_load(&memory_limit);
-
-	return limit < INT64_MAX
-		       ? 100.0 * (double)pool_memory_total() / (double)limit
-		       : -1;
-}
-
-/* Counts one more instance in, if the bounds allow it; says why not. */
-static const char *reserve_instance(void)
-{
-	if (pool_memory_total() >= atomic_load(&memory_limit))
-		return "memory_limit";
-	if (atomic_fetch_add(&instances_total, 1) >= atomic_load(&max_agents)) {
-		atomic_fetch_sub(&instances_total, 1);
-		return "max_agents";
-	}
-	return NULL;
-}
-
-void pool_unreserve(void)
-{
-	atomic_fetch_sub(&instances_total, 1);
-}
-
-int64_t pool_room(const struct pool *pool, const char **limit_r)
-{
-	int64_t live = atomic_load(&pool->ready) + atomic_load(&pool->starting);
-	int64_t missing = atomic_load(&pool->desired) - live;
-	int64_t room = atomic_load(&max_agents) - pool_instances_total();
-
-	*limit_r = "max_agents";
-	if (pool->style != POOL_OWNED)
-		return INT32_MAX;
-	if (pool_memory_total() >= atomic_load(&memory_limit)) {
-		*limit_r = "memory_limit";
-		return 0;
-	}
-	/* Those that are wanted already and still to come take their part. */
-	return missing > 0 ? room - missing : room;
-}
-
-static void forget_instance(struct instance *instance)
-{
-	pool_unreserve();
-	pool_note_cpu(instance, -1);
-	atomic_fetch_sub(&memory_total, instance->memory_bytes);
-	atomic_fetch_sub(&instance->pool->memory_bytes, instance->memory_bytes);
-}
-
 /* --- slots ---------------------------------------------------------------- */
 
 bool pool_try_take(struct pool *pool)
@@ -410,7 +330,8 @@ static void count_live(const struct pool *pool, int64_t *live_r,
 
 static bool start_one(struct pool *pool)
 {
-	const char *limit = reserve_instance();
+	int64_t memory;
+	const char *limit = pool_reserve(pool, &memory);
 
 	if (limit != NULL) {
 		tell_limit(pool, limit);
@@ -418,7 +339,7 @@ static bool start_one(struct pool *pool)
 		return false;
 	}
 	pool->limit_told = false;
-	return instance_start(pool);
+	return instance_start(pool, memory);
 }
 
 void pool_reconcile(struct pool *pool)
@@ -617,15 +538,6 @@ void pool_note_success(struct pool *pool)
 		memset(pool->failures, 0, sizeof(pool->failures));
 }
 
-void pool_note_memory(struct instance *instance, int64_t bytes)
-{
-	int64_t change = bytes - instance->memory_bytes;
-
-	instance->memory_bytes = bytes;
-	atomic_fetch_add(&memory_total, change);
-	atomic_fetch_add(&instance->pool->memory_bytes, change);
-}
-
 /* Percent of one CPU since the last look; negative: it is gone. */
 void pool_note_cpu(struct instance *instance, int64_t cpu_ms)
 {
@@ -658,5 +570,6 @@ void pool_forget(struct instance *instance)
 		pool->instances = instance->next;
 	if (instance->next != NULL)
 		instance->next->previous = instance->previous;
-	forget_instance(instance);
+	pool_note_cpu(instance, -1);
+	pool_release_memory(instance);
 }

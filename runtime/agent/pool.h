@@ -62,6 +62,7 @@ struct pool {
 	_Atomic int64_t starting;
 	_Atomic int64_t draining;
 	_Atomic int64_t memory_bytes;
+	_Atomic int64_t memory_each; /* expected of one more; 0 = unknown */
 	/* Nobody comes any more; who waits is still served. */
 	_Atomic bool retiring;
 	_Atomic bool unhealthy; /* failed ten times in five minutes */
@@ -130,8 +131,9 @@ struct instance {
 	atom_unit handle;
 	void *unit_self;
 	int64_t began_ms;
-	int64_t generation; /* of restarts */
-	int64_t memory_bytes;
+	int64_t generation;	/* of restarts */
+	int64_t memory_bytes;	/* measured */
+	int64_t memory_counted; /* of memory_limit: expected, then measured */
 	int64_t cpu_ms; /* used since its start, -1 = not measured yet */
 	int64_t cpu_at_ms;
 	int64_t cpu_permille;  /* between the last two looks, -1 = unknown */
@@ -226,10 +228,19 @@ void pool_forget(struct instance *instance);
 /* Control's scaler is called with the revision whose waiting room holds a
  * call that nothing is free for. */
 void pool_on_urgent(void (*urgent)(struct revision *revision));
+
+/* --- pool_bounds.c --- */
 /* How many more owned instances the limits over all agents leave the pool,
  * beyond `desired`; which limit it is. [control] */
 int64_t pool_room(const struct pool *pool, const char **limit_r);
-void pool_unreserve(void);
+/* Counts one more instance in, and the memory that it is expected to hold, if
+ * the limits allow it.  Else the limit's name. [home] */
+const char *pool_reserve(struct pool *pool, int64_t *memory_r);
+void pool_unreserve(int64_t memory);
+/* Looks what one more would hold. [home] */
+void pool_expect_memory(struct pool *pool);
+/* The instance is gone. [home] */
+void pool_release_memory(struct instance *instance);
 /* Bounds over all pools, from the configuration. [control] */
 void pool_set_bounds(int64_t max_agents, int64_t memory_limit_bytes);
 void pool_set_daemon_memory(int64_t bytes);
@@ -239,8 +250,9 @@ int64_t pool_memory_total(void);
 double pool_memory_percent(void);
 
 /* --- instance.c [home] --- */
-/* The place in max_agents is reserved already and given back on failure. */
-bool instance_start(struct pool *pool);
+/* What it takes of the limits over all agents is reserved already, and given
+ * back on failure. */
+bool instance_start(struct pool *pool, int64_t memory);
 /* What its backend was created as. */
 void *instance_self(const struct instance *instance);
 void instance_drain(struct instance *instance);

@@ -414,6 +414,37 @@ def max_and_max_agents_bound_what_is_wanted():
 
 
 @test
+def what_starts_counts_with_the_memory_that_it_will_hold():
+    def text(limit):
+        return config(
+            agents=sized(None, worker=["--slow-ready", "500"]),
+            extra="memory_limit = %d;" % limit)
+    mib = 1 << 20
+    with Daemon(text(1000000)) as daemon:
+        daemon.wait_ready("worker", 1)
+
+        def held():
+            shown = daemon.admin("GET", "/admin/v1/agents/worker").json
+            share = shown["scaling"]["measured"]["memory_percent"]
+            return (share or 0) / 100 * 1000000 * mib
+        before = wait_for(held, 20, "a measure of its memory")
+        assert daemon.invoke("worker", "memory 200").status == 200
+        wait_for(lambda: held() > before + 150 * mib, 20,
+                 "a measure of what it took")
+        # Room for two and a half more like it.
+        each = held() - daemon.metrics().sum("process_resident_memory_bytes")
+        daemon.reload(text((held() + 2.5 * each) // mib))
+        assert daemon.atomctl("scale", "worker", "8").returncode == 0
+        daemon.wait_event("limit_reached")
+        told = [line for line in list(daemon.lines) if line.get("event") in (
+            "instance_starting", "limit_reached")]
+        names = [line["event"] for line in told]
+        assert names[:4] == 3 * ["instance_starting"] + ["limit_reached"], \
+            names
+        assert told[3]["limit"] == "memory_limit", told[3]
+
+
+@test
 def workers_that_never_become_ready_are_no_runaway():
     text = config(
         agents=wayward(6, worker=["--no-ready"],

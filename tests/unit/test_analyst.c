@@ -167,8 +167,9 @@ Test(analyst, a_report_keeps_within_its_tokens)
 	size_t length;
 	char *text;
 
-	(void)snprintf(big, 100000, "{\"format\":\"atomd-report/1\","
-				    "\"series\":[");
+	(void)snprintf(big, 100000,
+		       "{\"format\":\"atomd-report/1\","
+		       "\"series\":[");
 	for (int i = 0; i < 40; i++) {
 		length = strlen(big);
 		(void)snprintf(big + length, 100000 - length,

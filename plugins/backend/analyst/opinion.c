@@ -10,15 +10,15 @@
 
 #include "plugins/backend/analyst/statistics.h"
 
-#define FORMAT	     "{\"format\":\"atomd-report/1\""
-#define SERIES_MAX   64
-#define EVENTS_MAX   64
-#define SENTENCE_MAX 400
-#define WORD_MAX     64
-#define SURE	     0.01 /* p of what is told */
-#define WORTH	     0.1  /* of the old value: less is no change */
-#define NEAR	     2    /* steps between a change and its cause */
-#define OUTLIER	     3.5
+#define FORMAT	      "{\"format\":\"atomd-report/1\""
+#define SERIES_MAX    64
+#define EVENTS_MAX    64
+#define SENTENCE_MAX  400
+#define WORD_MAX      64
+#define SURE	      0.01 /* p of what is told */
+#define WORTH	      0.1  /* of the old value: less is no change */
+#define NEAR	      2	   /* steps between a change and its cause */
+#define OUTLIER	      3.5
 #define BYTES_A_TOKEN 4
 
 struct finding {
@@ -68,7 +68,8 @@ static void read_series(const json_t *row, struct series *s)
 	for (size_t i = 0; i < s->steps && s->count < STATISTICS_MAX; i++) {
 		const json_t *value = json_array_get(values, i);
 
-		if (!json_is_number(value) || !isfinite(json_number_value(value)))
+		if (!json_is_number(value) ||
+		    !isfinite(json_number_value(value)))
 			continue;
 		s->values[s->count] = json_number_value(value);
 		s->step[s->count++] = i;
@@ -272,8 +273,8 @@ static void say_why(FILE *out, const json_t *report)
 static void write_report(FILE *out, const json_t *report, size_t room)
 {
 	const json_t *list = json_object_get(report, "series");
-	double step = json_number_value(json_object_get(report,
-							"step_seconds"));
+	double step =
+		json_number_value(json_object_get(report, "step_seconds"));
 	struct finding *found = calloc(SERIES_MAX, sizeof(*found));
 	size_t told = 0, looked = 0, count = 0;
 	struct series s;
@@ -282,7 +283,8 @@ static void write_report(FILE *out, const json_t *report, size_t room)
 		step = 60;
 	say_why(out, report);
 	for (size_t i = 0;
-	     found != NULL && i < json_array_size(list) && i < SERIES_MAX; i++) {
+	     found != NULL && i < json_array_size(list) && i < SERIES_MAX;
+	     i++) {
 		read_series(json_array_get(list, i), &s);
 		looked += s.count >= STATISTICS_LEAST;
 		count += look_at(report, step, &s, &found[count]);

@@ -87,8 +87,7 @@ struct change change_of(const double *values, size_t count)
 				   (n * n * n + n * n)));
 	memcpy(part, values, change.at * sizeof(*values));
 	change.from = middle_of(part, change.at);
-	memcpy(part, values + change.at,
-	       (count - change.at) * sizeof(*values));
+	memcpy(part, values + change.at, (count - change.at) * sizeof(*values));
 	change.to = middle_of(part, count - change.at);
 	return change;
 }
@@ -104,7 +103,7 @@ double outlier_of(const double *values, size_t count, double value)
 	distance = middle_of(part, count);
 	if (distance > 0)
 		return 0.6745 * (value - middle) / distance;
-	return sign(value - middle) == 0 ? 0
-					 : copysign((double)INFINITY,
-						    value - middle);
+	return sign(value - middle) == 0
+		       ? 0
+		       : copysign((double)INFINITY, value - middle);
 }

@@ -225,15 +225,14 @@ static bool take_answer(struct analyst *a,
 	kept.length = utf8_prefix(kept.bytes, kept.length);
 	memcpy(text, kept.bytes, kept.length);
 	text[kept.length] = '\0';
-	a->monitors->annotate(a->host,
-			      &(const struct atom_annotation){
-				      .struct_size =
-					      sizeof(struct atom_annotation),
-				      .agent = a->about.agent,
-				      .alert = alert ? a->about.name : "",
-				      .text = text,
-				      .prompt_hash = a->hash,
-			      });
+	a->monitors->annotate(
+		a->host, &(const struct atom_annotation){
+				 .struct_size = sizeof(struct atom_annotation),
+				 .agent = a->about.agent,
+				 .alert = alert ? a->about.name : "",
+				 .text = text,
+				 .prompt_hash = a->hash,
+			 });
 	remember(a, &kept);
 	return true;
 }
@@ -289,9 +288,8 @@ static json_t *numbers(struct analyst *a, int64_t time_ms,
 		       struct atom_error *err)
 {
 	int64_t step_ms = report_step_ms(a->options->window);
-	json_t *series =
-		report_series(a->host, a->history, a->focus, time_ms,
-			      a->options->window, err);
+	json_t *series = report_series(a->host, a->history, a->focus, time_ms,
+				       a->options->window, err);
 	json_t *told;
 
 	if (series == NULL)
@@ -299,16 +297,14 @@ static json_t *numbers(struct analyst *a, int64_t time_ms,
 	(void)pthread_mutex_lock(&a->lock);
 	told = memory_told(&a->memory);
 	(void)pthread_mutex_unlock(&a->lock);
-	return json_pack("{s:s,s:s,s:{s:s,s:s,s:s},s:I,s:o,s:o,s:o}", "format",
-			 "atomd-report/1", "focus",
-			 report_focus_words[a->focus], "why", "kind",
-			 a->reason.kind, "name", a->reason.name, "agent",
-			 a->reason.agent, "step_seconds",
-			 (json_int_t)(step_ms / 1000), "series", series,
-			 "events",
-			 happenings_told(&a->happenings, time_ms, step_ms,
-					 REPORT_STEPS),
-			 "earlier", told);
+	return json_pack(
+		"{s:s,s:s,s:{s:s,s:s,s:s},s:I,s:o,s:o,s:o}", "format",
+		"atomd-report/1", "focus", report_focus_words[a->focus], "why",
+		"kind", a->reason.kind, "name", a->reason.name, "agent",
+		a->reason.agent, "step_seconds", (json_int_t)(step_ms / 1000),
+		"series", series, "events",
+		happenings_told(&a->happenings, time_ms, step_ms, REPORT_STEPS),
+		"earlier", told);
 }
 
 static char *question(struct analyst *a, int64_t time_ms,
@@ -354,8 +350,7 @@ static bool put(struct analyst *a, const char *text)
 		.max_tokens = a->max_tokens,
 	};
 	/* A token is about three bytes of numbers. */
-	double tokens =
-		(double)strlen(text) / 3 + (double)a->max_tokens;
+	double tokens = (double)strlen(text) / 3 + (double)a->max_tokens;
 	struct atom_error error = ATOM_ERROR_INIT;
 	bool enough;
 
@@ -429,9 +424,8 @@ static void on_event(void *self, const struct atom_monitor_event *event)
 					       : !a->options->on_anomaly)
 		return;
 	/* An alert goes before an anomaly, what came first before the rest. */
-	if (a->reason.kind[0] == '\0' ||
-	    (strcmp(trigger.kind, "alert") == 0 &&
-	     strcmp(a->reason.kind, "alert") != 0))
+	if (a->reason.kind[0] == '\0' || (strcmp(trigger.kind, "alert") == 0 &&
+					  strcmp(a->reason.kind, "alert") != 0))
 		a->reason = trigger;
 }
 

@@ -220,9 +220,8 @@ json_t *report_series(const struct atom_host *host,
 		}
 		if (status != ATOM_OK)
 			goto failed;
-		for (size_t j = 0; j < g->count &&
-				   json_array_size(list) < REPORT_SERIES;
-		     j++)
+		for (size_t j = 0;
+		     j < g->count && json_array_size(list) < REPORT_SERIES; j++)
 			(void)json_array_append_new(
 				list, json_pack("{s:s,s:s,s:s,s:o}", "name",
 						g->row->name, "agent",

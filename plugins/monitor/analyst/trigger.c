@@ -21,8 +21,7 @@ static json_t *details_of(const struct atom_monitor_event *event)
 
 static const char *word_of(const json_t *details, const char *name)
 {
-	const char *word =
-		json_string_value(json_object_get(details, name));
+	const char *word = json_string_value(json_object_get(details, name));
 
 	return word != NULL ? word : "";
 }
@@ -86,15 +85,13 @@ static void describe(const struct atom_monitor_event *event, char *out,
 	char word[REPORT_WORD];
 
 	if (strcmp(event->name, "scaling") == 0)
-		(void)snprintf(
-			out, size, "%lld -> %lld",
-			(long long)json_integer_value(
-				json_object_get(details, "from")),
-			(long long)json_integer_value(
-				json_object_get(details, "to")));
+		(void)snprintf(out, size, "%lld -> %lld",
+			       (long long)json_integer_value(
+				       json_object_get(details, "from")),
+			       (long long)json_integer_value(
+				       json_object_get(details, "to")));
 	else {
-		const char *name = strcmp(event->name, "rollout") == 0
-					   ? "phase"
+		const char *name = strcmp(event->name, "rollout") == 0 ? "phase"
 				   : strncmp(event->name, "alert.", 6) == 0
 					   ? "alert"
 					   : "signal";
