@@ -5,6 +5,7 @@
 #include "agent/directory.h"
 #include "agent/directory_priv.h"
 #include "agent/rollouts_priv.h"
+#include "agent/workflow.h"
 #include "core/id.h"
 #include "core/log.h"
 #include "core/memory.h"
@@ -110,14 +111,17 @@ static void see(struct live *live)
 		seen.start_error = limit;
 	mirroring_read(mirroring, &compared);
 	seen.cell_count = trial_cells(live->trial, cells, ARRAY_SIZE(cells));
+	workflow_look(live, &seen);
 	advance(live, &seen);
+	workflow_follow(live);
 }
 
 static int64_t next_look(const struct live *live)
 {
 	const struct rollout_orders *orders = &live->orders;
 
-	if (atomic_load(&live->to->pool.ready) < orders->new_instances)
+	if (atomic_load(&live->to->pool.ready) < orders->new_instances ||
+	    workflow_runs(live))
 		return STARTING_MS;
 	return orders->look_ms;
 }
@@ -243,12 +247,14 @@ static void settle(struct live *live)
 	if (rollout_encode(live->state, &text) == ATOM_OK)
 		live->kept = mem_strdup(text.bytes);
 	buffer_fini(&text);
+	workflow_free(live);
 	mem_free(TAKE(live->state));
 }
 
 void live_end(struct live *live)
 {
 	timer_stop(&live->timer);
+	workflow_end(live);
 	if (live->from == NULL) {
 		settle(live);
 		return;
@@ -282,6 +288,7 @@ static void drop(struct live *live)
 	config_unref(&live->to_config);
 	json_decref(live->last);
 	json_decref(live->graded);
+	workflow_free(live);
 	mem_free(live->state);
 	mem_free(live->kept);
 	mem_free(live->who);
@@ -311,6 +318,7 @@ void rollouts_forget(struct agent *agent)
 		return;
 	trial_close(live->trial);
 	rollout_supersede(live->state);
+	workflow_follow(live);
 	if (live->state->at.outcome == ROLLOUT_PROMOTED)
 		live->state->at.weight = ATOM_WEIGHT_ALL;
 	live->orders.over = true;

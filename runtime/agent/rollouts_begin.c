@@ -8,6 +8,7 @@
 
 #include "agent/directory.h"
 #include "agent/rollouts_priv.h"
+#include "agent/workflow.h"
 #include "core/id.h"
 #include "core/log.h"
 #include "core/memory.h"
@@ -29,6 +30,8 @@ static const char *const host_keys[] = { "plugin",
 					 "grader_percent",
 					 "grader_tokens_per_hour",
 					 "grader_timeout_ms",
+					 "step_timeout_ms",
+					 "compliance",
 					 NULL };
 static const char *const no_keys[] = { NULL };
 
@@ -262,6 +265,8 @@ atom_status rollouts_begin(struct agent *agent,
 	live->from = live->to = NULL;
 	if (status == ATOM_OK)
 		status = live_equip(live, from, to, err);
+	if (status == ATOM_OK)
+		status = workflow_new(live);
 	if (status == ATOM_OK && (live->who == NULL || live->why == NULL))
 		status = atom_fail(err, ATOM_ENOMEM, "no memory for a rollout");
 	if (status != ATOM_OK) {
@@ -347,6 +352,10 @@ atom_status live_retry(struct live *live, struct atom_error *err)
 		mem_free(TAKE(live->state));
 		return status;
 	}
+	if (workflow_new(live) != ATOM_OK)
+		log_line(ATOM_LOG_ERROR, "out_of_memory",
+			 "no memory for a rollout's workflow",
+			 LOG_TEXT("agent", agent->name));
 	agent->candidate = to;
 	live_put_text(live, to);
 	if (recalled)

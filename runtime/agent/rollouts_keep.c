@@ -3,7 +3,8 @@
 /*
  * Rollouts in the store: bucket "rollouts", one row an agent:
  *
- *	{"who":"...","why":"...","rollout": rollout_encode()'s}
+ *	{"who":"...","why":"...","rollout": rollout_encode()'s,
+ *	 "workflow": workflow_describe()'s}
  *
  * [control]
  */
@@ -13,6 +14,8 @@
 
 #include "agent/directory.h"
 #include "agent/rollouts_priv.h"
+#include "agent/workflow.h"
+#include "core/json.h"
 #include "core/json_scan.h"
 #include "core/log.h"
 #include "core/memory.h"
@@ -30,6 +33,19 @@ static void on_stored(void *argument, atom_status status,
 	live_stored(argument, status, status == ATOM_OK ? "" : error->message);
 }
 
+static atom_status encode_workflow(const struct live *live, struct buffer *out)
+{
+	json_t *workflow = workflow_describe(live);
+	atom_status status = ATOM_OK;
+
+	if (workflow == NULL)
+		return live->workflow == NULL ? ATOM_OK : ATOM_ENOMEM;
+	buffer_append_text(out, ",\"workflow\":");
+	status = json_encode(workflow, out);
+	json_decref(workflow);
+	return status;
+}
+
 static atom_status encode(const struct live *live, struct buffer *out)
 {
 	buffer_append_text(out, "{\"who\":");
@@ -38,6 +54,8 @@ static atom_status encode(const struct live *live, struct buffer *out)
 	buffer_append_json_string(out, live->why);
 	buffer_append_text(out, ",\"rollout\":");
 	if (rollout_encode(live->state, out) != ATOM_OK)
+		return ATOM_ENOMEM;
+	if (encode_workflow(live, out) != ATOM_OK)
 		return ATOM_ENOMEM;
 	buffer_append_char(out, '}');
 	return out->failed ? ATOM_ENOMEM : ATOM_OK;
@@ -85,6 +103,21 @@ out:
 
 /* --- at start ---------------------------------------------------------------------- */
 
+static atom_status recall_workflow(struct live *live,
+				   const struct json_member *member)
+{
+	json_t *kept = NULL;
+	atom_status status;
+
+	/* One that cannot be read was none: its steps run again. */
+	if (member != NULL)
+		(void)json_decode(member->value.at, member->value.length, &kept,
+				  NULL);
+	status = workflow_recall(live, kept);
+	json_decref(kept);
+	return status;
+}
+
 struct live *live_decode(const char *agent, const char *row, size_t length)
 {
 	struct live *live = mem_zalloc(sizeof(*live));
@@ -113,6 +146,11 @@ struct live *live_decode(const char *agent, const char *row, size_t length)
 				rollout->value.length, &err);
 	if (status != ATOM_OK)
 		goto fail;
+	if (recall_workflow(live, json_members_find(members, count,
+						    "workflow")) != ATOM_OK) {
+		status = ATOM_ENOMEM;
+		goto fail;
+	}
 	who = json_members_find(members, count, "who");
 	why = json_members_find(members, count, "why");
 	live->who =
@@ -135,8 +173,10 @@ fail:
 	log_line(ATOM_LOG_ERROR, "rollout_not_read",
 		 status == ATOM_ENOMEM ? "no memory" : err.message,
 		 LOG_TEXT("agent", agent));
-	if (live != NULL)
+	if (live != NULL) {
+		workflow_free(live);
 		mem_free(live->state);
+	}
 	mem_free(live);
 	return NULL;
 }

@@ -44,6 +44,9 @@ struct live {
 	struct configured *judge; /* NULL: none */
 	struct timer timer;
 
+	struct workflow *workflow; /* workflow.h; kept as long as `state` */
+	char gate_reason[ATOM_DEPLOYMENT_REASON_MAX];
+
 	/* --- storing --- */
 	bool storing;
 	bool store_again; /* it has moved on meanwhile */
@@ -112,6 +115,11 @@ json_t *live_graded(const struct live *live);
 struct live *live_decode(const char *agent, const char *row, size_t length);
 /* Of an aborted one: its revision again, and from the first step. */
 atom_status live_retry(struct live *live, struct atom_error *err);
+/* A record that all but one step of its workflow are done; the waiter as
+ * audit_post() has it. */
+struct audit_waiter;
+atom_status live_record_checked(const struct live *live,
+				struct audit_waiter *waiter);
 /* Logs, records and publishes an event with what changed. */
 void live_tell(struct live *live);
 

@@ -8,6 +8,7 @@
  */
 
 #include "agent/rollouts_priv.h"
+#include "agent/workflow.h"
 #include "core/memory.h"
 #include "core/os.h"
 
@@ -90,6 +91,8 @@ atom_status rollouts_swap(struct agent *agent,
 	live->closed_ns = 0;
 	live->swapping = true;
 	live->told_phase = -1;
+	/* Both were found out about before. */
+	(void)workflow_new(live);
 	live_put_text(live, live->to);
 	live_look(live);
 	return ATOM_OK;

@@ -8,6 +8,7 @@
 
 #include "agent/directory.h"
 #include "agent/rollouts_priv.h"
+#include "agent/workflow.h"
 #include "audit/audit.h"
 #include "core/json.h"
 #include "core/log.h"
@@ -317,6 +318,7 @@ json_t *live_describe(const struct live *live)
 
 	if (json == NULL)
 		return NULL;
+	json_object_set_new(json, "workflow", workflow_describe(live));
 	json_object_set_new(json, "cause", json_string(at->cause));
 	json_object_set_new(json, "outcome",
 			    json_string(rollout_outcome_word(at->outcome)));
@@ -386,7 +388,9 @@ static void publish(const struct live *live)
 	json_decref(json);
 }
 
-static void record(const struct live *live, const char *action)
+static atom_status record(const struct live *live, const char *action,
+			  enum audit_urgency urgency,
+			  struct audit_waiter *waiter)
 {
 	struct audit_record record = AUDIT_RECORD(AUDIT_ROLLOUT);
 	const struct rollout *state = live->state;
@@ -401,7 +405,13 @@ static void record(const struct live *live, const char *action)
 	audit_number(&record, "to", state->to);
 	audit_number(&record, "weight", state->at.weight);
 	audit_text(&record, "who", live->who);
-	(void)audit_post(&record, AUDIT_SOON, NULL);
+	return audit_post(&record, urgency, waiter);
+}
+
+atom_status live_record_checked(const struct live *live,
+				struct audit_waiter *waiter)
+{
+	return record(live, "checked", AUDIT_GATED, waiter);
 }
 
 static void tell(const struct live *live, const char *event, const char *action)
@@ -416,7 +426,7 @@ static void tell(const struct live *live, const char *event, const char *action)
 		 LOG_NUMBER("from", state->from), LOG_NUMBER("to", state->to),
 		 LOG_NUMBER("step", state->at.step),
 		 LOG_NUMBER("weight", state->at.weight));
-	record(live, action);
+	(void)record(live, action, AUDIT_SOON, NULL);
 	publish(live);
 }
 

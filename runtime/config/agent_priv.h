@@ -29,6 +29,8 @@ struct deployment_reading {
 	int64_t min_samples;
 	int on_undecided; /* enum rollout_at_end */
 	int on_no_data;
+	int64_t step_timeout_ms;
+	int compliance; /* enum config_compliance */
 };
 
 /* The group `scaling`; the policies are lists of groups. */

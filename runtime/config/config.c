@@ -167,6 +167,7 @@ static atom_status read_environment(struct config_holder *holder,
 		return ATOM_EINVAL;
 	}
 	holder->config.environment = at->text;
+	holder->config.environment_said = true;
 	return ATOM_OK;
 }
 
@@ -361,6 +362,7 @@ static atom_status read_one_agent(struct config_holder *holder,
 					     strlen(defaults->directory));
 	holder->config.environment = keep_text(holder, defaults->environment,
 					       strlen(defaults->environment));
+	holder->config.environment_said = defaults->environment_said;
 	agent = config_keep(holder, 1, sizeof(*agent));
 	if (holder->config.directory == NULL ||
 	    holder->config.environment == NULL || agent == NULL)

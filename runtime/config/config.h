@@ -98,6 +98,17 @@ struct config_deployment {
 	const struct setting *judge_options; /* a group; NULL = none */
 	struct config_grader grader;
 	struct rollout_settings settings;
+	int64_t step_timeout_ms; /* 60,000: of a step of the workflow */
+	int compliance;		 /* enum config_compliance */
+};
+
+/* Which failed checks of the compliance report stop a deployment. */
+enum config_compliance {
+	/* CRITICAL where the file says `environment = "production"` */
+	CONFIG_COMPLIANCE_ENVIRONMENT,
+	CONFIG_COMPLIANCE_NONE,
+	CONFIG_COMPLIANCE_CRITICAL,
+	CONFIG_COMPLIANCE_ALL
 };
 
 /* What counts against a revision; no part of it: a change is in force with
@@ -227,6 +238,7 @@ struct config {
 	const char *path;	  /* of the main file; "" for `run --` */
 	const char *directory;	  /* its folder; relative paths start there */
 	const char *environment;  /* "production" */
+	bool environment_said;	  /* and not the default */
 	int64_t max_agents;	  /* 100 */
 	int64_t revision_history; /* 10; besides the one in force */
 	int64_t memory_limit_mib; /* 1,000; 0 = no limit */

@@ -56,6 +56,8 @@ void config_read_deployment(const struct setting *group,
 		.judge_options = reading.judge_options,
 		.grader = reading.grader,
 	};
+	deployment_r->step_timeout_ms = reading.step_timeout_ms;
+	deployment_r->compliance = reading.compliance;
 	rollout_settings_default(settings);
 	settings->progress_deadline_ms = reading.progress_deadline_ms;
 	settings->rollback_window_ms = reading.rollback_window_ms;

@@ -138,6 +138,13 @@ static const char *const at_end_words[] = { [ROLLOUT_END_PROMOTE] = "promote",
 					    [ROLLOUT_END_PAUSE] = "pause",
 					    [ROLLOUT_END_ABORT] = "abort",
 					    NULL };
+static const char *const compliance_words[] = {
+	[CONFIG_COMPLIANCE_ENVIRONMENT] = "environment",
+	[CONFIG_COMPLIANCE_NONE] = "none",
+	[CONFIG_COMPLIANCE_CRITICAL] = "critical",
+	[CONFIG_COMPLIANCE_ALL] = "all",
+	NULL
+};
 static const struct key_table judge_keys = { NULL, 0, true };
 static const struct key deployment_rows[] = {
 	STRING("plugin", DEPLOYMENT(plugin), "rolling",
@@ -173,6 +180,13 @@ static const struct key deployment_rows[] = {
 	    "what the gradings of a rollout may use in an hour, 20000 at least; 0: no limit"),
 	DURATION("grader_timeout_ms", DEPLOYMENT(grader.timeout_ms), 1, DAY_MS,
 		 1, "60000", "a grading that takes longer gives no score"),
+	DURATION(
+		"step_timeout_ms", DEPLOYMENT(step_timeout_ms), 0, DAY_MS, 1,
+		"60000",
+		"the longest that a step of the workflow before the first weight may take; 0: any time"),
+	CHOICE("compliance", DEPLOYMENT(compliance), "environment",
+	       compliance_words,
+	       "which failed checks of `atomctl compliance` stop a deployment; environment: critical ones where the file says `environment = \"production\"`, else none"),
 };
 const struct key_table deployment_keys = TABLE_OPEN(deployment_rows);
 

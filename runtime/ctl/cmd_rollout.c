@@ -61,6 +61,31 @@ static void print_judged(struct ctl *ctl, const json_t *status)
 	(void)ctl_print_table(ctl, &table);
 }
 
+/* What was found out about the new revision before its first weight. */
+static void print_workflow(struct ctl *ctl, const json_t *status)
+{
+	static const char *const titles[] = { "STEP", "STATUS", "RESULT",
+					      NULL };
+	const json_t *workflow = json_object_get(status, "workflow");
+	struct table table;
+	size_t index;
+	json_t *row;
+	if (json_array_size(json_object_get(workflow, "steps")) == 0)
+		return;
+	putchar('\n');
+	table_init(&table, titles);
+	json_array_foreach(json_object_get(workflow, "steps"), index, row)
+	{
+		table_add(&table, member_string(row, "name"));
+		table_add(&table, member_string(row, "status"));
+		table_add(&table, member_string(row, "result"));
+	}
+	(void)ctl_print_table(ctl, &table);
+	printf("%s: %lld of %lld steps\n", member_string(workflow, "status"),
+	       member_integer(workflow, "successful_steps"),
+	       member_integer(workflow, "total_steps"));
+}
+
 int rollout_print(struct ctl *ctl, const json_t *status)
 {
 	const json_t *judge = json_object_get(status, "judge");
@@ -79,6 +104,7 @@ int rollout_print(struct ctl *ctl, const json_t *status)
 	print_line(ctl, "strategy", member_string(status, "strategy"));
 	print_line(ctl, "judge", member_string(judge, "name"));
 	print_line(ctl, "reason", member_string(status, "reason"));
+	print_workflow(ctl, status);
 	print_judged(ctl, status);
 	return CTL_DONE;
 }

@@ -15,11 +15,19 @@ static bool is(const json_t *object, const char *name, const char *word)
 	return value && !strcmp(value, word);
 }
 
+/* What is found out before the first weight is no person's to wait for. */
 static bool goes_on(const json_t *status)
 {
 	return is(status, "outcome", "open") &&
-	       !is(status, "waits_for", "person");
+	       (!is(status, "waits_for", "person") ||
+		is(json_object_get(status, "workflow"), "status", "running"));
 }
+
+/* What has been told already. */
+struct told {
+	char words[WORDS_MAX];
+	size_t steps; /* of the workflow */
+};
 
 /* "not_worse, bad 0 of 40 new, 2 of 700 old": of the event with most bad ones
  * of the new revision. */
@@ -51,21 +59,69 @@ static void judged_words(const json_t *status, char *out, size_t size)
 		 member_integer(seen, "old_calls"), verdict ? verdict : "");
 }
 
+/* "; monitoring_activation, 2 of 5 done": while steps run. */
+static void step_words(const json_t *status, char *out, size_t size)
+{
+	const json_t *workflow = json_object_get(status, "workflow");
+	long long done = member_integer(workflow, "successful_steps");
+	const char *name;
+	out[0] = '\0';
+	if (!is(workflow, "status", "running") || done < 0)
+		return;
+	name = member_string(json_array_get(json_object_get(workflow, "steps"),
+					    (size_t)done),
+			     "name");
+	snprintf(out, size, "; %.40s, %lld of %lld steps done",
+		 name ? name : "steps", done,
+		 member_integer(workflow, "total_steps"));
+}
+
 static void words_of(const json_t *status, bool judged, char out[WORDS_MAX])
 {
 	const char *phase = member_string(status, "phase");
-	char share[96], numbers[200] = "";
+	char share[96], numbers[200] = "", steps[96] = "";
 	rollout_share(status, share, sizeof(share));
-	if (judged)
+	if (judged) {
+		step_words(status, steps, sizeof(steps));
 		judged_words(status, numbers, sizeof(numbers));
-	snprintf(out, WORDS_MAX, "%.20s: %s%s", phase ? phase : "?", share,
-		 numbers);
+	}
+	snprintf(out, WORDS_MAX, "%.20s: %s%s%s", phase ? phase : "?", share,
+		 steps, numbers);
+}
+
+/* The steps of the workflow that have ended since, a line each. */
+static void show_steps(struct ctl *ctl, const json_t *status, struct told *told)
+{
+	const json_t *workflow = json_object_get(status, "workflow");
+	const json_t *steps = json_object_get(workflow, "steps");
+	size_t count = json_array_size(steps);
+	/* A retry has them anew. */
+	if (told->steps > 0 &&
+	    is(json_array_get(steps, told->steps - 1), "status", "pending"))
+		told->steps = 0;
+	while (told->steps < count) {
+		const json_t *step = json_array_get(steps, told->steps);
+		const char *name = member_string(step, "name");
+		const char *result = member_string(step, "result");
+		char line[WORDS_MAX];
+		if (!is(step, "status", "success") &&
+		    !is(step, "status", "failed"))
+			return;
+		snprintf(line, sizeof(line), "%zu of %zu, %.40s: %s (%.250s)",
+			 ++told->steps, count, name ? name : "?",
+			 is(step, "status", "success") ? "success" : "failed",
+			 result ? result : "");
+		terminal_progress_end(&ctl->terminal);
+		terminal_write(stdout, line, strlen(line), !ctl->terminal.out);
+		putchar('\n');
+		fflush(stdout);
+	}
 }
 
 /* What differs since the last line is told; on a terminal the line below it
  * has the numbers. */
 static void show(struct ctl *ctl, const json_t *status, unsigned elapsed_s,
-		 char told[WORDS_MAX])
+		 struct told *told)
 {
 	const char *reason = member_string(status, "reason");
 	char words[WORDS_MAX];
@@ -77,9 +133,11 @@ static void show(struct ctl *ctl, const json_t *status, unsigned elapsed_s,
 		terminal_progress(&ctl->terminal, words, elapsed_s);
 	}
 	words_of(status, false, words);
-	if (ctl_has(ctl, OPTION_JSON) || !strcmp(words, told))
+	if (!ctl_has(ctl, OPTION_JSON))
+		show_steps(ctl, status, told);
+	if (ctl_has(ctl, OPTION_JSON) || !strcmp(words, told->words))
 		return;
-	memcpy(told, words, WORDS_MAX);
+	memcpy(told->words, words, WORDS_MAX);
 	terminal_progress_end(&ctl->terminal);
 	terminal_write(stdout, words, strlen(words), !ctl->terminal.out);
 	if (reason && *reason) {
@@ -113,11 +171,12 @@ int rollout_watch(struct ctl *ctl, json_t **status_r)
 	const struct timespec pause = { .tv_nsec = WATCH_MS * 1000000L };
 	const char *id = member_string(*status_r, "id");
 	time_t began = time(NULL);
-	char told[WORDS_MAX] = "", name[64];
+	struct told told = { .words = "" };
+	char name[64];
 	int code = CTL_DONE;
 	/* Another one of the agent may begin meanwhile. */
 	snprintf(name, sizeof(name), "%s", id ? id : ctl->words[0]);
-	show(ctl, *status_r, 0, told);
+	show(ctl, *status_r, 0, &told);
 	while (code == CTL_DONE && goes_on(*status_r)) {
 		nanosleep(&pause, NULL);
 		json_decref(*status_r);
@@ -125,7 +184,7 @@ int rollout_watch(struct ctl *ctl, json_t **status_r)
 		code = rollout_get(ctl, name, status_r);
 		if (code == CTL_DONE)
 			show(ctl, *status_r, (unsigned)(time(NULL) - began),
-			     told);
+			     &told);
 	}
 	terminal_progress_end(&ctl->terminal);
 	if (code != CTL_DONE)

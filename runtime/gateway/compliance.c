@@ -70,7 +70,8 @@ static void on_report(void *argument, atom_status status, json_t *report,
 	control_answer(call, 200, json_incref(report));
 }
 
-static void on_compliance(struct control_call *call)
+/* False: no memory, and nothing is told. */
+static bool run(compliance_done done, void *argument)
 {
 	const uint32_t caller = role_permissions("caller");
 	const char *addresses[LISTENERS_MAX + 1] = { NULL };
@@ -82,12 +83,8 @@ static void on_compliance(struct control_call *call)
 		.route_count = route_count,
 	};
 
-	if (asked == NULL) {
-		api_error_set(&call->error, "internal_error", NULL,
-			      "no memory");
-		control_answer_error(call);
-		return;
-	}
+	if (asked == NULL)
+		return false;
 	for (size_t i = 0; i < route_count; i++) {
 		asked[i].method = routes[i].method;
 		fill_path(routes[i].pattern, asked[i].path);
@@ -99,8 +96,27 @@ static void on_compliance(struct control_call *call)
 		if (addresses[i] == NULL)
 			break;
 	}
-	compliance_run(&subject, on_report, call);
+	compliance_run(&subject, done, argument);
 	mem_free(asked);
+	return true;
+}
+
+static void on_compliance(struct control_call *call)
+{
+	if (run(on_report, call))
+		return;
+	api_error_set(&call->error, "internal_error", NULL, "no memory");
+	control_answer_error(call);
+}
+
+void gateway_comply(compliance_done done, void *argument)
+{
+	struct atom_error err = ATOM_ERROR_INIT;
+
+	if (run(done, argument))
+		return;
+	(void)atom_fail(&err, ATOM_ENOMEM, "no memory");
+	done(argument, ATOM_ENOMEM, NULL, &err);
 }
 
 void handle_compliance(struct http_request *request,

@@ -83,9 +83,16 @@ const struct gateway_hooks *gateway_hooks(void)
 atom_status gateway_init(const struct gateway_hooks *hooks,
 			 struct atom_error *err)
 {
+	const struct workflow_outside outside = {
+		.preview = gateway_preview,
+		.cancel = gateway_preview_cancel,
+		.config = hooks->config,
+		.comply = gateway_comply,
+	};
 	atom_status status;
 
 	given = *hooks;
+	workflow_set_outside(&outside);
 	status = route_check(routes, route_count, err);
 	if (status == ATOM_OK)
 		status = api_error_init(err);

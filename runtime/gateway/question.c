@@ -54,6 +54,14 @@ static void tell(struct question *q)
 	q->done(q);
 }
 
+/* A cancel may still be on its way. */
+static void leave(struct question *q)
+{
+	q->over = true;
+	if (!q->cancelling)
+		question_free(&q);
+}
+
 /* Not recorded, not answered. */
 static void withhold(struct question *q)
 {
@@ -74,7 +82,7 @@ static void on_recorded(struct audit_waiter *waiter, atom_status status)
 			withhold(q);
 		tell(q);
 	}
-	question_free(&q);
+	leave(q);
 }
 
 static void on_unrecorded(struct timer *timer)
@@ -137,7 +145,7 @@ static void on_back(struct loop *loop, struct message *message)
 	if (keep_record(q))
 		return;
 	tell(q);
-	question_free(&q);
+	leave(q);
 }
 
 static void go_back(struct question *q)
@@ -245,6 +253,7 @@ static void on_release(struct call *call)
 	static const struct token_chunks none;
 	struct question *q = CONTAINER_OF(call, struct question, call);
 
+	q->calling = false;
 	settle(q, true);
 	if (call->granted_ns != 0)
 		q->tokens = tokens_of_call(call, &none, q->status != ATOM_OK);
@@ -354,6 +363,7 @@ static void on_asked(struct loop *loop, struct message *message)
 	q->timer.fire = on_timeout;
 	if (q->timeout_ms > 0)
 		(void)timer_set(loop, &q->timer, q->timeout_ms);
+	q->calling = true;
 	call_start(&q->call);
 }
 
@@ -488,6 +498,34 @@ void question_ask(struct question *q)
 	id_new("req_", q->request_id);
 	describe_request(q);
 	q->message.deliver = on_asked;
-	loop_post(loops_get((unsigned int)(id_random() % loops_serving())),
-		  &q->message);
+	q->loop = loops_get((unsigned int)(id_random() % loops_serving()));
+	loop_post(q->loop, &q->message);
+}
+
+static void on_cancelled(struct loop *loop, struct message *message)
+{
+	struct question *q = CONTAINER_OF(message, struct question, cancel);
+
+	(void)loop;
+	q->cancelling = false;
+	if (q->over)
+		question_free(&q);
+}
+
+static void on_cancel(struct loop *loop, struct message *message)
+{
+	struct question *q = CONTAINER_OF(message, struct question, cancel);
+
+	(void)loop;
+	if (q->calling)
+		call_cancel(&q->call, ATOM_CANCEL_ADMIN);
+	q->cancel.deliver = on_cancelled;
+	loop_post(loop_control(), &q->cancel);
+}
+
+void question_cancel(struct question *q)
+{
+	q->cancelling = true;
+	q->cancel.deliver = on_cancel;
+	loop_post(q->loop, &q->cancel);
 }

@@ -53,6 +53,11 @@ struct question {
 
 	/* --- its own ------------------------------------------------------- */
 	struct message message;
+	struct loop *loop; /* that serves it */
+	bool calling;	   /* the loop's: it can be cancelled */
+	struct message cancel;
+	bool cancelling; /* control's: `cancel` is on its way; and so is */
+	bool over;
 	struct buffer input; /* JSON */
 	struct buffer body;  /* JSON; a chat's, or "[message]" */
 	size_t messages_at;  /* in the body */
@@ -93,5 +98,8 @@ atom_status question_put_messages(struct question *q,
 
 /* [any] Takes it; `done` comes. */
 void question_ask(struct question *q);
+/* [control, before `done`, once] Nobody waits for it any more: the call is
+ * given up.  `done` comes all the same. */
+void question_cancel(struct question *q);
 
 #endif

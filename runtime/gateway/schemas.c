@@ -193,8 +193,16 @@ const struct schema schemas[] = {
 	  ",\"step\":" INTEGER ",\"steps\":" INTEGER ",\"reason\":" STRING
 	  ",\"analysis\":{\"type\":\"array\",\"items\":{\"type\":\"object\","
 	  "\"properties\":{\"name\":" STRING ",\"verdict\":" STRING
-	  ",\"evidence\":" OBJECT "}}},\"cause\":" STRING ",\"outcome\":" STRING
-	  ",\"stage\":" STRING ",\"strategy\":" STRING
+	  ",\"evidence\":" OBJECT "}}},\"workflow\":{\"type\":[\"object\","
+	  "\"null\"],\"properties\":{\"status\":{\"enum\":[\"running\","
+	  "\"success\",\"partial\",\"skipped\"]},\"successful_steps\":" INTEGER
+	  ",\"total_steps\":" INTEGER ",\"steps\":{\"type\":\"array\","
+	  "\"items\":{\"type\":\"object\",\"properties\":{\"name\":" STRING
+	  ",\"status\":{\"enum\":[\"pending\",\"running\",\"success\","
+	  "\"failed\",\"skipped\"]},\"result\":" STRING
+	  ",\"evidence\":{\"type\":\"array\",\"items\":" STRING
+	  "},\"duration_ms\":" INTEGER "}}}}},\"cause\":" STRING
+	  ",\"outcome\":" STRING ",\"stage\":" STRING ",\"strategy\":" STRING
 	  ",\"judge\":{\"type\":[\"object\",\"null\"]}"
 	  ",\"mirrored\":{\"type\":[\"object\",\"null\"]}"
 	  ",\"graded\":{\"type\":[\"object\",\"null\"]},\"who\":" STRING

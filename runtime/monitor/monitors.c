@@ -38,6 +38,7 @@
 
 struct told_event {
 	uint64_t sequence;
+	uint64_t number; /* of all events, the same for each monitor */
 	int64_t time_ms;
 	int32_t severity;
 	char *name;
@@ -55,6 +56,7 @@ struct monitor {
 	struct work work;
 	bool busy; /* [control] the work is under way */
 	metric_id dropped;
+	_Atomic uint64_t heard; /* the number of the last event */
 	pthread_mutex_t lock;
 	/* under it */
 	struct told_event events[EVENTS_MAX];
@@ -66,6 +68,7 @@ struct monitor {
 
 /* Grows at the start alone; freed after the last thread. */
 static _Atomic(struct monitor *) monitors;
+static _Atomic uint64_t events_told;
 static uint32_t dropped_family;
 
 static const char *const ignored[] = { "plugin", NULL };
@@ -203,6 +206,7 @@ static void run(struct work *work)
 
 	while (take_event(monitor, &event)) {
 		tell_event(monitor, &event);
+		atomic_store(&monitor->heard, event.number);
 		event_fini(&event);
 	}
 	(void)pthread_mutex_lock(&monitor->lock);
@@ -280,8 +284,9 @@ static bool make_event(struct told_event *event, const char *name,
 	return false;
 }
 
-static void queue_event(struct monitor *monitor, const char *name,
-			const char *agent, const struct atom_span *json)
+static void queue_event(struct monitor *monitor, uint64_t number,
+			const char *name, const char *agent,
+			const struct atom_span *json)
 {
 	struct told_event event;
 	bool made = make_event(&event, name, agent, json);
@@ -289,6 +294,7 @@ static void queue_event(struct monitor *monitor, const char *name,
 
 	(void)pthread_mutex_lock(&monitor->lock);
 	event.sequence = ++monitor->sequence;
+	event.number = number;
 	if (made && monitor->count < EVENTS_MAX) {
 		monitor->events[(monitor->first + monitor->count++) %
 				EVENTS_MAX] = event;
@@ -309,10 +315,32 @@ static void queue_event(struct monitor *monitor, const char *name,
 void monitors_event(const char *name, const char *agent,
 		    const struct atom_span *json)
 {
+	uint64_t number = atomic_fetch_add(&events_told, 1) + 1;
+
 	for (struct monitor *monitor = atomic_load(&monitors); monitor != NULL;
 	     monitor = monitor->next)
 		if (monitor->ops->event != NULL)
-			queue_event(monitor, name, agent, json);
+			queue_event(monitor, number, name, agent, json);
+}
+
+uint64_t monitors_told(void)
+{
+	return atomic_load(&events_told);
+}
+
+unsigned int monitors_behind(uint64_t number, unsigned int *taking_r)
+{
+	unsigned int behind = 0;
+
+	*taking_r = 0;
+	for (struct monitor *monitor = atomic_load(&monitors); monitor != NULL;
+	     monitor = monitor->next) {
+		if (monitor->ops->event == NULL || monitor->configured == NULL)
+			continue;
+		++*taking_r;
+		behind += atomic_load(&monitor->heard) < number;
+	}
+	return behind;
 }
 
 /* --- life [control] --------------------------------------------------------------------- */
@@ -386,6 +414,7 @@ static atom_status open_monitor(const struct config *config,
 			       spec.component->ops;
 	monitor->kick.deliver = on_kick;
 	monitor->dropped = metric_series(dropped_family, labels);
+	atomic_store(&monitor->heard, monitors_told());
 	monitor->next = atomic_load(&monitors);
 	atomic_store(&monitors, monitor);
 	return ATOM_OK;

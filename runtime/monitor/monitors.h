@@ -32,5 +32,10 @@ void monitors_sampled(void);
  * 256 to hear yet loses this one, which is counted. [any] */
 void monitors_event(const char *name, const char *agent,
 		    const struct atom_span *json);
+/* The number of the last event. [any] */
+uint64_t monitors_told(void);
+/* How many of the monitors that hear events (*taking_r) have yet to come to
+ * this one, or to one after it where they have lost it. [control] */
+unsigned int monitors_behind(uint64_t number, unsigned int *taking_r);
 
 #endif

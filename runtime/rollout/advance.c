@@ -284,7 +284,8 @@ static void put_in_force(struct look *look)
 			       at->weight_asked < at->weight_reached))
 		at->weight_reached = at->weight_asked;
 	if (at->stage == ROLLOUT_FINISHING && at->weight == ATOM_WEIGHT_ALL &&
-	    look->seen->new_ready > 0 && !look_stands(look))
+	    look->seen->new_ready > 0 && !look_stands(look) &&
+	    !gate_closed(look))
 		promote(look);
 	/* A swap has not asked yet for what it keeps warm. */
 	if (at->stage == ROLLOUT_WARM && at->old_asked == ROLLOUT_SCALED)

@@ -19,8 +19,8 @@
  *
  * What the mechanics hold, whatever a strategy says:
  *
- *	- no weight, and no more of it, while a gate is closed (`recreate`,
- *	  which has taken the old one away by then, excepted);
+ *	- no weight, and no more of it, while a gate is closed, nor an end
+ *	  (held calls excepted: `recreate` has taken the old one away by then);
  *	- weight for the new revision only while an instance of it is ready,
  *	  or while calls are held for it (`recreate`);
  *	- capacity first, then weight, then fewer old instances;

@@ -150,3 +150,22 @@ Test(rollout_gate, each_step_is_one_and_so_is_the_last)
 	cr_assert_eq(rollout_step_to_clear(host.rollout), -1);
 	host_end(&host);
 }
+
+Test(rollout_gate, calls_that_are_held_do_not_end_it)
+{
+	begin();
+	want(ATOM_ACT_SET_OLD, 0);
+	want(ATOM_ACT_HOLD, 1);
+	want(ATOM_ACT_SET_NEW, 2);
+	host.seen.gate = ROLLOUT_GATE_CLOSED;
+	host_wait(&host, 20);
+	plan.action_count = 0;
+	want(ATOM_ACT_PROMOTE, 0);
+	host_wait(&host, 60);
+	cr_assert_eq(host.orders.weight, ATOM_WEIGHT_ALL);
+	cr_assert_eq(host.orders.outcome, ROLLOUT_OPEN);
+	host.seen.gate = ROLLOUT_GATE_OPEN;
+	host_wait(&host, 10);
+	cr_assert_eq(host.orders.outcome, ROLLOUT_PROMOTED);
+	host_end(&host);
+}
