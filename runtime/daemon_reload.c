@@ -143,6 +143,8 @@ static atom_status apply(json_t **result_r, struct atom_error *err)
 	if (reload.needs_restart != NULL)
 		json_object_set_new(*result_r, "needs_restart",
 				    json_string(reload.needs_restart));
+	if (d->config->monitoring_enabled)
+		monitors_apply(next);
 	config_unref(&d->config);
 	d->config = TAKE(reload.next);
 	return ATOM_OK;

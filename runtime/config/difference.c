@@ -124,15 +124,13 @@ static atom_status compare_parts(const struct config *now,
 				 const struct config *next,
 				 struct config_difference *d)
 {
-	bool state_changed = false, monitors_changed = false;
+	bool state_changed = false;
 	atom_status status;
 
 	status = part_changed(now, next, "listeners", &d->listeners_changed);
 	if (status == ATOM_OK)
 		status = part_changed(now, next, "security",
 				      &d->security_changed);
-	if (status == ATOM_OK)
-		status = part_changed(now, next, "monitors", &monitors_changed);
 	if (status == ATOM_OK)
 		status = options_changed(now->state_options,
 					 next->state_options, &state_changed);
@@ -153,8 +151,6 @@ static atom_status compare_parts(const struct config *now,
 		d->needs_restart = "user";
 	else if (now->log_journal != next->log_journal)
 		d->needs_restart = "log_level";
-	else if (monitors_changed)
-		d->needs_restart = "monitors";
 	else if (now->monitoring_enabled != next->monitoring_enabled)
 		d->needs_restart = "monitoring_enabled";
 	return ATOM_OK;

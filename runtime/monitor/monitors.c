@@ -21,6 +21,7 @@
 
 #include <jansson.h>
 
+#include "config/setting.h"
 #include "core/buffer.h"
 #include "core/health.h"
 #include "core/log.h"
@@ -28,13 +29,15 @@
 #include "core/memory.h"
 #include "core/metric.h"
 #include "core/os.h"
+#include "core/table.h"
 #include "monitor/alerts.h"
 #include "monitor/notes.h"
 #include "monitor/silences.h"
 #include "plugin/host.h"
 #include "plugin/registry.h"
 
-#define EVENTS_MAX 256
+#define EVENTS_MAX  256
+#define SETTING_MAX ((size_t)1024 * 1024)
 
 struct told_event {
 	uint64_t sequence;
@@ -49,6 +52,8 @@ struct told_event {
 struct monitor {
 	struct monitor *next;
 	struct configured *configured; /* NULL once it is to end */
+	uint64_t declared;	       /* hash of what it was made of */
+	bool seen;		       /* [control] a reload wants it */
 	const struct atom_host *host;
 	void *self;
 	const struct atom_monitor_ops *ops;
@@ -66,8 +71,12 @@ struct monitor {
 	bool metrics_due;
 };
 
-/* Grows at the start alone; freed after the last thread. */
-static _Atomic(struct monitor *) monitors;
+/* Changed on control alone, and under the lock; any thread walks it under the
+ * lock, which is never held over a call into a component. */
+static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct monitor *monitors;
+/* [control] Those that a reload has ended, until nothing is under way. */
+static struct monitor *retired;
 static _Atomic uint64_t events_told;
 static uint32_t dropped_family;
 
@@ -221,6 +230,34 @@ static void run(struct work *work)
 
 static void begin_work(struct monitor *monitor);
 
+static void monitor_free(struct monitor *monitor)
+{
+	struct told_event event;
+
+	configured_free(&monitor->configured);
+	while (take_event(monitor, &event))
+		event_fini(&event);
+	(void)pthread_mutex_destroy(&monitor->lock);
+	mem_free(monitor);
+}
+
+/* One that has ended, when neither its work nor its message is under way. */
+static void reap(struct monitor *monitor)
+{
+	struct monitor **place = &retired;
+	bool kicked;
+
+	(void)pthread_mutex_lock(&monitor->lock);
+	kicked = monitor->kicked;
+	(void)pthread_mutex_unlock(&monitor->lock);
+	while (*place != NULL && *place != monitor)
+		place = &(*place)->next;
+	if (*place == NULL || monitor->busy || kicked)
+		return;
+	*place = monitor->next;
+	monitor_free(monitor);
+}
+
 static void done(struct work *work, atom_status status)
 {
 	struct monitor *monitor = CONTAINER_OF(work, struct monitor, work);
@@ -231,6 +268,8 @@ static void done(struct work *work, atom_status status)
 	host_release(monitor->host);
 	if (status == ATOM_OK)
 		begin_work(monitor);
+	if (monitor->configured == NULL)
+		reap(monitor);
 }
 
 static void begin_work(struct monitor *monitor)
@@ -262,6 +301,8 @@ static void on_kick(struct loop *loop, struct message *message)
 	monitor->kicked = false;
 	(void)pthread_mutex_unlock(&monitor->lock);
 	begin_work(monitor);
+	if (monitor->configured == NULL)
+		reap(monitor);
 }
 
 /* --- events [any] --------------------------------------------------------------------- */
@@ -317,10 +358,12 @@ void monitors_event(const char *name, const char *agent,
 {
 	uint64_t number = atomic_fetch_add(&events_told, 1) + 1;
 
-	for (struct monitor *monitor = atomic_load(&monitors); monitor != NULL;
+	(void)pthread_mutex_lock(&list_lock);
+	for (struct monitor *monitor = monitors; monitor != NULL;
 	     monitor = monitor->next)
 		if (monitor->ops->event != NULL)
 			queue_event(monitor, number, name, agent, json);
+	(void)pthread_mutex_unlock(&list_lock);
 }
 
 uint64_t monitors_told(void)
@@ -333,13 +376,15 @@ unsigned int monitors_behind(uint64_t number, unsigned int *taking_r)
 	unsigned int behind = 0;
 
 	*taking_r = 0;
-	for (struct monitor *monitor = atomic_load(&monitors); monitor != NULL;
+	(void)pthread_mutex_lock(&list_lock);
+	for (struct monitor *monitor = monitors; monitor != NULL;
 	     monitor = monitor->next) {
 		if (monitor->ops->event == NULL || monitor->configured == NULL)
 			continue;
 		++*taking_r;
 		behind += atomic_load(&monitor->heard) < number;
 	}
+	(void)pthread_mutex_unlock(&list_lock);
 	return behind;
 }
 
@@ -347,7 +392,7 @@ unsigned int monitors_behind(uint64_t number, unsigned int *taking_r)
 
 void monitors_sampled(void)
 {
-	for (struct monitor *monitor = atomic_load(&monitors); monitor != NULL;
+	for (struct monitor *monitor = monitors; monitor != NULL;
 	     monitor = monitor->next) {
 		if (monitor->ops->metrics == NULL)
 			continue;
@@ -374,6 +419,19 @@ static atom_status declare(struct atom_error *err)
 	return status == ATOM_OK
 		       ? metric_declare(&dropped, &dropped_family, err)
 		       : status;
+}
+
+/* What its options say, with what references stand for: a secret's file may
+ * have changed.  SipHash, of this process alone. */
+static uint64_t hash_of(const struct config_component *declared)
+{
+	struct buffer text = BUFFER_INIT(SETTING_MAX);
+	uint64_t hash = 0;
+
+	if (setting_canonical_resolved(declared->options, &text) == ATOM_OK)
+		hash = table_hash(text.bytes, text.length);
+	buffer_fini(&text);
+	return hash;
 }
 
 static atom_status open_monitor(const struct config *config,
@@ -414,10 +472,28 @@ static atom_status open_monitor(const struct config *config,
 			       spec.component->ops;
 	monitor->kick.deliver = on_kick;
 	monitor->dropped = metric_series(dropped_family, labels);
+	monitor->declared = hash_of(declared);
+	monitor->seen = true;
 	atomic_store(&monitor->heard, monitors_told());
-	monitor->next = atomic_load(&monitors);
-	atomic_store(&monitors, monitor);
+	(void)pthread_mutex_lock(&list_lock);
+	monitor->next = monitors;
+	monitors = monitor;
+	(void)pthread_mutex_unlock(&list_lock);
 	return ATOM_OK;
+}
+
+/* Opens it, or says why not. */
+static bool open_or_complain(const struct config *config,
+			     const struct config_component *declared)
+{
+	struct atom_error why = ATOM_ERROR_INIT;
+
+	if (open_monitor(config, declared, &why) == ATOM_OK)
+		return true;
+	log_line(ATOM_LOG_ERROR, "monitor_failed", why.message,
+		 LOG_TEXT("monitor", declared->plugin));
+	health_report("monitors", HEALTH_DEGRADED, false, why.message);
+	return false;
 }
 
 atom_status monitors_check(const struct config *config, struct buffer *errors)
@@ -453,21 +529,86 @@ atom_status monitors_start(const struct config *config, struct atom_error *err)
 	if (status != ATOM_OK || !config->monitoring_enabled ||
 	    config->monitor_count == 0)
 		return status;
-	for (size_t i = 0; i < config->monitor_count; i++) {
-		struct atom_error why = ATOM_ERROR_INIT;
-
-		if (open_monitor(config, &config->monitors[i], &why) == ATOM_OK)
-			continue;
-		log_line(ATOM_LOG_ERROR, "monitor_failed", why.message,
-			 LOG_TEXT("monitor", config->monitors[i].plugin));
-		health_report("monitors", HEALTH_DEGRADED, false, why.message);
-	}
+	for (size_t i = 0; i < config->monitor_count; i++)
+		(void)open_or_complain(config, &config->monitors[i]);
 	return ATOM_OK;
+}
+
+/* --- reload [control] ------------------------------------------------------------------- */
+
+/* It is told nothing more; it ends when what is under way has. */
+static void retire(struct monitor **place)
+{
+	struct monitor *monitor = *place;
+
+	(void)pthread_mutex_lock(&list_lock);
+	*place = monitor->next;
+	(void)pthread_mutex_unlock(&list_lock);
+	log_line(ATOM_LOG_INFO, "monitor_ended", "a reload has ended a monitor",
+		 LOG_TEXT("component", host_component_name(monitor->host)));
+	if (!monitor->busy)
+		alerts_forget(monitor->host);
+	configured_free(&monitor->configured);
+	monitor->next = retired;
+	retired = monitor;
+	reap(monitor);
+}
+
+/* One that runs as declared and is not taken yet. */
+static struct monitor *running(const struct config_component *declared)
+{
+	struct monitor *monitor = monitors;
+	uint64_t hash = hash_of(declared);
+
+	while (monitor != NULL &&
+	       (monitor->seen || hash == 0 || monitor->declared != hash))
+		monitor = monitor->next;
+	return monitor;
+}
+
+/* One of that plugin whose successor did not come up. */
+static void keep_old(const struct config_component *declared)
+{
+	for (struct monitor *monitor = monitors; monitor != NULL;
+	     monitor = monitor->next)
+		if (!monitor->seen &&
+		    strcmp(configured_component(monitor->configured)->name,
+			   declared->plugin) == 0) {
+			monitor->seen = true;
+			return;
+		}
+}
+
+void monitors_apply(const struct config *config)
+{
+	bool whole = true;
+
+	for (struct monitor *monitor = monitors; monitor != NULL;
+	     monitor = monitor->next)
+		monitor->seen = false;
+	/* First those that stay: a new one must not be taken for them. */
+	for (size_t i = 0; i < config->monitor_count; i++) {
+		struct monitor *same = running(&config->monitors[i]);
+
+		if (same != NULL)
+			same->seen = true;
+		else if (!open_or_complain(config, &config->monitors[i])) {
+			keep_old(&config->monitors[i]);
+			whole = false;
+		}
+	}
+	for (struct monitor **place = &monitors; *place != NULL;)
+		if ((*place)->seen)
+			place = &(*place)->next;
+		else
+			retire(place);
+	if (whole)
+		health_report("monitors", HEALTH_OK, false, NULL);
 }
 
 void monitors_stop(void)
 {
-	for (struct monitor *monitor = atomic_load(&monitors); monitor != NULL;
+	for (struct monitor *monitor = monitors; monitor != NULL;
 	     monitor = monitor->next) {
 		if (monitor->configured != NULL)
 			alerts_forget(monitor->host);
@@ -477,19 +618,15 @@ void monitors_stop(void)
 
 void monitors_fini(void)
 {
-	struct monitor *next;
+	struct monitor **lists[] = { &monitors, &retired };
 
-	for (struct monitor *monitor = atomic_exchange(&monitors, NULL);
-	     monitor != NULL; monitor = next) {
-		struct told_event event;
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		while (*lists[i] != NULL) {
+			struct monitor *monitor = *lists[i];
 
-		next = monitor->next;
-		configured_free(&monitor->configured);
-		while (take_event(monitor, &event))
-			event_fini(&event);
-		(void)pthread_mutex_destroy(&monitor->lock);
-		mem_free(monitor);
-	}
+			*lists[i] = monitor->next;
+			monitor_free(monitor);
+		}
 	alerts_fini();
 	silences_fini();
 	notes_fini();

@@ -21,6 +21,10 @@ atom_status monitors_check(const struct config *config, struct buffer *errors);
  * makes the component `monitors` degraded; the daemon serves on.  Anything but
  * ATOM_OK: a metric could not be declared. [control] */
 atom_status monitors_start(const struct config *config, struct atom_error *err);
+/* After a reload: monitors that are new or changed are opened, those that have
+ * gone or changed end once what they are at is done.  One that does not open
+ * is told as at the start, and its predecessor goes on. [control] */
+void monitors_apply(const struct config *config);
 /* Ends the components, while the loops run. [control] */
 void monitors_stop(void);
 /* After the last thread. */

@@ -60,6 +60,72 @@ def a_rule_fires_on_the_daemon_s_own_history():
         assert daemon.metrics().sum("atomd_alert_failures_total") == 0
 
 
+def scaled(daemon, wanted):
+    done = daemon.atomctl("scale", "echo", wanted)
+    assert done.returncode == 0, done.stderr
+
+
+@test
+def a_reload_adds_changes_and_ends_monitors_and_leaves_the_others():
+    def text(*monitors):
+        return config(agents=SCALED, extra="monitors = ( %s );"
+                      % ", ".join(monitors))
+    logger = '{ plugin = "logger"; }'
+    alerts = ('{ plugin = "alerts"; rules = [ "@DIR@/rules.yml" ];'
+              ' repeat = "%s"; }')
+    with Daemon(text(alerts % "1h"), files={"rules.yml": RULES}) as daemon:
+        assert daemon.chat("echo", "hi").content == "hi"
+        wait_for(lambda: daemon.metrics().sum("atomd_alerts_firing"), 60,
+                 what="the alert")
+        since = daemon.admin("GET", "/admin/v1/alerts").json[0]["since"]
+        # By the next evaluation that state is stored.
+        evaluations = daemon.metrics().sum("atomd_alert_evaluations_total")
+        wait_for(lambda: daemon.metrics().sum(
+            "atomd_alert_evaluations_total") > evaluations, 60,
+            what="another evaluation")
+
+        # One more: the other goes on, and what it has raised with it.
+        answer = daemon.reload(text(alerts % "1h", logger))
+        assert answer.status == 200, answer
+        assert "needs_restart" not in answer.json, answer
+        assert daemon.metrics().sum("atomd_alerts_firing") == 1
+        scaled(daemon, "2")
+        wait_for(lambda: told(daemon), what="an event in the new monitor")
+        assert daemon.count_event("monitor_ended") == 0
+
+        # One that has changed is another, which takes up the states.
+        assert daemon.reload(text(alerts % "2h", logger)).status == 200
+        daemon.wait_event("monitor_ended")
+        wait_for(lambda: daemon.metrics().sum("atomd_alerts_firing") == 1, 60,
+                 what="the alert of the new monitor")
+        assert [a["since"] for a in daemon.admin(
+            "GET", "/admin/v1/alerts").json] == [since]
+
+        # One that does not come up leaves the old one.
+        daemon.write("rules.yml", "groups: 1\n")
+        assert daemon.reload(text(alerts % "3h", logger)).status == 200
+        line = daemon.wait_event("monitor_failed")
+        assert "rules.yml" in line["message"], line
+        assert [c["status"] for c in daemon.status()["components"]
+                if c["name"] == "monitors"] == ["degraded"]
+        assert daemon.metrics().sum("atomd_alerts_firing") == 1
+        daemon.write("rules.yml", RULES)
+        assert daemon.reload(text(alerts % "3h", logger)).status == 200
+        assert [c["status"] for c in daemon.status()["components"]
+                if c["name"] == "monitors"] == ["ok"]
+
+        # None any more: nothing is left of them.
+        assert daemon.reload(config(agents=SCALED)).status == 200
+        wait_for(lambda: daemon.count_event("monitor_ended") == 4,
+                 what="the end of both monitors")
+        assert daemon.admin("GET", "/admin/v1/alerts").json == []
+        count = len(told(daemon))
+        scaled(daemon, "3")
+        wait_for(lambda: daemon.count_event("plugin_event") >= 2,
+                 what="the event in the daemon's own log")
+        assert len(told(daemon)) == count
+
+
 @test
 def what_is_unusual_is_watched_and_a_young_history_says_nothing():
     extra = 'monitors = ( { plugin = "anomaly"; least_days = 2; } );'
