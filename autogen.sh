@@ -14,7 +14,8 @@ build_packages="gcc make autoconf automake pkg-config libc6-dev libuv1-dev
 	libconfig-dev libcurl4-openssl-dev libssl-dev libjansson-dev
 	libsqlite3-dev libyaml-dev python3 ca-certificates"
 test_packages="libcriterion-dev curl openssl binutils g++ nginx-light nodejs
-	npm abigail-tools systemd rsyslog rsyslog-gnutls prometheus"
+	npm abigail-tools systemd rsyslog rsyslog-gnutls prometheus
+	prometheus-alertmanager"
 
 say()
 {
