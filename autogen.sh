@@ -12,10 +12,10 @@ cd "$(dirname "$0")"
 
 build_packages="gcc make autoconf automake pkg-config libc6-dev libuv1-dev
 	libconfig-dev libcurl4-openssl-dev libssl-dev libjansson-dev
-	libsqlite3-dev libyaml-dev python3 ca-certificates"
+	libsqlite3-dev libyaml-dev libjs-dygraphs python3 ca-certificates"
 test_packages="libcriterion-dev curl openssl binutils g++ nginx-light nodejs
 	npm abigail-tools systemd rsyslog rsyslog-gnutls prometheus
-	prometheus-alertmanager"
+	prometheus-alertmanager chromium"
 
 say()
 {
@@ -76,6 +76,7 @@ present()
 	rsyslog) command -v rsyslogd >/dev/null 2>&1 ||
 		[ -x /usr/sbin/rsyslogd ] ;;
 	abigail-tools) command -v abidiff >/dev/null 2>&1 ;;
+	chromium) command -v chromium >/dev/null 2>&1 ;;
 	prometheus) command -v promtool >/dev/null 2>&1 ;;
 	*) return 1 ;;
 	esac
@@ -119,6 +120,7 @@ run)
 	install_missing $build_packages
 	build true
 	ATOMD_PLUGIN_DIR=$PWD/build/plugins/built
+	ATOMD_DASHBOARD_DIR=$PWD/etc/dashboard
 	ATOMD_STATE=${ATOMD_STATE:-$PWD/build/state}
 	# Where /run is not ours to write to, the admin socket stands here.
 	if [ "$(id -u)" -ne 0 ]; then
@@ -126,7 +128,7 @@ run)
 		mkdir -p "$XDG_RUNTIME_DIR"
 		export XDG_RUNTIME_DIR
 	fi
-	export ATOMD_PLUGIN_DIR ATOMD_STATE
+	export ATOMD_PLUGIN_DIR ATOMD_DASHBOARD_DIR ATOMD_STATE
 	exec build/atomd -c etc/quickstart.conf "$@"
 	;;
 check)

@@ -110,7 +110,8 @@ static void print_errors(const struct buffer *errors,
 		(void)fprintf(stderr, "atomd: %s\n", err->message);
 }
 
-/* Events of plugins are for monitors; the log has them in any case. */
+/* Events of plugins are for monitors and for who watches the dashboard; the log
+ * has them in any case. */
 static void log_event(const char *name, const char *agent,
 		      const struct atom_span *json)
 {
@@ -123,6 +124,7 @@ static void log_event(const char *name, const char *agent,
 	log_line(ATOM_LOG_INFO, "plugin_event", name, LOG_TEXT("agent", agent),
 		 LOG_TEXT("details", &details[0]));
 	monitors_event(name, agent, json);
+	gateway_event(name, agent, json);
 }
 
 /* Everything that -t looks at; what it makes is in daemon_state. */
@@ -249,6 +251,7 @@ void daemon_on_terminate(void)
 	}
 	/* First of all, so that whoever hears of the stop finds it so. */
 	health_stopping();
+	gateway_stopping();
 	log_printf(ATOM_LOG_INFO, "stopping",
 		   "no new work; calls under way may end for %d s",
 		   DRAIN_MS / 1000);

@@ -11,22 +11,6 @@
 
 static struct buffer openapi_text = BUFFER_INIT(PAGE_MAX);
 static struct buffer docs_page = BUFFER_INIT(PAGE_MAX);
-static struct buffer front_page = BUFFER_INIT(PAGE_MAX);
-
-static const char front_html[] =
-	"<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-	"<meta name=\"viewport\" content=\"width=device-width, "
-	"initial-scale=1\">\n<title>atomd</title>\n<style>\n"
-	":root { color-scheme: light dark; }\n"
-	"body { font: 1rem/1.6 system-ui, sans-serif; max-width: 36rem; "
-	"margin: 15vh auto; padding: 0 1rem; }\n"
-	"</style></head><body>\n<main>\n<h1>atomd</h1>\n"
-	"<p>Agents are served here.</p>\n<ul>\n"
-	"<li><a href=\"/docs\">The API, for people</a></li>\n"
-	"<li><a href=\"/openapi.json\">The API, for programs</a></li>\n"
-	"<li><a href=\"/healthz\">Is it alive?</a> "
-	"<a href=\"/readyz\">Is it ready?</a></li>\n"
-	"</ul>\n</main></body></html>\n";
 
 void description_permissions(uint32_t permissions,
 			     char out[PERMISSION_TEXT_MAX])
@@ -51,9 +35,6 @@ atom_status description_init(struct atom_error *err)
 	status = openapi_build(&openapi_text, err);
 	if (status == ATOM_OK)
 		status = docs_build(&docs_page, err);
-	if (status == ATOM_OK)
-		status = buffer_append(&front_page, front_html,
-				       sizeof(front_html) - 1);
 	return status;
 }
 
@@ -61,7 +42,6 @@ void description_fini(void)
 {
 	buffer_fini(&openapi_text);
 	buffer_fini(&docs_page);
-	buffer_fini(&front_page);
 }
 
 void handle_openapi(struct http_request *request,
@@ -76,11 +56,4 @@ void handle_docs(struct http_request *request,
 {
 	(void)admission;
 	reply_html(request, &docs_page);
-}
-
-void handle_front(struct http_request *request,
-		  const struct admission *admission)
-{
-	(void)admission;
-	reply_html(request, &front_page);
 }

@@ -3,9 +3,12 @@
 
 #include "core/memory.h"
 #include "gateway/admission.h"
+#include "gateway/dashboard.h"
 #include "gateway/description.h"
 #include "gateway/desk.h"
+#include "gateway/feed.h"
 #include "gateway/gateway_priv.h"
+#include "gateway/overview.h"
 #include "gateway/refusal.h"
 #include "gateway/route.h"
 
@@ -98,12 +101,28 @@ atom_status gateway_init(const struct gateway_hooks *hooks,
 		status = api_error_init(err);
 	if (status == ATOM_OK)
 		status = description_init(err);
+	if (status == ATOM_OK)
+		status = dashboard_init(err);
+	if (status == ATOM_OK)
+		status = feed_init(err);
 	return status;
 }
 
 void gateway_tick(void)
 {
 	refusals_tick();
+	overview_tick();
+}
+
+void gateway_stopping(void)
+{
+	feed_end();
+}
+
+void gateway_event(const char *name, const char *agent,
+		   const struct atom_span *json)
+{
+	feed_event(name, agent, json);
 }
 
 uint64_t gateway_active(void)
@@ -114,5 +133,7 @@ uint64_t gateway_active(void)
 void gateway_fini(void)
 {
 	desks_fini();
+	feed_fini();
+	dashboard_fini();
 	description_fini();
 }

@@ -13,7 +13,7 @@
 
 #include <jansson.h>
 
-#include <atomd/plugin.h>
+#include <atomd/host.h>
 
 #include "config/config.h"
 #include "core/buffer.h"
@@ -53,6 +53,12 @@ atom_status gateway_init(const struct gateway_hooks *hooks,
 const struct http_handler *gateway_handler(void);
 /* [control] Once a second. */
 void gateway_tick(void);
+/* The daemon stops: streams that would go on for ever end. [control] */
+void gateway_stopping(void);
+/* Something happened, for those who watch the overview; the texts are copied.
+ * [any] */
+void gateway_event(const char *name, const char *agent,
+		   const struct atom_span *json);
 /* Is some call or answer still under way? [any] */
 uint64_t gateway_active(void);
 void gateway_fini(void);

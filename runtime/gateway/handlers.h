@@ -43,8 +43,13 @@ void handle_docs(struct http_request *request,
 		 const struct admission *admission);
 void handle_front(struct http_request *request,
 		  const struct admission *admission);
+void handle_dashboard(struct http_request *request,
+		      const struct admission *admission);
 
 /* --- operators --- */
+void handle_me(struct http_request *request, const struct admission *admission);
+void handle_overview(struct http_request *request,
+		     const struct admission *admission);
 void handle_status(struct http_request *request,
 		   const struct admission *admission);
 void handle_agents(struct http_request *request,

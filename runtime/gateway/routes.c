@@ -15,6 +15,8 @@
 #define METRICS PERMISSION_VIEW_METRICS
 #define MODIFY	PERMISSION_MODIFY_CONFIG
 #define SEE_ALL PERMISSION_VIEW_ALL
+/* Whoever the daemon knows and lets do something. */
+#define ANY	((PERMISSION_INVOKE_AGENT << 1) - 1)
 #define LOGS	(PERMISSION_VIEW_LOGS | PERMISSION_VIEW_PUBLIC_LOGS)
 
 #define NDJSON "application/x-ndjson"
@@ -144,10 +146,37 @@ const struct route routes[] = {
 	  .flags = ROUTE_PUBLIC,
 	  .handle = handle_front,
 	  .tag = "descriptions",
-	  .summary = "Where to go from here.",
+	  .summary = "The dashboard.",
 	  .answer_type = HTML },
+	{ .method = "GET",
+	  .pattern = "/dashboard/{file}",
+	  .flags = ROUTE_PUBLIC,
+	  .handle = handle_dashboard,
+	  .tag = "descriptions",
+	  .summary = "What the dashboard's page is made of.",
+	  .answer_type = "text/javascript; charset=utf-8" },
 
 	/* --- operators --- */
+	{ .method = "GET",
+	  .pattern = "/admin/v1/me",
+	  .permissions = ANY,
+	  .handle = handle_me,
+	  .tag = "operators",
+	  .summary = "Who asks, and what they may do: the role, its "
+		     "permissions, and the agents that the key is for (null: "
+		     "all).",
+	  .answer_schema = "Me" },
+	{ .method = "GET",
+	  .pattern = "/admin/v1/overview",
+	  .permissions = METRICS,
+	  .handle = handle_overview,
+	  .tag = "operators",
+	  .summary = "How everything is, in one answer. `follow=1`: a stream "
+		     "of server-sent events, `overview` each second or two "
+		     "and `event` (rollouts, scaling, plugins) as they come; "
+		     "`missed` to whom was too slow, `again` before it ends.",
+	  .query = "follow",
+	  .answer_schema = "Overview" },
 	{ .method = "GET",
 	  .pattern = "/admin/v1/status",
 	  .permissions = METRICS,

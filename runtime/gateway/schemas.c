@@ -124,6 +124,21 @@ const struct schema schemas[] = {
 	{ "AgentList",
 	  "{\"type\":\"object\",\"properties\":{\"agents\":" LIST_OF(
 		  "Agent") "}}" },
+	{ "Me",
+	  "{\"type\":\"object\",\"properties\":{\"name\":" STRING
+	  ",\"role\":" STRING
+	  ",\"permissions\":{\"type\":\"array\",\"items\":" STRING
+	  "},\"agents\":{\"type\":[\"array\",\"null\"],\"items\":" STRING
+	  "}}}" },
+	{ "Overview",
+	  "{\"type\":\"object\",\"properties\":{\"time\":" STRING
+	  ",\"version\":" STRING ",\"system_status\":" STRING
+	  ",\"environment\":" STRING ",\"max_agents\":" INTEGER
+	  ",\"monitoring_enabled\":" BOOLEAN
+	  ",\"components\":{\"type\":\"array\",\"items\":" OBJECT
+	  "},\"totals\":" OBJECT
+	  ",\"firing\":{\"type\":\"array\",\"items\":" OBJECT
+	  "},\"freeze\":" OBJECT ",\"agents\":" LIST_OF("Agent") "}}" },
 	{ "AgentCreate",
 	  "{\"type\":\"object\",\"required\":[\"config\"],\"properties\":{"
 	  "\"name\":" STRING ",\"config\":" AGENT_BODY ",\"file\":" STRING

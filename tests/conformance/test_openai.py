@@ -5,65 +5,32 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "scenario"))
 
 from atomd_test import (Daemon, Skip, agent, config, run,  # noqa: E402
                         seconds, test, wait_for)
+from npm import installed  # noqa: E402
 from mock_upstream import Mock  # noqa: E402
-
-installed = []
-out_of_reach = []
-
 
 def programs():
     node = os.environ.get("NODE") or shutil.which("node") or \
         shutil.which("nodejs")
-    npm = shutil.which("npm")
-    if not node or not npm:
-        raise Skip("node and npm are missing")
-    return node, npm
+    if not node:
+        raise Skip("node is missing")
+    return node
 
 
 def client_folder():
-    """The build's folder with the package, installed from the registry at
-    the version that package.json pins."""
-    if installed:
-        return installed[0]
-    if out_of_reach:
-        # One long wait for a registry that does not answer is enough.
-        raise Skip(out_of_reach[0])
-    _, npm = programs()
-    base = os.environ.get("TOP_BUILDDIR")
-    folder = os.path.join(base, "tests", "state", "npm") if base else \
-        os.path.join(tempfile.gettempdir(), "atomd-npm-%d" % os.getuid())
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    for name in ("package.json", "openai.test.mjs"):
-        shutil.copyfile(os.path.join(HERE, name), os.path.join(folder, name))
-    try:
-        said = subprocess.run(
-            [npm, "install", "--no-package-lock", "--no-audit", "--no-fund",
-             "--ignore-scripts", "--omit=peer", "--omit=optional",
-             "--fetch-retries=1", "--loglevel=error"], cwd=folder,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, timeout=seconds(180),
-            check=False).stdout
-    except subprocess.TimeoutExpired as e:
-        said = e.stdout or b""
-    if not os.path.exists(os.path.join(folder, "node_modules", "openai",
-                                       "package.json")):
-        print("# " + said.decode(errors="replace").replace(
-            "\n", "\n# "))
-        out_of_reach.append("the npm registry is out of reach")
-        raise Skip(out_of_reach[0])
-    installed.append(folder)
+    """The build's folder with the package and our checks of it."""
+    folder = installed(HERE, "openai")
+    shutil.copy(os.path.join(HERE, "openai.test.mjs"), folder)
     return folder
 
 
 def check(daemon, name, key=None):
-    node, _ = programs()
+    node = programs()
     folder = client_folder()
     env = {k: v for k, v in os.environ.items()
            if not k.startswith(("OPENAI_", "ATOMD_"))}

@@ -73,6 +73,8 @@ def daemon_environment(**more):
     folder = plugin_folder()
     if folder:
         env["ATOMD_PLUGIN_DIR"] = folder
+        if os.path.basename(folder) == "built":
+            env.setdefault("ATOMD_DASHBOARD_DIR", source("etc", "dashboard"))
     env.update(more)
     return env
 

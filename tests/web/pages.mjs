@@ -1,0 +1,479 @@
+// Drives the dashboard of the daemon at ATOMD_URL.  One line of JSON a check:
+// { check, wrong }, where "" is as it should be.  See test_dashboard_pages.py.
+
+import fs from "node:fs";
+import { createRequire } from "node:module";
+import { chromium } from "playwright-core";
+
+const url = process.env.ATOMD_URL;
+const keys = JSON.parse(process.env.ATOMD_KEYS);
+const shots = process.env.ATOMD_SHOTS;
+const LIMIT_MS = 15000 * Number(process.env.FACTOR || 1);
+const FIRST_PAGE_BYTES = 300 * 1024;
+const axeSource = fs.readFileSync(createRequire(import.meta.url)
+	.resolve("axe-core/axe.min.js"), "utf8");
+const console_ = []; // what a browser's console said, of all pages
+const violations = [];
+
+const browser = await chromium.launch({ executablePath: process.env.BROWSER,
+	args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] });
+
+async function check(name, what) {
+	const began = Date.now();
+	let wrong = "";
+	try {
+		await what();
+	} catch (failure) {
+		wrong = failure.stack || String(failure);
+	}
+	console.log(JSON.stringify({ check: name, wrong, ms: Date.now() - began }));
+}
+
+function equal(found, wanted, what) {
+	if (JSON.stringify(found) !== JSON.stringify(wanted))
+		throw new Error(`${what}: ${JSON.stringify(found)}, expected ` +
+			JSON.stringify(wanted));
+}
+
+function listen(page, path) {
+	page.setDefaultTimeout(LIMIT_MS);
+	page.on("console", message => {
+		if (message.type() !== "error" && message.type() !== "warning")
+			return;
+		// A refused request is in the console whatever the page does.
+		if (page.refused && /status of 4\d\d/.test(message.text()))
+			return;
+		// So is one to a daemon that is not there.
+		if (page.away && /net::ERR_/.test(message.text()))
+			return;
+		console_.push(`${path}: ${message.text()}`);
+	});
+	page.on("pageerror", failure => console_.push(`${path}: ${failure.stack}`));
+}
+
+// A page of its own, signed in as `role` unless "".
+async function open(role, path, { scheme = "light", width = 1280,
+	height = 900 } = {}) {
+	const context = await browser.newContext({ colorScheme: scheme,
+		viewport: { width, height }, reducedMotion: "reduce" });
+	const page = await context.newPage();
+	listen(page, path);
+	if (role)
+		await page.addInitScript(([name, key]) => {
+			if (sessionStorage.getItem("begun") === null)
+				sessionStorage.setItem(name, key);
+			sessionStorage.setItem("begun", "1");
+		}, ["atomd-key", keys[role]]);
+	await page.goto(`${url}/#/${path}`);
+	await page.locator("main h1").waitFor();
+	return page;
+}
+
+const done = page => page.context().close();
+
+async function go(page, path, title) {
+	await page.evaluate(to => { location.hash = "#/" + to; }, path);
+	await page.locator("main h1", { hasText: title }).waitFor();
+}
+
+async function axe(page, name) {
+	await page.evaluate(axeSource);
+	const found = await page.evaluate(() => axe.run(document, {
+		resultTypes: ["violations"] }));
+	for (const one of found.violations)
+		if (["serious", "critical"].includes(one.impact))
+			violations.push(`${name}: ${one.id} (${one.help}) at ` +
+				one.nodes.slice(0, 3).map(node => node.target + " " +
+					node.html.slice(0, 120)).join(" and "));
+}
+
+async function shot(page, name, full = true) {
+	if (shots)
+		await page.screenshot({ path: `${shots}/dashboard-${name}.png`,
+			fullPage: full });
+}
+
+const pressed = (page, name) => page.getByRole("button", { name, exact: true });
+const tile = (page, name) => page.locator(".tile", { hasText: name })
+	.locator("b");
+const note = (page, text) => page.locator(".note", { hasText: text }).waitFor();
+
+async function agree(page, action) {
+	await page.locator("dialog").getByRole("button", { name: action,
+		exact: true }).click();
+}
+
+// --- who is here ----------------------------------------------------------------
+
+const first = await open("", "");
+
+await check("wrong key", async () => {
+	await axe(first, "sign in");
+	await shot(first, "sign-in", false);
+	first.refused = true;
+	await first.getByLabel("Key").fill("atm_wrong_key");
+	await pressed(first, "Sign in").click();
+	await first.getByRole("alert").filter({ hasText: /key/ }).waitFor();
+	equal(await first.locator("nav a").count(), 0, "links of a stranger");
+	equal(await first.evaluate(() => sessionStorage.getItem("atomd-key")),
+		null, "the key that is kept");
+	first.refused = false;
+});
+
+await check("sign in", async () => {
+	await first.getByLabel("Key").fill(keys.admin);
+	await pressed(first, "Sign in").click();
+	await first.locator("main h1", { hasText: "Overview" }).waitFor();
+	equal(await first.locator("nav a").allTextContents(), ["Overview",
+		"Alerts", "Audit", "Plugins", "Compliance", "Try it"], "pages");
+	equal(first.url().includes("atm_"), false, "the key in the address");
+	equal(await first.evaluate(() => Object.values(localStorage)
+		.some(one => one.includes("atm_"))), false, "the key on disk");
+	await first.reload();
+	await first.locator("main h1", { hasText: "Overview" }).waitFor();
+});
+
+await check("sign out forgets the key", async () => {
+	await pressed(first, "Sign out").click();
+	await first.locator("h1", { hasText: "Sign in" }).waitFor();
+	equal(await first.evaluate(() => sessionStorage.getItem("atomd-key")),
+		null, "the key that is kept");
+	await first.reload();
+	await first.locator("h1", { hasText: "Sign in" }).waitFor();
+});
+await done(first);
+
+// --- the overview ---------------------------------------------------------------
+
+await check("first page", async () => {
+	const context = await browser.newContext();
+	const page = await context.newPage();
+	listen(page, "first");
+	const session = await context.newCDPSession(page);
+	const sizes = new Map();
+	let bytes = 0;
+	await session.send("Network.enable");
+	session.on("Network.responseReceived", ({ requestId, response }) =>
+		sizes.set(requestId, response.url.replace(url, "")));
+	session.on("Network.loadingFinished", event => {
+		bytes += event.encodedDataLength;
+		sizes.set(event.requestId, sizes.get(event.requestId) + " " +
+			event.encodedDataLength);
+	});
+	await page.addInitScript(key =>
+		sessionStorage.setItem("atomd-key", key), keys.admin);
+	const began = Date.now();
+	await page.goto(url);
+	await page.locator("tbody a", { hasText: "summarizer" }).waitFor();
+	const usable = Date.now() - began;
+	await page.waitForLoadState("load");
+	// Everything but the stream, which does not end.
+	console.log(`first page: ${bytes} bytes in ${sizes.size} answers, usable ` +
+		`after ${usable} ms`);
+	if (bytes < 50000 || bytes > FIRST_PAGE_BYTES)
+		throw new Error(`${bytes} bytes: ${[...sizes.values()].join(", ")}`);
+	for (const address of sizes.values())
+		if (/^https?:/.test(address))
+			throw new Error("from elsewhere: " + address);
+	await context.close();
+});
+
+const page = await open("admin", "");
+
+await check("live numbers", async () => {
+	const calls = page.locator(".tile", { hasText: "Calls per second" })
+		.locator("small");
+	await page.locator(".light.live").waitFor();
+	await calls.filter({ hasText: /in all/ }).waitFor();
+	const before = await calls.textContent();
+	await page.waitForFunction(([text]) => ![...document.querySelectorAll(
+		".tile small")].some(one => one.textContent === text), [before]);
+	equal(await tile(page, "Status").textContent(), "operational", "status");
+});
+
+await check("live event", async () => {
+	const answer = await fetch(`${url}/admin/v1/agents/classifier/scale`, {
+		method: "POST", headers: { Authorization: "Bearer " + keys.admin },
+		body: JSON.stringify({ instances: 2 }) });
+	equal(answer.status, 200, "scaled");
+	await page.locator(".events li", { hasText: "classifier" })
+		.filter({ hasText: "1 → 2" }).first().waitFor();
+});
+
+await check("disconnected and back", async () => {
+	const other = await open("admin", "");
+	await other.locator(".light.live").waitFor();
+	other.away = true;
+	await other.context().setOffline(true);
+	// What is offline in Chromium keeps its streams: end this one.
+	await other.evaluate(async () => {
+		const { begin } = await import("/dashboard/live.js");
+		begin();
+	});
+	await other.locator(".note.lost", { hasText: "Disconnected" }).waitFor();
+	await other.locator(".light.lost").waitFor();
+	await axe(other, "disconnected");
+	await other.context().setOffline(false);
+	await other.locator(".light.live").waitFor();
+	equal(await other.locator(".note.lost").count(), 0, "notes of the loss");
+	await done(other);
+});
+
+// --- an agent and its rollout -----------------------------------------------------
+
+await check("revision difference", async () => {
+	await page.locator("tbody a", { hasText: "summarizer" }).click();
+	await page.locator("h1", { hasText: "summarizer" }).waitFor();
+	await pressed(page, "Difference of revision 2").click();
+	await page.locator(".diff ins", { hasText: "b " }).waitFor();
+	await page.locator(".diff del", { hasText: "a " }).waitFor();
+	await axe(page, "agent");
+	await shot(page, "agent");
+});
+
+await check("promote", async () => {
+	await page.locator("#rollout", { hasText: "20 % of the calls" }).waitFor();
+	await page.locator("#rollout tbody tr", { hasText: "error" }).waitFor();
+	await pressed(page, "Promote").click();
+	await axe(page, "confirm");
+	await pressed(page, "Cancel").click();
+	equal(await page.locator("dialog").count(), 0, "dialogs");
+	await pressed(page, "Promote").click();
+	await agree(page, "Promote");
+	await note(page, "promoted a step");
+	await page.locator("#rollout", { hasText: "50 % of the calls" }).waitFor();
+});
+
+await check("abort", async () => {
+	await pressed(page, "Abort").click();
+	await agree(page, "Abort");
+	await note(page, "aborted");
+	await page.locator("#rollout .badge", { hasText: "aborted" }).waitFor();
+	await pressed(page, "Try again").waitFor();
+	equal(await pressed(page, "Promote").count(), 0, "buttons to promote");
+});
+
+await check("scale", async () => {
+	await go(page, "agents/classifier", "classifier");
+	await page.getByLabel("Instances", { exact: true }).fill("3");
+	await pressed(page, "Set by hand").click();
+	await agree(page, "Do it");
+	await note(page, "3 instances: done");
+	await page.locator("dd", { hasText: "3 wanted" }).waitFor();
+	await page.locator("tbody tr", { hasText: "2" }).filter({ hasText: "3" })
+		.first().waitFor();
+});
+
+// --- roles ------------------------------------------------------------------------
+
+await check("operator sees no orders", async () => {
+	const other = await open("operator", "agents/summarizer");
+	await other.locator("#rollout .badge").first().waitFor();
+	equal(await other.locator("nav a").allTextContents(), ["Overview",
+		"Alerts", "Audit", "Plugins"], "pages of an operator");
+	equal(await other.locator("#rollout button").count(), 0, "orders");
+	equal(await pressed(other, "Set by hand").count(), 0, "scaling by hand");
+	equal(await pressed(other, "Restart").count(), 1, "restart");
+	await other.evaluate(() => { location.hash = "#/compliance"; });
+	await other.locator("main p", { hasText: "may not see" }).waitFor();
+	await done(other);
+});
+
+await check("caller sees the console alone", async () => {
+	const other = await open("caller", "");
+	await other.locator("h1", { hasText: "Try it" }).waitFor();
+	equal(await other.locator("nav a").allTextContents(), ["Try it"],
+		"pages of a caller");
+	await done(other);
+});
+
+// --- the other pages --------------------------------------------------------------
+
+await check("audit", async () => {
+	await go(page, "audit", "Audit");
+	await page.getByLabel("Type").fill("rollout.abort");
+	await pressed(page, "Search").click();
+	await page.locator("p[role=status]", { hasText: /^[12] records/ }).waitFor();
+	await page.locator("tbody code", { hasText: "rollout.abort" }).first()
+		.waitFor();
+	await axe(page, "audit");
+	await pressed(page, "Clear").click();
+	await page.locator("tbody tr").nth(20).waitFor();
+	await shot(page, "audit", false);
+	await page.getByLabel("Since").fill("no time");
+	page.refused = true;
+	await pressed(page, "Search").click();
+	await page.getByRole("alert").filter({ hasText: "since" }).waitFor();
+	page.refused = false;
+});
+
+await check("plugins", async () => {
+	await go(page, "plugins", "Plugins");
+	await pressed(page, "backend/echo").click();
+	await page.locator("h2", { hasText: "backend/echo" }).waitFor();
+	await page.locator("tbody code", { hasText: "chunk_delay_ms" }).waitFor();
+	await axe(page, "plugins");
+});
+
+await check("compliance", async () => {
+	await go(page, "compliance", "Compliance");
+	await pressed(page, "Run the checks").click();
+	await page.locator("[role=status] .badge", { hasText: "compliant" })
+		.waitFor();
+	await page.locator("tbody code", { hasText: "key_revocation" }).waitFor();
+	await axe(page, "compliance");
+	await shot(page, "compliance", false);
+});
+
+await check("try it", async () => {
+	await go(page, "try", "Try it");
+	await page.getByLabel("Agent", { exact: true }).selectOption("summarizer");
+	await page.getByLabel("Message").fill("one two three four five six");
+	await pressed(page, "Send").click();
+	// It comes in pieces: a part of it stands there while the rest is due.
+	await page.waitForFunction(() => {
+		const text = document.getElementById("answer").textContent;
+		return text.length > 0 && !text.endsWith("six");
+	}, null, { polling: 5 });
+	await page.locator("#answer", { hasText: /a one two three four five six$/ })
+		.waitFor();
+	await page.locator("#told dd", { hasText: /^req_/ }).waitFor();
+	await axe(page, "try it");
+	await shot(page, "try", false);
+});
+
+await check("try it stopped", async () => {
+	await page.getByLabel("Message").fill("word ".repeat(2000));
+	await pressed(page, "Send").click();
+	await page.locator("#answer", { hasText: "word word" }).waitFor();
+	await pressed(page, "Stop").click();
+	await page.getByRole("alert").filter({ hasText: "Stopped." }).waitFor();
+});
+
+await check("markup", async () => {
+	const evil = "<img src=x onerror=alert(1)><script>alert(2)</script>";
+	let asked = false;
+	page.on("dialog", dialog => {
+		asked = true;
+		dialog.dismiss();
+	});
+	await page.getByLabel("Message").fill(evil);
+	await pressed(page, "Send").click();
+	await page.waitForFunction(wanted => document.getElementById("answer")
+		.textContent.endsWith(wanted), evil);
+	equal(await page.locator("#answer *").count(), 0, "elements of an answer");
+	equal(asked, false, "alerts of the browser");
+});
+
+// --- charts, alerts: what the daemon's clock has to make first -------------------
+
+await check("charts", async () => {
+	await go(page, "", "Overview");
+	const calls = page.locator("figure", { hasText: "Calls per second" });
+	// Two samples of 15 s, and the page asks each 15 s.
+	await calls.locator("canvas").first().waitFor({ timeout: 4 * LIMIT_MS });
+	await page.waitForFunction(() => /calls: .* now/.test(document
+		.querySelector(".picture")?.getAttribute("aria-label")), null,
+	{ timeout: 4 * LIMIT_MS });
+	await calls.locator("summary").click();
+	await calls.locator("tbody tr").first().waitFor();
+	await axe(page, "overview");
+	await calls.locator("summary").click();
+	await shot(page, "overview");
+});
+
+await check("alert", async () => {
+	await go(page, "alerts", "Alerts");
+	await page.locator(".alert", { hasText: "too_many_instances" })
+		.waitFor({ timeout: 4 * LIMIT_MS });
+	await axe(page, "alerts");
+});
+
+await check("silence", async () => {
+	await page.locator(".alert", { hasText: "too_many_instances" })
+		.getByRole("button", { name: "Silence" }).click();
+	const dialog = page.locator("dialog");
+	equal(await dialog.getByLabel("Which").inputValue(),
+		'alertname="too_many_instances"', "what is silenced");
+	await dialog.getByLabel("Why").fill("a known one");
+	await axe(page, "silence");
+	await agree(page, "Silence");
+	await note(page, "silence is in force");
+	await page.locator("tbody tr", { hasText: "a known one" })
+		.filter({ hasText: "active" }).waitFor();
+	await shot(page, "alerts", false);
+});
+
+await check("end of a silence", async () => {
+	await pressed(page, "End").click();
+	await agree(page, "End it");
+	await note(page, "silence has ended");
+	await page.waitForFunction(() => ![...document.querySelectorAll("tbody tr")]
+		.some(row => row.textContent.includes("active")));
+});
+await done(page);
+
+// --- other eyes, other hands -------------------------------------------------------
+
+async function wide(page_, name) {
+	const over = await page_.evaluate(() =>
+		document.documentElement.scrollWidth - innerWidth);
+	if (over > 0)
+		throw new Error(`${name} is ${over} px wider than the screen`);
+}
+
+await check("phone", async () => {
+	const phone = await open("admin", "", { width: 390, height: 844 });
+	await phone.locator("tbody a", { hasText: "summarizer" }).waitFor();
+	await wide(phone, "overview");
+	await axe(phone, "overview on a phone");
+	await shot(phone, "phone", false);
+	for (const [path, title] of [["agents/summarizer", "summarizer"],
+		["alerts", "Alerts"], ["audit", "Audit"], ["plugins", "Plugins"],
+		["compliance", "Compliance"], ["try", "Try it"]]) {
+		await go(phone, path, title);
+		await wide(phone, path);
+	}
+	await done(phone);
+});
+
+await check("dark", async () => {
+	const dark = await open("admin", "", { scheme: "dark" });
+	await dark.locator("tbody a", { hasText: "summarizer" }).waitFor();
+	equal(await dark.evaluate(() => document.documentElement.dataset.theme),
+		"dark", "theme");
+	await axe(dark, "overview in the dark");
+	await dark.locator("canvas").first().waitFor();
+	await shot(dark, "dark");
+	for (const [path, title] of [["agents/summarizer", "summarizer"],
+		["audit", "Audit"], ["plugins", "Plugins"], ["try", "Try it"],
+		["alerts", "Alerts"]]) {
+		await go(dark, path, title);
+		await axe(dark, path + " in the dark");
+	}
+	await pressed(dark, "Theme").click();
+	equal(await dark.evaluate(() => document.documentElement.dataset.theme),
+		"light", "theme after its button");
+	await done(dark);
+});
+
+await check("keyboard", async () => {
+	const keyboard = await open("admin", "");
+	await keyboard.locator("tbody a", { hasText: "summarizer" }).waitFor();
+	await keyboard.keyboard.press("Tab");
+	equal(await keyboard.evaluate(() => document.activeElement.textContent),
+		"Skip to the content", "the first stop");
+	for (let i = 0; i < 3; i++)
+		await keyboard.keyboard.press("Tab");
+	equal(await keyboard.evaluate(() => document.activeElement.textContent),
+		"Alerts", "the fourth stop");
+	await keyboard.keyboard.press("Enter");
+	await keyboard.locator("h1", { hasText: "Alerts" }).waitFor();
+	equal(await keyboard.evaluate(() => document.activeElement.id), "main",
+		"where one stands after a page came");
+	await done(keyboard);
+});
+
+await check("axe", () => equal(violations, [], "violations"));
+await check("console", () => equal(console_, [], "messages"));
+await browser.close();
