@@ -7,7 +7,8 @@
  *	{"revision": the one in force or on its way there, "stable": the one
  *	 that serves until it is, "last": the last number used,
  *	 "text_hash": of its text, "file_hash": of the file's text last
- *	 applied, "owner":"file"|"api"|"none", "kept":[numbers of records]}
+ *	 applied, "owner":"file"|"api"|"none", "kept":[numbers of records],
+ *	 "replayed": the revision that a replay comes before, if any}
  *
  * Only the file's *changed* text makes a revision: as long as its hash is the
  * one kept, what the API made of the agent since stays in force, over reloads
@@ -93,6 +94,7 @@ static void read_row(struct agent *agent, const json_t *row)
 	for (int word = AGENT_OF_NOBODY; word <= AGENT_OF_API; word++)
 		if (strcmp(owner, owner_words[word]) == 0)
 			agent->owner = (enum agent_owner)word;
+	agent->replayed = json_integer_value(json_object_get(row, "replayed"));
 	read_hash(row, "text_hash", agent->text_hash);
 	read_hash(row, "file_hash", agent->file_hash);
 	json_array_foreach(json_object_get(row, "kept"), i, number)
@@ -207,6 +209,9 @@ static atom_status row_of(const struct agent *agent, int64_t current,
 			(json_int_t)agent->number, "text_hash", text_hex,
 			"file_hash", file_hex, "owner",
 			owner_words[agent->owner], "kept", kept);
+	if (row != NULL && agent->replayed != 0)
+		json_object_set_new(row, "replayed",
+				    json_integer(agent->replayed));
 	if (row != NULL)
 		status = json_encode(row, out);
 	json_decref(row);

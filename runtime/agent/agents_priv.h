@@ -43,6 +43,8 @@ struct agent {
 	struct scaler *scaler;
 	struct live *rollout; /* under way, or the last one; rollouts_priv.h */
 	int64_t recalled; /* at start: the one that was stable; 0: not known */
+	int64_t replayed; /* the revision that a replay comes before; 0: none */
+	bool replay_lost; /* its inputs are gone: a daemon ended meanwhile */
 	char error[240];  /* why there is no revision at all, or "" */
 };
 

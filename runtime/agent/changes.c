@@ -145,6 +145,11 @@ atom_status change_may_begin(const char *name, enum change_kind kind,
 				 "a rollout of %s is under way; wait for its "
 				 "end, abort it, or let this one supersede it",
 				 name);
+	if (why->replay && (agent == NULL || agent->stable == NULL))
+		return atom_fail(err, ATOM_ECONFLICT,
+				 "no revision of %s serves that a replay could "
+				 "compare with",
+				 name);
 	if (is_under_way(name))
 		return atom_fail(err, ATOM_ECONFLICT,
 				 "another change of %s is being stored just "
@@ -329,6 +334,8 @@ static void store(struct change *c, struct agent *agent)
 					&c->revision, &err);
 	if (status == ATOM_OK) {
 		agent->number = c->number;
+		agent->replayed = c->why.replay ? c->number : 0;
+		agent->replay_lost = false;
 		transaction = state_transaction_new();
 		if (transaction == NULL)
 			status = atom_fail(&err, ATOM_ENOMEM, "no memory");

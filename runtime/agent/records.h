@@ -49,6 +49,7 @@ struct record_change {
 	const char *who;   /* the principal's name; "" of the file */
 	const char *why;   /* "" = not said */
 	int64_t undone_to; /* of an undo: whose text it is; else 0 */
+	bool replay;	   /* recorded inputs come before its first weight */
 };
 
 /* "NAME/0000000003" */

@@ -112,6 +112,7 @@ static void see(struct live *live)
 	mirroring_read(mirroring, &compared);
 	seen.cell_count = trial_cells(live->trial, cells, ARRAY_SIZE(cells));
 	workflow_look(live, &seen);
+	replaying_look(live, &seen);
 	advance(live, &seen);
 	workflow_follow(live);
 }
@@ -289,6 +290,7 @@ static void drop(struct live *live)
 	json_decref(live->last);
 	json_decref(live->graded);
 	workflow_free(live);
+	replaying_fini(live);
 	mem_free(live->state);
 	mem_free(live->kept);
 	mem_free(live->who);

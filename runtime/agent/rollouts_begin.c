@@ -274,6 +274,7 @@ atom_status rollouts_begin(struct agent *agent,
 		return status;
 	}
 	agent->rollout = live;
+	replaying_begin(live);
 	live->told_phase = -1;
 	live_tell(live);
 	live_look(live);
@@ -331,7 +332,9 @@ atom_status live_retry(struct live *live, struct atom_error *err)
 				 "rollout %s has not ended yet; only an "
 				 "aborted one can be tried again",
 				 live->id);
-	status = reopen(live, err);
+	status = replaying_retry(live, err);
+	if (status == ATOM_OK)
+		status = reopen(live, err);
 	if (status == ATOM_OK && live->state->from != agent->stable->number)
 		status = atom_fail(err, ATOM_ESTATE,
 				   "revision %lld serves now, and no longer "

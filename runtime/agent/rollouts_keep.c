@@ -4,7 +4,8 @@
  * Rollouts in the store: bucket "rollouts", one row an agent:
  *
  *	{"who":"...","why":"...","rollout": rollout_encode()'s,
- *	 "workflow": workflow_describe()'s}
+ *	 "workflow": workflow_describe()'s,
+ *	 "replay": where it has one, replaying_encode()'s}
  *
  * [control]
  */
@@ -55,7 +56,8 @@ static atom_status encode(const struct live *live, struct buffer *out)
 	buffer_append_text(out, ",\"rollout\":");
 	if (rollout_encode(live->state, out) != ATOM_OK)
 		return ATOM_ENOMEM;
-	if (encode_workflow(live, out) != ATOM_OK)
+	if (encode_workflow(live, out) != ATOM_OK ||
+	    replaying_encode(live, out) != ATOM_OK)
 		return ATOM_ENOMEM;
 	buffer_append_char(out, '}');
 	return out->failed ? ATOM_ENOMEM : ATOM_OK;
@@ -122,7 +124,7 @@ struct live *live_decode(const char *agent, const char *row, size_t length)
 {
 	struct live *live = mem_zalloc(sizeof(*live));
 	struct json_member members[8];
-	const struct json_member *rollout, *who, *why;
+	const struct json_member *rollout, *replay, *who, *why;
 	struct json_scan_error error = { 0, "" };
 	struct atom_error err = ATOM_ERROR_INIT;
 	char text[ROW_TEXT_MAX];
@@ -151,6 +153,9 @@ struct live *live_decode(const char *agent, const char *row, size_t length)
 		status = ATOM_ENOMEM;
 		goto fail;
 	}
+	replay = json_members_find(members, count, "replay");
+	if (replay != NULL)
+		replaying_decode(live, &replay->value);
 	who = json_members_find(members, count, "who");
 	why = json_members_find(members, count, "why");
 	live->who =
@@ -175,6 +180,7 @@ fail:
 		 LOG_TEXT("agent", agent));
 	if (live != NULL) {
 		workflow_free(live);
+		replaying_fini(live);
 		mem_free(live->state);
 	}
 	mem_free(live);
@@ -262,6 +268,7 @@ static void begin_late(struct agent *agent, const struct config *defaults)
 	    agent->recalled == 0 || agent->recalled == agent->current ||
 	    agent->candidate->number != agent->current)
 		return;
+	agent->replay_lost = agent->replayed == agent->current;
 	if (records_config_now(agent->name, agent->recalled, defaults, &holder,
 			       &err) != ATOM_OK ||
 	    agent_prepare_revision(agent, holder, holder->agents,

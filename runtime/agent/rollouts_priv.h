@@ -11,6 +11,7 @@
 
 #include "agent/agents_priv.h"
 #include "agent/directory_priv.h"
+#include "agent/replaying.h"
 #include "agent/rollouts.h"
 #include "agent/trial.h"
 #include "rollout/rollout.h"
@@ -71,6 +72,8 @@ struct live {
 	int64_t abort_ns;  /* when it was ordered; 0 = never */
 	bool undone;	   /* of one that had been promoted */
 	int64_t closed_ns; /* when no call could go there any more */
+
+	struct replaying replaying;
 
 	char *who;
 	char *why;

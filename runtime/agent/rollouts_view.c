@@ -332,6 +332,7 @@ json_t *live_describe(const struct live *live)
 	json_object_set_new(json, "attempt", json_integer(at->attempt));
 	json_object_set_new(json, "cells", cells_of(&state->counted));
 	json_object_set_new(json, "mirrored", comparison_of(live));
+	json_object_set_new(json, "replay", replaying_describe(live));
 	json_object_set_new(json, "graded", live_graded(live));
 	json_object_set_new(json, "who", json_string(live->who));
 	json_object_set_new(json, "why", json_string(live->why));

@@ -36,7 +36,7 @@ DETAILS(key, "agents", "code", "expires", "grace", "id", "name", "object",
 DETAILS(agent, "auto", "code", "instances", "object", "phase", "result",
 	"status");
 DETAILS(deploy, "agent", "code", "from", "hash", "name", "object", "phase",
-	"reason", "result", "revision", "status", "to");
+	"reason", "replayed", "result", "revision", "status", "to");
 DETAILS(order, "agent", "code", "full", "object", "phase", "phase_now",
 	"result", "status");
 DETAILS(silence, "code", "comment", "ends_at", "id", "matchers", "object",

@@ -5,6 +5,7 @@
 #include "config/parse.h"
 #include "core/memory.h"
 #include "ctl.h"
+#include "replay.h"
 #include "revision.h"
 #include "rollout.h"
 #include "simulate.h"
@@ -94,20 +95,49 @@ static int create(struct ctl *ctl, json_t *body, json_t **answer_r)
 			answer_r);
 }
 
+static bool add_replay(struct ctl *ctl, json_t *body)
+{
+	const char *path = ctl_option(ctl, OPTION_REPLAY);
+	json_t *inputs = path ? replay_read_inputs(ctl, path) : NULL;
+	if (!path)
+		return true;
+	return inputs && !json_object_set_new(body, "replay", inputs);
+}
+
+/* The replay decides what is watched after it. */
+static int replayed(struct ctl *ctl, json_t **answer_r)
+{
+	int code = replay_watch(ctl, answer_r);
+	if (code == CTL_DONE && ctl_has(ctl, OPTION_WATCH))
+		return rollout_watch(ctl, answer_r);
+	if (*answer_r && ctl_has(ctl, OPTION_JSON))
+		(void)ctl_print_json(ctl, *answer_r);
+	return code;
+}
+
 int cmd_deploy(struct ctl *ctl)
 {
 	json_t *answer = NULL;
 	if (!ctl_option(ctl, OPTION_FILE))
 		return ctl_fail(ctl, CTL_USAGE,
 				"which text? atomctl deploy AGENT -f FILE");
+	if (ctl_option(ctl, OPTION_REPLAY) && ctl_has(ctl, OPTION_CREATE))
+		return ctl_fail(ctl, CTL_USAGE,
+				"--replay: a new agent has no revision to "
+				"compare with");
 	json_t *body = deploy_body(ctl);
-	if (!body)
+	if (!body || !add_replay(ctl, body)) {
+		json_decref(body);
 		return CTL_FAILED;
+	}
 	int code = ctl_has(ctl, OPTION_CREATE) ? create(ctl, body, &answer)
 					       : post(ctl, "/deployments", body,
 						      "deploying", &answer);
-	if (code == CTL_DONE && ctl_has(ctl, OPTION_WATCH) &&
+	if (code == CTL_DONE && ctl_option(ctl, OPTION_REPLAY) &&
 	    member_string(answer, "id"))
+		code = replayed(ctl, &answer);
+	else if (code == CTL_DONE && ctl_has(ctl, OPTION_WATCH) &&
+		 member_string(answer, "id"))
 		code = rollout_watch(ctl, &answer);
 	else if (code == CTL_DONE)
 		code = print_change(ctl, answer);

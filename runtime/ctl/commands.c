@@ -164,7 +164,7 @@ static const struct command commands[] = {
 		  "ends that one.\n",
 	  .options = OPTION_BIT(OPTION_FILE) | OPTION_BIT(OPTION_REASON) |
 		     OPTION_BIT(OPTION_CREATE) | OPTION_BIT(OPTION_WATCH) |
-		     OPTION_BIT(OPTION_SUPERSEDE),
+		     OPTION_BIT(OPTION_SUPERSEDE) | OPTION_BIT(OPTION_REPLAY),
 	  .words_min = 1,
 	  .words_max = 1,
 	  .run = cmd_deploy },

@@ -11,7 +11,8 @@
 
 #define ANSWER_MAX ((size_t)256 * 1024 * 1024)
 /* An operator's request; a call of an agent may be larger. */
-#define BODY_MAX ((size_t)256 * 1024)
+/* An agent's text, and what is replayed with it. */
+#define BODY_MAX ((size_t)4 * 1024 * 1024)
 
 static void control_free(struct control_call *call)
 {

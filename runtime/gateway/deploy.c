@@ -12,13 +12,15 @@
 #include "gateway/control.h"
 #include "gateway/gateway_priv.h"
 #include "gateway/handlers.h"
+#include "gateway/replay.h"
 
 /*
  * Changes of agents, and their revisions.  A request carries an agent's body
  * as libconfig text or as JSON:
  *
  *	{"config": "backend: { plugin = \"echo\"; };" | {"backend":{...}},
- *	 "file"?: a name for messages, "reason"?}
+ *	 "file"?: a name for messages, "reason"?,
+ *	 "replay"?: inputs of a deployment, see replay.h}
  *
  * All on control.
  */
@@ -90,6 +92,31 @@ static void on_changed(void *argument, atom_status status, json_t *result,
 		       const char *message)
 {
 	answer(argument, 202, status, result, message);
+}
+
+/* A deployment with what is to be replayed before its first weight. */
+struct deployment {
+	struct control_call *call;
+	json_t *inputs; /* a reference, or NULL */
+};
+
+static void on_deployed(void *argument, atom_status status, json_t *result,
+			const char *message)
+{
+	struct deployment *deployment = argument;
+	struct control_call *call = deployment->call;
+	json_t *inputs = deployment->inputs, *rollout;
+
+	mem_free(deployment);
+	if (status == ATOM_OK && inputs != NULL &&
+	    json_is_true(json_object_get(result, "changed"))) {
+		rollout = rollouts_status(json_text(result, "agent", ""));
+		if (rollout != NULL)
+			replay_begin(json_text(rollout, "id", ""), inputs);
+		json_decref(rollout);
+	}
+	json_decref(inputs);
+	on_changed(call, status, result, message);
 }
 
 static void on_done(void *argument, atom_status status, json_t *result,
@@ -204,41 +231,50 @@ static bool take_name(struct control_call *call, const json_t *body,
 	return true;
 }
 
-static void change(struct control_call *call, enum change_kind kind,
-		   change_done done)
+/* False: it is answered already, and `done` does not come. */
+static bool change(struct control_call *call, const json_t *body,
+		   enum change_kind kind, bool replay, change_done done,
+		   void *argument)
 {
 	const json_t *supersede;
 	struct setting *setting = NULL;
 	struct record_change why;
 	const char *reason;
-	json_t *body;
 
-	if (!control_body(call, &body))
-		return;
 	supersede = json_object_get(body, "supersede");
 	if (supersede != NULL && !json_is_boolean(supersede)) {
 		refuse(call, "supersede", "supersede: expected true or false");
-		goto out;
+		return false;
 	}
 	if (kind == CHANGE_DEPLOY && json_is_true(supersede))
 		kind = CHANGE_SUPERSEDE;
 	if (!take_text(call, body, "reason", &reason) ||
 	    !take_config(call, body, &setting))
-		goto out;
+		return false;
 	if (kind == CHANGE_CREATE && !take_name(call, body, setting)) {
 		setting_free(&setting);
-		goto out;
+		return false;
 	}
 	why = change_of(call, RECORD_API, reason);
+	why.replay = replay;
 	change_agent(kind, call->params[0], setting, &why,
-		     gateway_hooks()->config(), done, call);
-out:
-	json_decref(body);
+		     gateway_hooks()->config(), done, argument);
+	return true;
 }
 
 static void on_create(struct control_call *call)
 {
-	change(call, CHANGE_CREATE, on_created);
+	json_t *body;
+
+	if (!control_body(call, &body))
+		return;
+	if (json_object_get(body, "replay") != NULL)
+		refuse(call, "replay",
+		       "replay: a new agent has no revision to compare with");
+	else
+		(void)change(call, body, CHANGE_CREATE, false, on_created,
+			     call);
+	json_decref(body);
 }
 
 void handle_agent_create(struct http_request *request,
@@ -247,9 +283,46 @@ void handle_agent_create(struct http_request *request,
 	control_call(request, admission, NULL, on_create);
 }
 
+static bool take_replay(struct control_call *call, const json_t *body,
+			json_t **inputs_r)
+{
+	json_t *inputs = json_object_get(body, "replay");
+	char why[200];
+
+	*inputs_r = inputs;
+	if (inputs == NULL || replay_inputs_valid(inputs, why, sizeof(why)))
+		return true;
+	refuse(call, "replay", why);
+	return false;
+}
+
 static void on_deploy(struct control_call *call)
 {
-	change(call, CHANGE_DEPLOY, on_changed);
+	struct deployment *deployment;
+	json_t *body, *inputs;
+
+	if (!control_body(call, &body))
+		return;
+	deployment = mem_zalloc(sizeof(*deployment));
+	if (deployment == NULL) {
+		api_error_set(&call->error, "internal_error", NULL,
+			      "no memory");
+		control_answer_error(call);
+	} else if (!take_replay(call, body, &inputs)) {
+		mem_free(deployment);
+	} else {
+		deployment->call = call;
+		deployment->inputs = json_incref(inputs);
+		if (inputs != NULL)
+			control_note_number(call, "replayed",
+					    (int64_t)json_array_size(inputs));
+		if (!change(call, body, CHANGE_DEPLOY, inputs != NULL,
+			    on_deployed, deployment)) {
+			json_decref(deployment->inputs);
+			mem_free(deployment);
+		}
+	}
+	json_decref(body);
 }
 
 void handle_deploy(struct http_request *request,

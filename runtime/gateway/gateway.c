@@ -7,6 +7,7 @@
 #include "gateway/description.h"
 #include "gateway/desk.h"
 #include "gateway/feed.h"
+#include "gateway/replay.h"
 #include "gateway/gateway_priv.h"
 #include "gateway/overview.h"
 #include "gateway/refusal.h"
@@ -135,5 +136,6 @@ void gateway_fini(void)
 	desks_fini();
 	feed_fini();
 	dashboard_fini();
+	replays_fini();
 	description_fini();
 }

@@ -147,7 +147,10 @@ const struct schema schemas[] = {
 	  "{\"type\":\"object\",\"required\":[\"config\"],\"properties\":{"
 	  "\"config\":" AGENT_BODY ",\"file\":{\"type\":\"string\","
 	  "\"description\":\"what messages about it begin with\"}"
-	  ",\"supersede\":" BOOLEAN ",\"reason\":" REASON "}}" },
+	  ",\"supersede\":" BOOLEAN ",\"reason\":" REASON
+	  ",\"replay\":{\"type\":\"array\",\"minItems\":1,\"maxItems\":500,"
+	  "\"items\":{\"type\":\"object\",\"properties\":{\"input\":{},"
+	  "\"messages\":{\"type\":\"array\"}}}}}}" },
 	{ "UndoRequest",
 	  "{\"type\":\"object\",\"properties\":{\"to\":{\"type\":"
 	  "\"integer\",\"minimum\":1},\"reason\":" REASON "}}" },
@@ -220,7 +223,8 @@ const struct schema schemas[] = {
 	  ",\"outcome\":" STRING ",\"stage\":" STRING ",\"strategy\":" STRING
 	  ",\"judge\":{\"type\":[\"object\",\"null\"]}"
 	  ",\"mirrored\":{\"type\":[\"object\",\"null\"]}"
-	  ",\"graded\":{\"type\":[\"object\",\"null\"]},\"who\":" STRING
+	  ",\"graded\":{\"type\":[\"object\",\"null\"]}"
+	  ",\"replay\":{\"type\":[\"object\",\"null\"]},\"who\":" STRING
 	  ",\"why\":" STRING ",\"waits_for\":" MAYBE ",\"began\":" MAYBE
 	  ",\"ended\":" MAYBE "}}" },
 	{ "Revision",
