@@ -76,9 +76,13 @@ uint64_t metric_count(metric_id series); /* histogram: observations */
 /* The q-quantile (0..1) of a histogram by linear interpolation, or NaN. */
 double metric_quantile(metric_id series, double q);
 
-/* Prometheus text format 0.0.4 of all families, process_* included.
- * [control] or [pool] */
-atom_status metric_render(struct buffer *out);
+enum metric_format {
+	METRIC_TEXT,	   /* Prometheus' text format 0.0.4 */
+	METRIC_OPENMETRICS /* OpenMetrics 1.0.0 */
+};
+
+/* All families, process_* included. [control] or [pool] */
+atom_status metric_render(struct buffer *out, enum metric_format format);
 
 #define METRIC_NUMBER_MAX 32
 /* A number as Prometheus writes it: `0.25`, `+Inf`, `NaN`. [any] */

@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The families as Prometheus' text format 0.0.4. */
+/*
+ * The families as Prometheus' text format 0.0.4, or as OpenMetrics 1.0, which
+ * differs in little: a counter's family is named without `_total`, units are
+ * told, a bound is written as a float, quotes in help are escaped, and the
+ * text has an end.  `_created` is left out: Prometheus before 2.50 would store
+ * it as another series of each.
+ */
 
 #include <inttypes.h>
 #include <math.h>
@@ -40,36 +46,73 @@ static void append_number(struct buffer *out, double value)
 	}
 }
 
-static void append_help(struct buffer *out, const char *help)
+static void append_help(struct buffer *out, const char *help,
+			enum metric_format format)
 {
 	for (; *help; help++) {
 		if (*help == '\n')
 			buffer_append_text(out, "\\n");
 		else if (*help == '\\')
 			buffer_append_text(out, "\\\\");
+		else if (*help == '"' && format == METRIC_OPENMETRICS)
+			buffer_append_text(out, "\\\"");
 		else
 			buffer_append_char(out, *help);
 	}
 }
 
+static bool ends_with(const char *name, size_t length, const char *end)
+{
+	const size_t end_length = strlen(end);
+
+	return length > end_length &&
+	       memcmp(name + length - end_length, end, end_length) == 0;
+}
+
+/* `# WORD NAME ` */
+static void append_comment(struct buffer *out, const char *word,
+			   const char *name, size_t length)
+{
+	buffer_append_text(out, word);
+	buffer_append(out, name, length);
+	buffer_append_char(out, ' ');
+}
+
+/* The unit is the name's last word, by the rule for names. */
+static void append_unit(struct buffer *out, const char *name, size_t length)
+{
+	static const char *const units[] = { "seconds", "bytes", "ratio",
+					     "celsius" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+		if (!ends_with(name, length, units[i]))
+			continue;
+		append_comment(out, "# UNIT ", name, length);
+		buffer_append_text(out, units[i]);
+		buffer_append_char(out, '\n');
+	}
+}
+
 static void append_head(struct buffer *out, const char *name, const char *help,
-			int type)
+			int type, enum metric_format format)
 {
 	static const char *const types[] = {
 		[ATOM_METRIC_COUNTER] = "counter",
 		[ATOM_METRIC_GAUGE] = "gauge",
 		[ATOM_METRIC_HISTOGRAM] = "histogram",
 	};
+	size_t length = strlen(name);
 
-	buffer_append_text(out, "# HELP ");
-	buffer_append_text(out, name);
-	buffer_append_char(out, ' ');
-	append_help(out, help);
-	buffer_append_text(out, "\n# TYPE ");
-	buffer_append_text(out, name);
-	buffer_append_char(out, ' ');
+	if (format == METRIC_OPENMETRICS && ends_with(name, length, "_total"))
+		length -= strlen("_total");
+	append_comment(out, "# HELP ", name, length);
+	append_help(out, help, format);
+	buffer_append_char(out, '\n');
+	append_comment(out, "# TYPE ", name, length);
 	buffer_append_text(out, types[type]);
 	buffer_append_char(out, '\n');
+	if (format == METRIC_OPENMETRICS)
+		append_unit(out, name, length);
 }
 
 static void append_sample(struct buffer *out, const char *name,
@@ -116,7 +159,21 @@ static void append_histogram(struct buffer *out, const struct family *family,
 	append_sample(out, family->name, "_count", series->labels, below);
 }
 
-static void append_family(struct buffer *out, const struct reading *reading)
+/* OpenMetrics writes a whole one as a float. */
+static void format_bound(double bound, enum metric_format format,
+			 char out[METRIC_NUMBER_MAX])
+{
+	size_t length;
+
+	metric_format_number(bound, out);
+	length = strlen(out);
+	if (format == METRIC_OPENMETRICS && strpbrk(out, ".eIN") == NULL &&
+	    length + 3 <= METRIC_NUMBER_MAX)
+		memcpy(out + length, ".0", 3);
+}
+
+static void append_family(struct buffer *out, const struct reading *reading,
+			  enum metric_format format)
 {
 	const struct family *family = reading->family;
 	char bounds[METRIC_BOUNDS_MAX + 1][METRIC_NUMBER_MAX];
@@ -124,10 +181,10 @@ static void append_family(struct buffer *out, const struct reading *reading)
 	if (reading->count == 0)
 		return;
 	for (size_t i = 0; i < family->bound_count; i++)
-		metric_format_number(family->bounds[i], bounds[i]);
+		format_bound(family->bounds[i], format, bounds[i]);
 	metric_format_number(INFINITY, bounds[family->bound_count]);
 
-	append_head(out, family->name, family->help, family->type);
+	append_head(out, family->name, family->help, family->type, format);
 	for (size_t i = 0; i < reading->count && !out->failed; i++) {
 		const struct series *series = reading->series[i];
 
@@ -140,18 +197,18 @@ static void append_family(struct buffer *out, const struct reading *reading)
 }
 
 /* What needs no family. */
-static void append_plain(struct buffer *out)
+static void append_plain(struct buffer *out, enum metric_format format)
 {
 	struct metric_plain all[METRIC_PLAIN_MAX];
 	const size_t count = metric_read_plain(all);
 
 	for (size_t i = 0; i < count; i++) {
-		append_head(out, all[i].name, all[i].help, all[i].type);
+		append_head(out, all[i].name, all[i].help, all[i].type, format);
 		append_sample(out, all[i].name, "", "", all[i].value);
 	}
 }
 
-atom_status metric_render(struct buffer *out)
+atom_status metric_render(struct buffer *out, enum metric_format format)
 {
 	const size_t start = out->length;
 	const bool failed_before = out->failed;
@@ -161,12 +218,14 @@ atom_status metric_render(struct buffer *out)
 	out->failed = false;
 	metric_reading_begin(&reading);
 	for (uint32_t i = 0; metric_reading_next(&reading, i); i++)
-		append_family(out, &reading);
+		append_family(out, &reading, format);
 	/* It ends early only without memory for its list. */
 	if (reading.family)
 		status = ATOM_ENOMEM;
 	metric_reading_end(&reading);
-	append_plain(out);
+	append_plain(out, format);
+	if (format == METRIC_OPENMETRICS)
+		buffer_append_text(out, "# EOF\n");
 	if (out->failed) {
 		/* No piece is longer than a series' labels. */
 		status = out->max - out->length < 16384 ? ATOM_ELIMIT

@@ -3,6 +3,7 @@
 
 #include "agent/agents.h"
 #include "core/metric.h"
+#include "gateway/accept.h"
 #include "gateway/control.h"
 #include "gateway/handlers.h"
 #include "gateway/reply.h"
@@ -33,15 +34,28 @@ void handle_ready(struct http_request *request,
 }
 
 /* [control] */
-static void render(struct control_call *call)
+static void render_text(struct control_call *call)
 {
 	agents_measure();
-	(void)metric_render(&call->answer);
+	(void)metric_render(&call->answer, METRIC_TEXT);
 	control_answer_text(call, "text/plain; version=0.0.4; charset=utf-8");
+}
+
+/* [control] */
+static void render_openmetrics(struct control_call *call)
+{
+	agents_measure();
+	(void)metric_render(&call->answer, METRIC_OPENMETRICS);
+	control_answer_text(call, "application/openmetrics-text; "
+				  "version=1.0.0; charset=utf-8");
 }
 
 void handle_metrics(struct http_request *request,
 		    const struct admission *admission)
 {
-	control_call(request, admission, NULL, render);
+	const char *accept = http_field(request, "accept");
+
+	control_call(request, admission, NULL,
+		     accept_openmetrics(accept) ? render_openmetrics
+						: render_text);
 }

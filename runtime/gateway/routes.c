@@ -124,7 +124,9 @@ const struct route routes[] = {
 	  .permissions = METRICS,
 	  .handle = handle_metrics,
 	  .tag = "health",
-	  .summary = "Everything that is counted, for Prometheus.",
+	  .summary = "Everything that is counted, for Prometheus: its text "
+		     "format 0.0.4, or OpenMetrics 1.0 for who accepts "
+		     "application/openmetrics-text.",
 	  .answer_type = PLAIN },
 
 	/* --- descriptions --- */

@@ -230,7 +230,7 @@ static json_t *obey(char **words, size_t count)
 		struct buffer text = BUFFER_INIT(1024 * 1024);
 		json_t *answer = NULL;
 
-		if (metric_render(&text) == ATOM_OK)
+		if (metric_render(&text, METRIC_TEXT) == ATOM_OK)
 			answer = json_pack("{s:i,s:s%}", "status", 0, "text",
 					   text.bytes, text.length);
 		buffer_fini(&text);

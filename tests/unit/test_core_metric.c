@@ -65,7 +65,7 @@ static const char *const two_labels[] = { "agent", "code", NULL };
 static char *render(struct buffer *out)
 {
 	buffer_clear(out);
-	cr_assert_eq(metric_render(out), ATOM_OK);
+	cr_assert_eq(metric_render(out, METRIC_TEXT), ATOM_OK);
 
 	char *own = strstr(out->bytes, "# HELP atomd_log_dropped_total");
 
@@ -157,7 +157,7 @@ Test(core_metric, the_process_is_described)
 	};
 	struct buffer out = BUFFER_INIT(100000);
 
-	cr_assert_eq(metric_render(&out), ATOM_OK);
+	cr_assert_eq(metric_render(&out, METRIC_TEXT), ATOM_OK);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		char line[64];
 		const char *found;
@@ -184,7 +184,7 @@ Test(core_metric, promtool_finds_nothing_to_say)
 	metric_observe(metric_single(ATOM_METRIC_HISTOGRAM,
 				     "atomd_x_duration_seconds", "some"),
 		       1.5);
-	cr_assert_eq(metric_render(&out), ATOM_OK);
+	cr_assert_eq(metric_render(&out, METRIC_TEXT), ATOM_OK);
 	promtool = popen("promtool check metrics", "w");
 	cr_assert(promtool);
 	cr_assert_eq(fwrite(out.bytes, 1, out.length, promtool), out.length);
@@ -375,7 +375,7 @@ Test(core_metric, a_family_holds_a_thousand_series_unless_told)
 	}
 	metric_allow(family, 1001);
 	cr_assert(series(family, name, NULL));
-	cr_assert_eq(metric_render(&out), ATOM_OK);
+	cr_assert_eq(metric_render(&out, METRIC_TEXT), ATOM_OK);
 	cr_assert(strstr(out.bytes, "atomd_metric_series_dropped_total 1\n"));
 	buffer_fini(&out);
 }
@@ -463,7 +463,7 @@ Test(core_metric, the_texts_maximum_is_an_error_that_changes_nothing)
 	struct buffer out = BUFFER_INIT(500);
 
 	cr_assert_eq(buffer_append_text(&out, "before"), ATOM_OK);
-	cr_assert_eq(metric_render(&out), ATOM_ELIMIT);
+	cr_assert_eq(metric_render(&out, METRIC_TEXT), ATOM_ELIMIT);
 	cr_assert_str_eq(out.bytes, "before");
 	cr_assert(out.failed);
 	buffer_fini(&out);
@@ -490,7 +490,7 @@ Test(core_metric, without_memory_nothing_breaks)
 			metric_id id = metric_series(family, values);
 
 			metric_observe(id, 1);
-			(void)metric_render(&out);
+			(void)metric_render(&out, METRIC_TEXT);
 			metric_remove(family, values);
 			metric_observe(id, 1);
 		}
@@ -501,4 +501,51 @@ Test(core_metric, without_memory_nothing_breaks)
 		if (!failed)
 			break;
 	}
+}
+
+/* --- OpenMetrics ------------------------------------------------------------ */
+
+Test(core_metric, openmetrics_names_families_without_total_and_has_an_end)
+{
+	static const double bounds[] = { 0.5, 1, 20 };
+	const struct atom_metric_spec waits = {
+		.struct_size = sizeof(waits),
+		.type = ATOM_METRIC_HISTOGRAM,
+		.name = "atomd_x_wait_seconds",
+		.help = "How \"long\".",
+		.unit = "seconds",
+		.bounds = bounds,
+		.bound_count = 3,
+	};
+	static const char expected[] =
+		"# HELP atomd_x_things some\n"
+		"# TYPE atomd_x_things counter\n"
+		"atomd_x_things_total 2\n"
+		"# HELP atomd_x_wait_seconds How \\\"long\\\".\n"
+		"# TYPE atomd_x_wait_seconds histogram\n"
+		"# UNIT atomd_x_wait_seconds seconds\n"
+		"atomd_x_wait_seconds_bucket{le=\"0.5\"} 0\n"
+		"atomd_x_wait_seconds_bucket{le=\"1.0\"} 1\n"
+		"atomd_x_wait_seconds_bucket{le=\"20.0\"} 1\n"
+		"atomd_x_wait_seconds_bucket{le=\"+Inf\"} 1\n"
+		"atomd_x_wait_seconds_sum 0.75\n"
+		"atomd_x_wait_seconds_count 1\n";
+	struct atom_error err = ATOM_ERROR_INIT;
+	struct buffer out = BUFFER_INIT(100000);
+	uint32_t family;
+
+	metric_add(metric_single(ATOM_METRIC_COUNTER, "atomd_x_things_total",
+				 "some"),
+		   2);
+	cr_assert_eq(metric_declare(&waits, &family, &err), ATOM_OK, "%s",
+		     err.message);
+	metric_observe(metric_series(family, NULL), 0.75);
+	cr_assert_eq(metric_render(&out, METRIC_OPENMETRICS), ATOM_OK);
+	cr_assert_eq(strncmp(out.bytes, expected, strlen(expected)), 0, "%s",
+		     out.bytes);
+	cr_assert(strstr(out.bytes, "# TYPE process_cpu_seconds counter\n"
+				    "# UNIT process_cpu_seconds seconds\n"
+				    "process_cpu_seconds_total "));
+	cr_assert_str_eq(out.bytes + out.length - 6, "# EOF\n");
+	buffer_fini(&out);
 }

@@ -65,7 +65,7 @@ static bool shown(const char *severity, int count)
 		       "\natomd_alerts_firing{alert=\"too_slow\",severity="
 		       "\"%s\"} %d\n",
 		       severity, count);
-	cr_assert_eq(metric_render(&out), ATOM_OK);
+	cr_assert_eq(metric_render(&out, METRIC_TEXT), ATOM_OK);
 	cr_assert_eq(buffer_append_char(&out, '\0'), ATOM_OK);
 	found = strstr(out.bytes, line) != NULL;
 	buffer_fini(&out);

@@ -64,7 +64,7 @@ static void *read_on_thread(void *argument)
 		CHECK(now >= before);
 		before = now;
 		buffer_clear(&text);
-		CHECK(metric_render(&text) == ATOM_OK);
+		CHECK(metric_render(&text, METRIC_TEXT) == ATOM_OK);
 		metric_inc(metric_series(churned, values));
 	}
 	buffer_fini(&text);

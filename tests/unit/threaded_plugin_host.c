@@ -379,7 +379,7 @@ static void metrics_are_declared_and_counted(void)
 	metric->update(host, series, 2);
 	metric->update(host, series, -1);
 	metric->update(host, 0, 1);
-	CHECK(metric_render(&page) == ATOM_OK);
+	CHECK(metric_render(&page, METRIC_TEXT) == ATOM_OK);
 	CHECK(strstr(page.bytes, "\nsample_things_total{way=\"in\"} 2\n"));
 	buffer_fini(&page);
 	next_step();
@@ -392,7 +392,7 @@ static void a_slow_call_is_counted_with_its_name(void)
 
 	host_call_end(now, &sample, "evaluate");
 	host_call_end(now - 60 * 1000000, &sample, "evaluate");
-	CHECK(metric_render(&page) == ATOM_OK);
+	CHECK(metric_render(&page, METRIC_TEXT) == ATOM_OK);
 	CHECK(strstr(page.bytes,
 		     "\natomd_plugin_slow_calls_total{plugin=\"scaling/sample"
 		     "\",function=\"evaluate\"} 1\n"));
