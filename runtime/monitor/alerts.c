@@ -15,6 +15,7 @@
 #include "core/table.h"
 #include "core/text.h"
 #include "monitor/monitors.h"
+#include "monitor/notes.h"
 #include "monitor/silences.h"
 #include "plugin/host.h"
 
@@ -389,22 +390,34 @@ void alerts_forget(const struct atom_host *host)
 
 /* --- what is shown -------------------------------------------------------------- */
 
+/* What an analyst noted beside it last. */
+static void add_analysis(json_t *annotations, const struct raised *one)
+{
+	json_t *note = notes_newest(one->name, one->agent);
+	json_t *text = json_object_get(note, "text");
+
+	if (text != NULL)
+		(void)json_object_set(annotations, "analysis", text);
+	json_decref(note);
+}
+
 static json_t *describe(const struct raised *one)
 {
 	char since[TEXT_TIME_MAX], silence[ID_MAX];
 	bool silenced = silences_find(one->labels, silence);
+	json_t *annotations = json_deep_copy(one->annotations);
 	json_t *made;
 
 	text_of_time(one->since_ms, since);
-	made = json_pack("{s:s,s:s,s:s,s:o,s:o,s:s,s:s,s:s,s:o,s:o,s:s,s:b}",
-			 "name", one->name, "severity", one->severity, "state",
-			 one->state == ATOM_ALERT_FIRING ? "firing" : "pending",
-			 "value", number(one->value), "threshold",
-			 number(one->threshold), "message", one->message,
-			 "since", since, "agent", one->agent, "labels",
-			 json_deep_copy(one->labels), "annotations",
-			 json_deep_copy(one->annotations), "monitor",
-			 one->monitor, "silenced", silenced);
+	add_analysis(annotations, one);
+	made = json_pack(
+		"{s:s,s:s,s:s,s:o,s:o,s:s,s:s,s:s,s:o,s:o,s:s,s:b}", "name",
+		one->name, "severity", one->severity, "state",
+		one->state == ATOM_ALERT_FIRING ? "firing" : "pending", "value",
+		number(one->value), "threshold", number(one->threshold),
+		"message", one->message, "since", since, "agent", one->agent,
+		"labels", json_deep_copy(one->labels), "annotations",
+		annotations, "monitor", one->monitor, "silenced", silenced);
 	if (made != NULL && silenced &&
 	    json_object_set_new(made, "silence", json_string(silence)) < 0) {
 		json_decref(made);

@@ -190,6 +190,8 @@ def an_alert_is_a_reason_to_ask():
         assert row["agent"] == "echo", row
         assert row["text"].startswith(
             "Asked because of the alert too_many_errors of echo."), row
+        (alert,) = daemon.admin("GET", "/admin/v1/alerts").json
+        assert alert["annotations"]["analysis"] == row["text"], alert
 
 
 if __name__ == "__main__":

@@ -290,17 +290,17 @@ Test(analyst, each_focus_has_its_reasons)
 			 FOCUS_ERRORS, &t) == false);
 	cr_assert(reason("anomaly.began", "{\"signal\":\"errors\"}",
 			 FOCUS_ERRORS, &t));
-	cr_assert(reason("alert.firing", "{\"alert\":\"error_rate_high\"}",
+	cr_assert(reason("alert.firing", "{\"name\":\"error_rate_high\"}",
 			 FOCUS_ERRORS, &t));
-	cr_assert(reason("alert.firing", "{\"alert\":\"audit_sink_down\"}",
+	cr_assert(reason("alert.firing", "{\"name\":\"audit_sink_down\"}",
 			 FOCUS_SECURITY, &t));
-	cr_assert(reason("alert.firing", "{\"alert\":\"queue_wait_high\"}",
+	cr_assert(reason("alert.firing", "{\"name\":\"queue_wait_high\"}",
 			 FOCUS_PERFORMANCE, &t));
-	cr_assert(reason("alert.resolved", "{\"alert\":\"queue_wait_high\"}",
+	cr_assert(reason("alert.resolved", "{\"name\":\"queue_wait_high\"}",
 			 FOCUS_PERFORMANCE, &t) == false);
 	cr_assert(reason("scaling", "{}", FOCUS_PERFORMANCE, &t) == false);
 	/* Names of a stranger's plugin. */
-	cr_assert(reason("alert.firing", "{\"alert\":\"a\\n\\u0007 b\"}",
+	cr_assert(reason("alert.firing", "{\"name\":\"a\\n\\u0007 b\"}",
 			 FOCUS_PERFORMANCE, &t));
 	cr_assert(strcmp(t.name, "a___b") == 0, "%s", t.name);
 }

@@ -60,7 +60,7 @@ bool trigger_of(const struct atom_monitor_event *event, enum report_focus focus,
 	if (!alert && strcmp(event->name, "anomaly.began") != 0)
 		return false;
 	details = details_of(event);
-	name = word_of(details, alert ? "alert" : "signal");
+	name = word_of(details, alert ? "name" : "signal");
 	if (!alert)
 		ours = focus == (strcmp(name, "errors") == 0
 					 ? FOCUS_ERRORS
@@ -93,7 +93,7 @@ static void describe(const struct atom_monitor_event *event, char *out,
 	else {
 		const char *name = strcmp(event->name, "rollout") == 0 ? "phase"
 				   : strncmp(event->name, "alert.", 6) == 0
-					   ? "alert"
+					   ? "name"
 					   : "signal";
 
 		copy_word(word, sizeof(word), word_of(details, name));
