@@ -533,6 +533,7 @@ atom_status agents_apply(struct config *config, bool now, json_t **result_r,
 
 	if (first_time)
 		freeze_recall();
+	freeze_apply(config);
 	revision_set_token_limit(config->token_limit);
 	agents_set_history(config->revision_history);
 	pool_set_bounds(config->max_agents,

@@ -5,6 +5,7 @@
 #include "agent/agents_priv.h"
 #include "agent/attempt.h"
 #include "agent/directory.h"
+#include "agent/freeze.h"
 #include "agent/directory_priv.h"
 #include "agent/handle.h"
 #include "agent/recent.h"
@@ -160,6 +161,7 @@ void agents_fini(void)
 	for (size_t at = 0; (agent = table_next(&agents_table, &at)) != NULL;)
 		agent_free(agent);
 	table_fini(&agents_table);
+	freeze_fini();
 	scalers_fini();
 	handles_fini();
 	recent_fini();

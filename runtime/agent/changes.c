@@ -127,6 +127,7 @@ atom_status change_may_begin(const char *name, enum change_kind kind,
 			     struct atom_error *err)
 {
 	const struct agent *agent = agents_find(name);
+	const char *frozen = NULL;
 
 	if (kind != CHANGE_CREATE && agent == NULL)
 		return not_found(name, err);
@@ -135,11 +136,13 @@ atom_status change_may_begin(const char *name, enum change_kind kind,
 				 "there is an agent named '%s' already; deploy "
 				 "to change it",
 				 name);
-	if (freeze_reason() != NULL && why->origin != RECORD_UNDO &&
-	    kind != CHANGE_DELETE)
-		return atom_fail(err, ATOM_ECONFLICT,
-				 "%s; `atomctl freeze --off` ends it",
-				 freeze_reason());
+	if (why->origin != RECORD_UNDO && kind != CHANGE_DELETE)
+		frozen = freeze_reason(agent);
+	if (frozen != NULL)
+		return atom_fail(err, ATOM_ECONFLICT, "%s%s", frozen,
+				 freeze_is_on()
+					 ? "; `atomctl freeze --off` ends it"
+					 : "");
 	if (kind == CHANGE_DEPLOY && rollouts_busy(agent))
 		return atom_fail(err, ATOM_ECONFLICT,
 				 "a rollout of %s is under way; wait for its "

@@ -6,6 +6,7 @@
 
 #include "agent/agents_priv.h"
 #include "agent/rollouts.h"
+#include "agent/scaler.h"
 #include "core/json.h"
 #include "core/log.h"
 #include "core/memory.h"
@@ -26,12 +27,15 @@ static struct {
 	char words[REASON_MAX + 256];
 } freeze;
 
+/* The windows of all agents are its; a reference. */
+static struct config *windows_of;
+
 /* A way back does not wait for the thaw. */
 static const char *of_agent(const char *agent)
 {
 	const struct agent *of = agents_find(agent);
 
-	return of != NULL && of->goes_back ? NULL : freeze_reason();
+	return of != NULL && of->goes_back ? NULL : freeze_reason(of);
 }
 
 static void set(const char *since, const char *who, const char *reason)
@@ -45,18 +49,58 @@ static void set(const char *since, const char *who, const char *reason)
 		       freeze.who, *reason ? ": " : "", freeze.reason);
 }
 
-const char *freeze_reason(void)
+void freeze_apply(struct config *config)
 {
-	return freeze.on ? freeze.words : NULL;
+	config_unref(&windows_of);
+	windows_of = config_ref(config);
 }
 
-json_t *freeze_describe(void)
+void freeze_fini(void)
+{
+	config_unref(&windows_of);
+}
+
+bool freeze_is_on(void)
+{
+	return freeze.on;
+}
+
+static const char *window_of_all(void)
+{
+	if (windows_of == NULL)
+		return NULL;
+	return freeze_window_reason(&windows_of->freeze_windows, "all agents");
+}
+
+const char *freeze_reason(const struct agent *agent)
+{
+	const char *why = freeze.on ? freeze.words : window_of_all();
+
+	if (why == NULL && agent != NULL && agent->scaler->settings != NULL)
+		why = freeze_window_reason(
+			&agent->scaler->settings->deployment.freeze_windows,
+			agent->name);
+	return why;
+}
+
+/* What is kept of the switch. */
+static json_t *describe_switch(void)
 {
 	if (!freeze.on)
 		return json_pack("{s:b}", "frozen", 0);
 	return json_pack("{s:b,s:s,s:s,s:s}", "frozen", 1, "since",
 			 freeze.since, "who", freeze.who, "reason",
 			 freeze.reason);
+}
+
+json_t *freeze_describe(void)
+{
+	json_t *json = describe_switch();
+	const char *window = window_of_all();
+
+	if (json != NULL && window != NULL)
+		json_object_set_new(json, "window", json_string(window));
+	return json;
 }
 
 void freeze_recall(void)
@@ -119,7 +163,7 @@ static atom_status put_record(struct state_transaction *transaction, bool on,
 	if (!on)
 		return state_transaction_remove(
 			transaction, BUCKET, state_text(KEY), STATE_ANY, err);
-	kept = freeze_describe();
+	kept = describe_switch();
 	status = kept != NULL ? json_encode(kept, &value) : ATOM_ENOMEM;
 	if (status == ATOM_OK)
 		status = state_transaction_put(

@@ -111,6 +111,8 @@ static void see(struct live *live)
 		seen.start_error = limit;
 	mirroring_read(mirroring, &compared);
 	seen.cell_count = trial_cells(live->trial, cells, ARRAY_SIZE(cells));
+	(void)snprintf(live->frozen_reason, sizeof(live->frozen_reason), "%s",
+		       seen.frozen != NULL ? seen.frozen : "");
 	workflow_look(live, &seen);
 	replaying_look(live, &seen);
 	advance(live, &seen);

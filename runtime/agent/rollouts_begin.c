@@ -32,6 +32,7 @@ static const char *const host_keys[] = { "plugin",
 					 "grader_timeout_ms",
 					 "step_timeout_ms",
 					 "compliance",
+					 "freeze_windows",
 					 NULL };
 static const char *const no_keys[] = { NULL };
 

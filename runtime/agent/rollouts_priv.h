@@ -47,6 +47,7 @@ struct live {
 
 	struct workflow *workflow; /* workflow.h; kept as long as `state` */
 	char gate_reason[ATOM_DEPLOYMENT_REASON_MAX];
+	char frozen_reason[480]; /* of the last look, or "" */
 
 	/* --- storing --- */
 	bool storing;

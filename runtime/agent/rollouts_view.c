@@ -306,15 +306,21 @@ json_t *live_describe(const struct live *live)
 {
 	const struct rollout *state = live->state;
 	const struct rollout_position *at = &state->at;
-	const char *reason =
-		live->store_error[0] != '\0' ? live->store_error : at->reason;
-	json_t *json = json_pack(
-		"{s:s,s:s,s:s,s:I,s:I,s:i,s:i,s:i,s:s,s:o}", "id", state->id,
-		"agent", state->agent, "phase",
-		rollout_phase_word(rollout_phase(state)), "from",
-		(json_int_t)state->from, "to", (json_int_t)state->to, "weight",
-		(int)at->weight, "step", (int)at->step, "steps", (int)at->steps,
-		"reason", reason, "analysis", analysis_of(state));
+	const char *reason = at->reason;
+	json_t *json;
+
+	/* Why it stands is more than where it stands. */
+	if (live->store_error[0] != '\0')
+		reason = live->store_error;
+	else if (at->frozen && live->frozen_reason[0] != '\0')
+		reason = live->frozen_reason;
+	json = json_pack("{s:s,s:s,s:s,s:I,s:I,s:i,s:i,s:i,s:s,s:o}", "id",
+			 state->id, "agent", state->agent, "phase",
+			 rollout_phase_word(rollout_phase(state)), "from",
+			 (json_int_t)state->from, "to", (json_int_t)state->to,
+			 "weight", (int)at->weight, "step", (int)at->step,
+			 "steps", (int)at->steps, "reason", reason, "analysis",
+			 analysis_of(state));
 
 	if (json == NULL)
 		return NULL;

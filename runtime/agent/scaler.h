@@ -95,6 +95,8 @@ void scalers_fini(void);
 json_t *scaler_describe(struct scaler *scaler); /* scaler_view.c */
 
 /* --- scaler_measure.c --- */
+/* Of local time, at that moment. */
+int32_t scaler_utc_offset_s(int64_t wall_ms);
 /* A look at every pool, several times a second while there are calls. */
 bool scalers_look(void);
 /* The second is over: what was counted becomes a sample. */

@@ -266,7 +266,7 @@ static size_t tell_ages(const struct pool *pool)
 	return count;
 }
 
-static int32_t utc_offset_s(int64_t wall_ms)
+int32_t scaler_utc_offset_s(int64_t wall_ms)
 {
 	time_t now = (time_t)(wall_ms / 1000);
 	struct tm local;
@@ -321,7 +321,7 @@ void scaler_load(struct scaler *scaler, int64_t now_ms,
 		load_r->service.struct_size = sizeof(load_r->service);
 	}
 	tell_pool(&agent->stable->pool, load_r);
-	load_r->utc_offset_s = utc_offset_s(wall_ms);
+	load_r->utc_offset_s = scaler_utc_offset_s(wall_ms);
 	load_r->tick_ms = SCALING_TICK_MS;
 	load_r->seed = table_hash(agent->name, strlen(agent->name));
 	load_r->min = (int32_t)instances->min;

@@ -31,6 +31,7 @@ struct deployment_reading {
 	int on_no_data;
 	int64_t step_timeout_ms;
 	int compliance; /* enum config_compliance */
+	const struct setting *freeze_windows;
 };
 
 /* The group `scaling`; the policies are lists of groups. */
@@ -50,12 +51,22 @@ struct scaling_reading {
 	struct scaling_rules_reading down;
 };
 
+/* One of the list `freeze_windows`. */
+struct window_reading {
+	const char *cron;
+	int64_t duration_ms;
+	const char *reason;
+};
+
 struct policy_reading {
 	int type; /* enum scaling_policy_type */
 	int64_t value;
 	int64_t period_ms;
 };
 
+void config_read_windows(const struct setting *list,
+			 struct config_freeze_windows *windows_r,
+			 struct keys_reading *r);
 void config_read_deployment(const struct setting *group,
 			    struct config_deployment *deployment_r,
 			    struct keys_reading *r);

@@ -290,6 +290,8 @@ atom_status config_finish(struct config_holder *holder,
 	read_state(holder, &r);
 	read_plugin_directories(holder, &r);
 	config_read_listeners(holder, &r);
+	config_read_windows(holder->window_list, &holder->config.freeze_windows,
+			    &r);
 	config_read_agents(holder, &r);
 	config_read_components(holder, &r);
 	config_read_security(holder, &r);

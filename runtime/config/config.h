@@ -25,6 +25,7 @@
 
 #include "config/setting.h"
 #include "core/buffer.h"
+#include "plugins/scaling/schedule/cron.h"
 #include "rollout/rollout.h"
 #include "scaling/control.h"
 
@@ -89,6 +90,20 @@ struct config_grader {
 	int64_t timeout_ms;	 /* 60,000 */
 };
 
+/* When nothing is deployed: from the minutes of `cron` on, in local time. */
+#define CONFIG_WINDOWS_MAX 64
+struct config_freeze_window {
+	struct cron cron;
+	const char *text; /* of it */
+	int64_t duration_ms;
+	const char *reason;
+};
+
+struct config_freeze_windows {
+	const struct config_freeze_window *windows;
+	size_t count;
+};
+
 /* How a new revision comes in; no part of it: a change is in force with the
  * next rollout. */
 struct config_deployment {
@@ -100,6 +115,7 @@ struct config_deployment {
 	struct rollout_settings settings;
 	int64_t step_timeout_ms; /* 60,000: of a step of the workflow */
 	int compliance;		 /* enum config_compliance */
+	struct config_freeze_windows freeze_windows;
 };
 
 /* Which failed checks of the compliance report stop a deployment. */
@@ -235,11 +251,12 @@ enum config_audit_calls {
 #define CONFIG_AUDIT_SINKS_MAX 16
 
 struct config {
-	const char *path;	  /* of the main file; "" for `run --` */
-	const char *directory;	  /* its folder; relative paths start there */
-	const char *environment;  /* "production" */
-	bool environment_said;	  /* and not the default */
-	int64_t max_agents;	  /* 100 */
+	const char *path;	 /* of the main file; "" for `run --` */
+	const char *directory;	 /* its folder; relative paths start there */
+	const char *environment; /* "production" */
+	bool environment_said;	 /* and not the default */
+	struct config_freeze_windows freeze_windows; /* of all agents */
+	int64_t max_agents;			     /* 100 */
 	int64_t revision_history; /* 10; besides the one in force */
 	int64_t memory_limit_mib; /* 1,000; 0 = no limit */
 	int64_t token_limit;	  /* 500 */

@@ -26,6 +26,7 @@ struct config_holder {
 	const struct setting *jwt_list;
 	const struct setting *certificate_list;
 	const struct setting *state_group;
+	const struct setting *window_list;
 	int log_word;
 };
 

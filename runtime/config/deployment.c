@@ -58,6 +58,8 @@ void config_read_deployment(const struct setting *group,
 	};
 	deployment_r->step_timeout_ms = reading.step_timeout_ms;
 	deployment_r->compliance = reading.compliance;
+	config_read_windows(reading.freeze_windows,
+			    &deployment_r->freeze_windows, r);
 	rollout_settings_default(settings);
 	settings->progress_deadline_ms = reading.progress_deadline_ms;
 	settings->rollback_window_ms = reading.rollback_window_ms;

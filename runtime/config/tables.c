@@ -146,6 +146,16 @@ static const char *const compliance_words[] = {
 	NULL
 };
 static const struct key_table judge_keys = { NULL, 0, true };
+
+#define WINDOW(field) offsetof(struct window_reading, field)
+static const struct key window_rows[] = {
+	NEEDED("cron", WINDOW(cron),
+	       "when it begins, in local time: minute, hour, day of month, month, day of week"),
+	DURATION("duration_ms", WINDOW(duration_ms), 60000, 31 * DAY_MS, 1,
+		 "3600000", "how long it lasts"),
+	STRING("reason", WINDOW(reason), "", "told to whoever deploys"),
+};
+const struct key_table window_keys = TABLE(window_rows);
 static const struct key deployment_rows[] = {
 	STRING("plugin", DEPLOYMENT(plugin), "rolling",
 	       "the strategy; its options stand beside this key"),
@@ -187,6 +197,8 @@ static const struct key deployment_rows[] = {
 	CHOICE("compliance", DEPLOYMENT(compliance), "environment",
 	       compliance_words,
 	       "which failed checks of `atomctl compliance` stop a deployment; environment: critical ones where the file says `environment = \"production\"`, else none"),
+	GROUPS("freeze_windows", DEPLOYMENT(freeze_windows), &window_keys,
+	       "when this agent is not deployed, as after `atomctl freeze`; at most 64"),
 };
 const struct key_table deployment_keys = TABLE_OPEN(deployment_rows);
 
@@ -530,6 +542,8 @@ static const struct key host_rows[] = {
 		"where things are kept"),
 	GROUPS("listeners", HOLDER(listener_list), &listener_keys,
 	       "where calls come in"),
+	GROUPS("freeze_windows", HOLDER(window_list), &window_keys,
+	       "when no agent is deployed, as after `atomctl freeze`; at most 64"),
 	GROUPS("agents", HOLDER(agent_list), &agent_keys, "the agents"),
 	GROUPS("monitors", HOLDER(monitor_list), &component_keys,
 	       "components that watch"),
