@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """kill -9 at random moments of rollouts: each goes on, or never began.
 
+Killed with it is, in half of them, all that the state folder had not synced.
 ATOMD_TEST_KILLS=N kills N times instead of a few.  A failure names the seed;
 ATOMD_TEST_SEED takes it again (moments are drawn, what the machine makes of
 them is not).
@@ -9,11 +10,15 @@ them is not).
 import http.client
 import os
 import random
+import shlex
+import shutil
+import subprocess
 import sys
 import threading
 import time
 
-from atomd_test import Daemon, config, run, string_list, test, wait_for
+from atomd_test import (Daemon, Skip, config, run, source, string_list, test,
+                        wait_for)
 
 KILLS = int(os.environ.get("ATOMD_TEST_KILLS", "6"))
 SEED = int(os.environ.get("ATOMD_TEST_SEED", random.randrange(1 << 30)))
@@ -87,12 +92,10 @@ def settled(daemon, where):
         1, 0, 0) and row
 
 
-@test
-def a_rollout_killed_at_any_moment_goes_on_or_never_began():
+def kill_at_random_moments(daemon, lose=lambda: None):
     chance = random.Random(SEED)
     took_s, went_on, as_before = 1.0, 0, 0
-    with Daemon(config(agents='{ name = "w"; %s }' % body("r0")),
-                files={"worker.py": WORKER}) as daemon:
+    with daemon:
         serves, number = "r0", 1
         for n in range(1, KILLS + 1):
             where = "seed %d, kill %d" % (SEED, n)
@@ -103,6 +106,7 @@ def a_rollout_killed_at_any_moment_goes_on_or_never_began():
             time.sleep(chance.uniform(0, took_s))
             daemon.kill()
             order.join()
+            lose()
             assert order.fault is None, (where, order.fault)
             daemon.start()
             row = wait_for(lambda w=where: settled(daemon, w), 60,
@@ -122,6 +126,49 @@ def a_rollout_killed_at_any_moment_goes_on_or_never_began():
         assert KILLS < 50 or (went_on and as_before), (went_on, as_before)
         print("# %d kills: %d went on, %d were as before" % (
             KILLS, went_on, as_before))
+
+
+def daemon_of(**more):
+    return Daemon(config(agents='{ name = "w"; %s }' % body("r0")),
+                  files={"worker.py": WORKER}, **more)
+
+
+@test
+def a_rollout_killed_at_any_moment_goes_on_or_never_began():
+    kill_at_random_moments(daemon_of())
+
+
+@test
+def so_it_does_when_what_was_not_synced_is_lost():
+    if os.environ.get("ATOMD_SANITIZERS"):
+        raise Skip("a sanitizer has to be loaded first")
+    daemon = daemon_of()
+    state, kept = daemon.dir + "/state", daemon.dir + "/kept"
+    disk = daemon.dir + "/lying_disk.so"
+    subprocess.run(
+        [*shlex.split(os.environ.get("CC", "cc")), "-shared", "-fPIC", "-O1",
+         "-o", disk, source("tests/scenario/lying_disk.c")],
+        check=True)
+    os.mkdir(kept, 0o700)
+    daemon.env = {"LD_PRELOAD": disk, "LYING_DISK": state,
+                  "LYING_DISK_KEPT": kept}
+    lost = []
+
+    def lose():
+        """The state folder is what was synced of it, and nothing else."""
+        now = {name: os.path.getsize(state + "/" + name)
+               for name in os.listdir(state)}
+        shutil.rmtree(state)
+        shutil.copytree(kept, state, ignore=lambda _folder, names: [
+            n for n in names if n[0] == "." or n.endswith(".making")])
+        then = {name: os.path.getsize(state + "/" + name)
+                for name in os.listdir(state)}
+        assert then, "nothing was ever synced: the disk is not in between"
+        lost.append(now != then)
+
+    kill_at_random_moments(daemon, lose)
+    # The index of the log is never synced, so that there always is something.
+    assert all(lost), lost
 
 
 if __name__ == "__main__":
