@@ -171,7 +171,10 @@ void live_act(struct live *live)
 	close_trial(live);
 	if (orders->outcome == ROLLOUT_ABORTED)
 		live_put_text(live, live->from);
-	size_live(live, true);
+	/* The way back waits for nobody: what it leads to has instances that
+	 * are ready, and waking a loop may give it this one's core. */
+	if (!back && !swapping)
+		size_live(live, true);
 	other = change_stable(live);
 	if (!live->published || swapping || before.weight != orders->weight ||
 	    before.mirror != orders->mirror ||
@@ -182,6 +185,8 @@ void live_act(struct live *live)
 	if (live->undone && live->published && live->closed_ns == 0 &&
 	    (swapping || orders->weight == 0))
 		live->closed_ns = os.monotonic_ns();
+	if (back || swapping)
+		size_live(live, true);
 	if (other)
 		tell_serving(live->agent);
 	if (swapping && live->published) {

@@ -132,8 +132,8 @@ static int keep(int fd)
 	pthread_mutex_lock(&one_at_a_time);
 	if (S_ISDIR(what.st_mode))
 		keep_folder(path, kept);
-	else if (snprintf(to, sizeof(to), "%s%s", kept,
-			  path + strlen(folder)) < (int)sizeof(to))
+	else if (snprintf(to, sizeof(to), "%s%s", kept, path + strlen(folder)) <
+		 (int)sizeof(to))
 		failed = keep_file(path, to);
 	pthread_mutex_unlock(&one_at_a_time);
 	if (failed)
