@@ -234,8 +234,8 @@ export default async function agentPage({ may, rest: [agent] }) {
 		errors.set(rates ? percent(rates.calls > 0
 			? rates.errors / rates.calls : 0) : "–",
 		count(row.errors) + " in all", rates && rates.errors > 0 ? "bad" : "");
-		p50.set(ms(row.p50_ms), "median");
-		p95.set(ms(row.p95_ms), "of the stable revision");
+		p50.set(ms(row.p50_ms), "stable revision");
+		p95.set(ms(row.p95_ms), "stable revision");
 		instances.set(`${row.instances.ready} / ${row.instances.desired}`,
 			"ready / wanted", row.unhealthy ? "bad"
 				: row.instances.ready < row.instances.desired ? "warn" : "");

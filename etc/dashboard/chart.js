@@ -12,7 +12,8 @@ if (Dygraph)
 	Dygraph.PLUGINS = Dygraph.PLUGINS.filter(one =>
 		one !== Dygraph.Plugins.Legend);
 
-const LEAST_MS = 900000;
+const SAMPLE_S = 15; // the daemon takes no shorter step
+const LEAST_MS = 300000;
 const charts = new Set();
 const style = name =>
 	getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -23,7 +24,7 @@ export function recolour() {
 		chart.colour();
 }
 
-// Without the time before there was anything, but a quarter of an hour of it.
+// Without the time before there was anything, but five minutes of it.
 function fit(rows) {
 	const first = rows.findIndex(row => row.slice(1).some(v => v !== null));
 	if (first <= 0)
@@ -183,8 +184,8 @@ const LENGTH_S = { "15m": 900, "1h": 3600, "6h": 21600, "24h": 86400,
 	"7d": 604800, "30d": 2592000 };
 
 // What a metric was: { times: [Date], series: [{ labels, values, perSecond }] }.
-export async function history(metric, range, steps = 240) {
-	const step = Math.ceil(LENGTH_S[range] / steps) + "s";
+export async function history(metric, range, steps = 120) {
+	const step = Math.max(SAMPLE_S, Math.ceil(LENGTH_S[range] / steps)) + "s";
 	const told = await api(query("/admin/v1/metrics/query",
 		{ metric, range, step }));
 	const start = new Date(told.start).getTime();

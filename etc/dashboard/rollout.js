@@ -133,11 +133,10 @@ export function rolloutView(may, changed) {
 			split(rollout),
 			facts([
 				["Reason", rollout.reason], ["Strategy", rollout.strategy],
-				["Judge", judge ? `${judge.name}: ${judge.verdict
-					.replaceAll("_", " ")}${judge.reason
-					? ", " + judge.reason : ""}` : "nobody"],
+				["Judge", judge ? `${judge.name}: ` + (judge.reason ||
+					judge.verdict.replaceAll("_", " ")) : "nobody"],
 				["Looked at", judge?.metric ? `${judge.metric} ` +
-					`${brief(judge.value)} against ${brief(judge.threshold)}`
+					`${count(judge.value)} against ${count(judge.threshold)}`
 					: null],
 				["Waits for", { person: "a person", thaw: "the end of the freeze",
 					time: "its time" }[rollout.waits_for]],

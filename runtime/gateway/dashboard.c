@@ -25,9 +25,9 @@
 #define TAG_MAX	  (2 * TAG_BYTES + 3)
 
 /* Nothing but our own files, no script or style within the page, no frame. */
-#define POLICY                                                             \
-	"default-src 'none'; script-src 'self'; style-src 'self'; "        \
-	"connect-src 'self'; img-src 'self'; frame-ancestors 'none'; "     \
+#define POLICY                                                         \
+	"default-src 'none'; script-src 'self'; style-src 'self'; "    \
+	"connect-src 'self'; img-src 'self'; frame-ancestors 'none'; " \
 	"base-uri 'none'; form-action 'self'"
 
 #define HTML   "text/html; charset=utf-8"
@@ -258,8 +258,7 @@ void handle_dashboard(struct http_request *request,
 			answer(request, &files[i]);
 			return;
 		}
-	api_error_set(&e, "not_found", NULL,
-		      "the dashboard has no file '%.*s'",
+	api_error_set(&e, "not_found", NULL, "the dashboard has no file '%.*s'",
 		      length < 64 ? (int)length : 64, name);
 	reply_error(request, &e);
 }

@@ -106,8 +106,8 @@ static void stream_end(struct stream *stream)
 
 static void write_text(struct stream *stream, const void *bytes, size_t length)
 {
-	stream->blocked = http_stream_write(stream->request, bytes, length) !=
-			  ATOM_OK;
+	stream->blocked =
+		http_stream_write(stream->request, bytes, length) != ATOM_OK;
 }
 
 static void write_missed(struct stream *stream, uint64_t count)
@@ -125,8 +125,8 @@ static void write_missed(struct stream *stream, uint64_t count)
 /* The event after `after`, or the oldest that is kept; NULL: none. */
 static struct told *next_event(uint64_t after)
 {
-	uint64_t oldest = sequence > FEED_EVENTS ? sequence - FEED_EVENTS + 1
-						 : 1;
+	uint64_t oldest =
+		sequence > FEED_EVENTS ? sequence - FEED_EVENTS + 1 : 1;
 	uint64_t wanted = after + 1 > oldest ? after + 1 : oldest;
 
 	while (wanted <= sequence && ring[wanted % FEED_EVENTS] == NULL)

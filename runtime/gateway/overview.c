@@ -27,7 +27,13 @@
 
 /* --- sums of the metrics --------------------------------------------------------- */
 
-enum { CALLS, ERRORS, INPUT_TOKENS, OUTPUT_TOKENS, SUMS };
+enum {
+	CALLS,
+	ERRORS,
+	INPUT_TOKENS,
+	OUTPUT_TOKENS,
+	SUMS
+};
 
 static const char *const sum_names[SUMS] = {
 	[CALLS] = "calls",
@@ -62,8 +68,8 @@ static void count(struct sums *sums, const char *agent, int what, double value)
 		json_object_set_new(sums->agents, agent, row);
 	}
 	row = json_array_get(row, (size_t)what);
-	(void)json_integer_set(row, json_integer_value(row) +
-					    (json_int_t)value);
+	(void)json_integer_set(row,
+			       json_integer_value(row) + (json_int_t)value);
 }
 
 static void add_series(void *argument, const struct metric_view *view)
@@ -98,9 +104,9 @@ static void add_series(void *argument, const struct metric_view *view)
 /* What a row says of the agent's last rollout; NULL: it had none. */
 static json_t *rollout_of(const char *agent)
 {
-	static const char *const kept[] = { "id",      "phase", "stage",
-					    "outcome", "from",	"to",
-					    "weight",  "step",	"steps",
+	static const char *const kept[] = { "id",	"phase", "stage",
+					    "outcome",	"from",	 "to",
+					    "weight",	"step",	 "steps",
 					    "waits_for" };
 	json_t *all = rollouts_status(agent), *brief;
 
@@ -149,19 +155,17 @@ static json_t *picture_new(void)
 	size_t i;
 
 	metric_visit(add_series, &sums);
-	json_array_foreach (agents, i, row)
-		complete_row(row, &sums);
+	json_array_foreach(agents, i, row) complete_row(row, &sums);
 	text_of_time(os.realtime_ms(), now);
-	picture = json_pack("{s:s,s:s,s:s,s:s,s:I,s:b,s:o,s:o,s:o,s:o,s:o}",
-			    "time", now, "version", PACKAGE_VERSION,
-			    "system_status", health_system_status(),
-			    "environment", config->environment, "max_agents",
-			    (json_int_t)config->max_agents,
-			    "monitoring_enabled",
-			    (int)config->monitoring_enabled, "components",
-			    health_components(), "totals", totals_of(&sums),
-			    "firing", sums.firing, "freeze", freeze_describe(),
-			    "agents", agents);
+	picture = json_pack(
+		"{s:s,s:s,s:s,s:s,s:I,s:b,s:o,s:o,s:o,s:o,s:o}", "time", now,
+		"version", PACKAGE_VERSION, "system_status",
+		health_system_status(), "environment", config->environment,
+		"max_agents", (json_int_t)config->max_agents,
+		"monitoring_enabled", (int)config->monitoring_enabled,
+		"components", health_components(), "totals", totals_of(&sums),
+		"firing", sums.firing, "freeze", freeze_describe(), "agents",
+		agents);
 	json_decref(sums.agents);
 	return picture;
 }
@@ -247,10 +251,9 @@ static json_t *permissions_of(const struct principal *principal)
 
 	for (uint32_t bit = 1; bit <= PERMISSION_INVOKE_AGENT; bit <<= 1)
 		if (principal_has(principal, bit))
-			json_array_append_new(
-				list,
-				json_string(permission_name(
-					(enum permission)bit)));
+			json_array_append_new(list,
+					      json_string(permission_name(
+						      (enum permission)bit)));
 	return list;
 }
 
@@ -261,11 +264,9 @@ static json_t *agents_of(const struct principal *principal)
 	if (!principal->limited)
 		return json_null();
 	list = json_array();
-	for (size_t i = 0; principal->agents != NULL &&
-			   principal->agents[i] != NULL;
-	     i++)
-		json_array_append_new(list,
-				      json_string(principal->agents[i]));
+	for (size_t i = 0;
+	     principal->agents != NULL && principal->agents[i] != NULL; i++)
+		json_array_append_new(list, json_string(principal->agents[i]));
 	return list;
 }
 

@@ -16,8 +16,8 @@
 #define MODIFY	PERMISSION_MODIFY_CONFIG
 #define SEE_ALL PERMISSION_VIEW_ALL
 /* Whoever the daemon knows and lets do something. */
-#define ANY	((PERMISSION_INVOKE_AGENT << 1) - 1)
-#define LOGS	(PERMISSION_VIEW_LOGS | PERMISSION_VIEW_PUBLIC_LOGS)
+#define ANY  ((PERMISSION_INVOKE_AGENT << 1) - 1)
+#define LOGS (PERMISSION_VIEW_LOGS | PERMISSION_VIEW_PUBLIC_LOGS)
 
 #define NDJSON "application/x-ndjson"
 #define HTML   "text/html; charset=utf-8"

@@ -124,12 +124,11 @@ const struct schema schemas[] = {
 	{ "AgentList",
 	  "{\"type\":\"object\",\"properties\":{\"agents\":" LIST_OF(
 		  "Agent") "}}" },
-	{ "Me",
-	  "{\"type\":\"object\",\"properties\":{\"name\":" STRING
-	  ",\"role\":" STRING
-	  ",\"permissions\":{\"type\":\"array\",\"items\":" STRING
-	  "},\"agents\":{\"type\":[\"array\",\"null\"],\"items\":" STRING
-	  "}}}" },
+	{ "Me", "{\"type\":\"object\",\"properties\":{\"name\":" STRING
+		",\"role\":" STRING
+		",\"permissions\":{\"type\":\"array\",\"items\":" STRING
+		"},\"agents\":{\"type\":[\"array\",\"null\"],\"items\":" STRING
+		"}}}" },
 	{ "Overview",
 	  "{\"type\":\"object\",\"properties\":{\"time\":" STRING
 	  ",\"version\":" STRING ",\"system_status\":" STRING

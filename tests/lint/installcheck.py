@@ -138,6 +138,21 @@ def the_installed_configuration_is_sound():
     return None
 
 
+def the_installed_daemon_serves_the_installed_dashboard():
+    from atomd_test import Daemon
+
+    os.environ.pop("ATOMD_DASHBOARD_DIR", None)
+    with tempfile.TemporaryDirectory() as folder:
+        with Daemon((CONF % folder).replace("parrot", "echo")) as daemon:
+            for path in ("/", "/dashboard/app.js", "/dashboard/style.css"):
+                answer = daemon.get(path)
+                assert answer.status == 200, answer
+                assert "content-security-policy" in answer.headers, answer
+            assert b"/dashboard/app.js" in daemon.get("/").body
+            assert daemon.count_event("dashboard_missing") == 0
+    return None
+
+
 def both_programs_say_their_version():
     for program in (ATOMD, ATOMCTL):
         done = subprocess.run([program, "--version"], check=False,
@@ -154,6 +169,7 @@ CHECKS = (
     a_misspelt_key_is_named_with_its_neighbour,
     the_installed_configuration_is_sound,
     the_readmes_plugin_is_compiled_and_served,
+    the_installed_daemon_serves_the_installed_dashboard,
 )
 
 

@@ -20,7 +20,7 @@ from atomd_test import (Daemon, Skip, agent, config,  # noqa: E402
 from npm import installed  # noqa: E402
 
 CANARY = """
-    deployment: { plugin = "canary"; rollback_window_ms = 60000;
+    deployment: { plugin = "canary"; hold = "0"; rollback_window_ms = 60000;
                   steps = ( { percent = 20.0; manual = true; },
                             { percent = 50.0; manual = true; } ); };
     bad_events: { error = true; slower_than_ms = 4000; };
@@ -50,7 +50,7 @@ def chromium():
 def text(prefix):
     agents = [
         agent("summarizer", 'plugin = "echo"; prefix = "%s "; delay_ms = 60;'
-              ' chunk_delay_ms = 15;' % prefix,
+              ' chunk_delay_ms = 50;' % prefix,
               "memory: { max_messages = 20; };" + CANARY),
         agent("classifier", 'plugin = "echo"; delay_ms = 30;'),
         process_agent(
@@ -134,6 +134,7 @@ def begin():
         if line.startswith("{"):
             row = json.loads(line)
             told[row["check"]] = row["wrong"]
+            print("# %.1f s %s" % (row["ms"] / 1000, row["check"]))
         elif line:
             print("# " + line)
     if not told or done.returncode != 0:
