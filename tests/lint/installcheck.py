@@ -31,7 +31,7 @@ NAMED = [re.compile(p + r"\Z") for p in (
     r"include/atomd/[a-z_]+\.h",
     r"etc/atomd/atomd\.conf",
     r"etc/atomd/agents\.d/[a-z0-9_-]+\.conf(\.sample)?",
-    r"share/atomd/((alerts|dashboard|workers|quickstart\.d)/)?[a-z0-9_.-]+",
+    r"share/atomd/((alerts|dashboard|grafana|workers|quickstart\.d)/)?[a-z0-9_.-]+",
     r"share/man/man8/atomd\.8",
     r"share/man/man1/atomctl\.1",
     r"share/bash-completion/completions/atomctl",
