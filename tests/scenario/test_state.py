@@ -295,7 +295,8 @@ def a_change_of_scale_or_file_is_told_apart_at_a_restart():
         daemon.configure(config(agents=agent(
             "echo", 'plugin = "echo"; prefix = "new ";', sized)))
         daemon.start()
-        assert daemon.agents()["echo"]["revision"] == 2
+        wait_for(lambda: daemon.agents()["echo"]["revision"] == 2, 30,
+                 "the changed text to come in")
         assert daemon.chat("echo", "x").content == "new x"
 
 
