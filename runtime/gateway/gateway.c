@@ -10,6 +10,7 @@
 #include "gateway/replay.h"
 #include "gateway/gateway_priv.h"
 #include "gateway/overview.h"
+#include "gateway/probes.h"
 #include "gateway/refusal.h"
 #include "gateway/route.h"
 
@@ -106,6 +107,8 @@ atom_status gateway_init(const struct gateway_hooks *hooks,
 		status = dashboard_init(err);
 	if (status == ATOM_OK)
 		status = feed_init(err);
+	if (status == ATOM_OK)
+		status = probes_init(err);
 	return status;
 }
 
@@ -113,6 +116,7 @@ void gateway_tick(void)
 {
 	refusals_tick();
 	overview_tick();
+	probes_tick();
 }
 
 void gateway_stopping(void)
@@ -133,6 +137,7 @@ uint64_t gateway_active(void)
 
 void gateway_fini(void)
 {
+	probes_fini();
 	desks_fini();
 	feed_fini();
 	dashboard_fini();

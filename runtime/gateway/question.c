@@ -210,7 +210,7 @@ static void count(struct question *q, struct revision *revision)
 	if (call->granted_ns != 0)
 		q->duration_ns = now - call->granted_ns;
 	/* That there is no room for an extra is no failure of the agent. */
-	if (q->unseen || q->busy)
+	if (q->unseen || q->busy || q->probe)
 		return;
 	revision_count(revision, &outcome);
 	if (!q->spare)
@@ -225,7 +225,8 @@ static void on_end(struct call *call, atom_status status,
 	timer_stop(&q->timer);
 	/* A backend that a deadline found at work may still tell what it has
 	 * used. */
-	if (status == ATOM_ETIMEOUT && call->grace && call->granted_ns != 0)
+	if (status == ATOM_ETIMEOUT && call->grace && call->granted_ns != 0 &&
+	    !q->settled)
 		allowance_leave(&q->allowance);
 	else
 		settle(q, status != ATOM_OK);
@@ -285,6 +286,9 @@ static bool admit(struct question *q, struct revision *revision)
 	(void)snprintf(principal.name, sizeof(principal.name), "%s", q->user);
 	if (r->max_tokens <= 0)
 		r->max_tokens = revision_max_tokens(revision);
+	q->settled = q->probe;
+	if (q->settled)
+		return true;
 	tokens = tokens_of_input(q->body.bytes + q->messages_at,
 				 q->messages_length) +
 		 tokens_of_text(strlen(prompt)) + tokens_bounded(r->max_tokens);
@@ -319,22 +323,31 @@ static bool splice_messages(struct question *q, const struct revision *revision)
 	}
 	q->status = atom_fail(&q->error, ATOM_ENOMEM, "invoke: no memory");
 	api_error_set(&q->seen, "internal_error", NULL, "no memory");
-	allowance_undo(&q->allowance);
+	if (!q->settled)
+		allowance_undo(&q->allowance);
 	return false;
 }
 
-static void on_asked(struct loop *loop, struct message *message)
+static enum route_result route(struct question *q, struct revision **revision_r)
 {
-	struct question *q = CONTAINER_OF(message, struct question, message);
 	const struct route_wish wish = {
 		.agent = q->agent,
 		.agent_length = strlen(q->agent),
 		.principal = q->user,
 		.revision = q->wanted[0] != '\0' ? q->wanted : NULL,
 	};
+
+	if (!q->probe)
+		return directory_route(&wish, revision_r, &q->assignment);
+	*revision_r = directory_find(wish.agent, wish.agent_length);
+	return *revision_r != NULL ? ROUTE_FOUND : ROUTE_NO_AGENT;
+}
+
+static void on_asked(struct loop *loop, struct message *message)
+{
+	struct question *q = CONTAINER_OF(message, struct question, message);
 	struct revision *revision;
-	enum route_result found =
-		directory_route(&wish, &revision, &q->assignment);
+	enum route_result found = route(q, &revision);
 
 	if (found == ROUTE_NO_AGENT)
 		q->status = atom_fail(&q->error, ATOM_ENOENT,

@@ -36,6 +36,8 @@ struct question {
 	uint32_t flags;		       /* ATOM_CALL_DRY_RUN or 0 */
 	bool spare;		       /* a free slot or none, see call.h */
 	bool unseen;		       /* in no metrics and no record */
+	bool probe;		       /* the stable revision, taking nothing of
+					* limits, in no statistics of calls */
 	size_t answer_max;	       /* bytes; longer ones fail */
 	/* [control] Once. */
 	void (*done)(struct question *q);

@@ -376,7 +376,6 @@ Test(config_load, keys_of_a_later_version_are_refused_unless_inactive)
 	static const char *const active[] = {
 		"plugins: { require_signature = true; };",
 		"plugins: { trusted_keys = [ \"x\" ]; };",
-		AGENT("probe: { every_ms = 1000; };"),
 	};
 	static const char *const inactive[] = {
 		"plugins: { require_signature = false; trusted_keys = [ ]; };",
