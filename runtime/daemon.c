@@ -406,6 +406,8 @@ static atom_status start(struct daemon *d, struct atom_error *err)
 		d->reloads[i] = metric_series(family, &results[i]);
 	if (status == ATOM_OK)
 		daemon_build_info();
+	if (status == ATOM_OK)
+		status = daemon_watch_disk(d->config);
 	if (status == ATOM_OK && d->config->monitoring_enabled)
 		status = daemon_start_history(d->config, err);
 	health_step("monitoring_system", status == ATOM_OK,

@@ -5,12 +5,14 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <math.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "agent/agents.h"
@@ -216,6 +218,52 @@ void daemon_build_info(void)
 
 	if (metric_declare(&spec, &family, &err) == ATOM_OK)
 		metric_set(metric_series(family, values), 1);
+}
+
+/* --- the state folder's disk ---------------------------------------------------- */
+
+static char state_folder[PATH_MAX];
+
+/* What others than root may still write, or all there is, in bytes; NaN when
+ * nobody knows. */
+static double disk_bytes(bool all)
+{
+	struct statvfs volume;
+
+	if (statvfs(state_folder, &volume) != 0)
+		return NAN;
+	return (double)(all ? volume.f_blocks : volume.f_bavail) *
+	       (double)volume.f_frsize;
+}
+
+static double disk_free(void *argument)
+{
+	(void)argument;
+	return disk_bytes(false);
+}
+
+static double disk_size(void *argument)
+{
+	(void)argument;
+	return disk_bytes(true);
+}
+
+atom_status daemon_watch_disk(const struct config *config)
+{
+	atom_status status;
+
+	(void)snprintf(state_folder, sizeof(state_folder), "%s",
+		       config->state_directory);
+	status = metric_gauge_callback("atomd_state_disk_free_bytes",
+				       "What is free on the disk of the state "
+				       "folder.",
+				       disk_free, NULL);
+	return status == ATOM_OK ? metric_gauge_callback(
+					   "atomd_state_disk_size_bytes",
+					   "The size of the disk of the state "
+					   "folder.",
+					   disk_size, NULL)
+				 : status;
 }
 
 atom_status daemon_start_history(const struct config *config,

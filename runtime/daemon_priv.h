@@ -77,6 +77,8 @@ atom_status daemon_drop_privileges(const struct config *config,
 				   struct atom_error *err);
 int64_t daemon_resident_bytes(void);
 void daemon_build_info(void);
+/* The metrics of the disk that the state folder is on. */
+atom_status daemon_watch_disk(const struct config *config);
 /* What the metrics were, from now on and over restarts. */
 atom_status daemon_start_history(const struct config *config,
 				 struct atom_error *err);

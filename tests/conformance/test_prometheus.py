@@ -57,6 +57,8 @@ def prometheus_scrapes_it_and_takes_all():
                 what="the call at Prometheus") == 1
             assert value(server, "histogram_quantile(1, sum by (le) "
                          "(atomd_request_duration_seconds_bucket))") > 0
+            assert 0 < value(server, "atomd_state_disk_free_bytes") \
+                <= value(server, "atomd_state_disk_size_bytes")
             # Only OpenMetrics has units.
             told = server.json("/api/v1/metadata",
                                metric="atomd_request_duration_seconds")
