@@ -147,8 +147,8 @@ Test(analyst, what_cannot_be_read_is_said)
 		"how are you?",
 		"{\"format\":\"atomd-report/1\"",
 		"{\"format\":\"atomd-report/1\",\"series\":5}",
-		"{\"format\":\"atomd-report/1\",\"series\":[1,{\"values\":"
-		"[\"x\",1e999]}],\"step_seconds\":-1}",
+		("{\"format\":\"atomd-report/1\",\"series\":[1,{\"values\":"
+		 "[\"x\",1e999]}],\"step_seconds\":-1}"),
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
