@@ -20,6 +20,7 @@
 #include "daemon_priv.h"
 #include "gateway/gateway.h"
 #include "http/server.h"
+#include "monitor/calls.h"
 #include "monitor/history.h"
 #include "monitor/monitors.h"
 #include "plugin/host.h"
@@ -163,6 +164,8 @@ static atom_status prepare(const struct daemon_options *options, bool check,
 		status = gateway_register_services();
 	if (status == ATOM_OK)
 		status = history_register();
+	if (status == ATOM_OK)
+		status = calls_register();
 	if (status == ATOM_OK)
 		status = monitors_register();
 	if (status == ATOM_OK)

@@ -24,6 +24,7 @@
 #include "core/notify.h"
 #include "core/os.h"
 #include "gateway/gateway.h"
+#include "monitor/calls.h"
 #include "monitor/history.h"
 #include "monitor/monitors.h"
 #include "plugin/registry.h"
@@ -293,6 +294,7 @@ void daemon_free(void)
 		(void)state_detach(&err);
 	}
 	monitors_fini();
+	calls_fini();
 	configured_free(&d->store);
 	session_fini();
 	security_fini();

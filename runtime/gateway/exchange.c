@@ -13,6 +13,7 @@
 #include "gateway/grade.h"
 #include "gateway/mirror.h"
 #include "gateway/refusal.h"
+#include "monitor/calls.h"
 
 /* Bodies up to this length are copied (a few ten nanoseconds a KiB), longer
  * ones taken over. */
@@ -166,6 +167,8 @@ struct exchange *exchange_new(struct http_request *request,
 	trace = http_field(request, "traceparent");
 	if (trace != NULL && traceparent_valid(trace))
 		memcpy(x->traceparent, trace, sizeof(x->traceparent));
+	if (calls_watched())
+		exchange_trace(x);
 	return x;
 }
 

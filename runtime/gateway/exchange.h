@@ -128,8 +128,13 @@ struct exchange {
 	int64_t created_s; /* Unix time */
 	char request_id[ID_MAX];
 	char user[PRINCIPAL_NAME_MAX];
-	char address[ADDRESS_TEXT_MAX]; /* of the client */
-	char traceparent[TRACEPARENT_LENGTH + 1];
+	char address[ADDRESS_TEXT_MAX];		  /* of the client */
+	char traceparent[TRACEPARENT_LENGTH + 1]; /* for the backend */
+	/* While calls are traced; "" = it is not. */
+	char trace_id[33];
+	char parent_id[17]; /* the caller's span; "" = none */
+	char span_id[17];
+	char attempt_id[17];
 };
 
 /* With the request's body; NULL (answered and released) without memory. */

@@ -67,6 +67,8 @@ void exchange_count(struct exchange *x, int status)
 	};
 
 	revision_count(x->revision, &outcome);
+	if (x->trace_id[0] != '\0')
+		exchange_trace_end(x, &outcome);
 	counted = trial_count(&x->assignment, &outcome);
 	mirror_answered(x, &outcome);
 	grade_counted(x, status, counted);

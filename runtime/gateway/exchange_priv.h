@@ -19,6 +19,12 @@ void exchange_done(struct exchange *x);
 atom_status exchange_compose(struct exchange *x);
 /* Starts the call: everything it needs is in x->call.request. */
 void exchange_call(struct exchange *x);
+/* Begins its span, in the caller's trace or in a new one; the backend gets
+ * another span of it as its parent. */
+void exchange_trace(struct exchange *x);
+/* It has ended: who watches calls hears of it. */
+void exchange_trace_end(const struct exchange *x,
+			const struct revision_outcome *outcome);
 /* Counts the outcome as the client saw it. */
 void exchange_count(struct exchange *x, int status);
 /* What it holds of limits goes back but for what it has used, and all of it

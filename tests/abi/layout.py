@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 
 HEADERS = ("plugin.h", "host.h", "thread.h", "backend.h", "scaling.h",
-           "deployment.h", "history.h", "monitor.h", "audit.h", "store.h")
+           "deployment.h", "calls.h", "history.h", "monitor.h", "audit.h", "store.h")
 
 
 class Die:

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plugins/monitor/otlp/encode.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* opentelemetry/proto/trace/v1/trace.proto, logs/v1/logs.proto */
+enum {
+	SPAN_KIND_INTERNAL = 1,
+	SPAN_KIND_SERVER = 2,
+	SPAN_KIND_CLIENT = 3,
+	STATUS_CODE_ERROR = 2,
+	SEVERITY_DEBUG = 5,
+	SEVERITY_INFO = 9,
+	SEVERITY_WARN = 13,
+	SEVERITY_ERROR = 17
+};
+
+/* --- attributes: names of the semantic conventions, 1.41 --------------------- */
+
+static void add_text(json_t *attributes, const char *key, const char *text)
+{
+	if (*text != '\0')
+		(void)json_array_append_new(
+			attributes, json_pack("{s:s,s:{s:s}}", "key", key,
+					      "value", "stringValue", text));
+}
+
+static json_t *whole(int64_t number)
+{
+	char text[24];
+
+	(void)snprintf(text, sizeof(text), "%" PRId64, number);
+	return json_string(text);
+}
+
+static void add_number(json_t *attributes, const char *key, int64_t number)
+{
+	(void)json_array_append_new(
+		attributes, json_pack("{s:s,s:{s:o}}", "key", key, "value",
+				      "intValue", whole(number)));
+}
+
+static json_t *attributes_of(const struct atom_ended_call *call, bool genai)
+{
+	json_t *attributes = json_array();
+
+	add_text(attributes, "atomd.agent.revision", call->revision);
+	add_text(attributes, "atomd.request.id", call->request_id);
+	if (!genai) {
+		add_text(attributes, "atomd.agent.name", call->agent);
+		return attributes;
+	}
+	add_text(attributes, "gen_ai.operation.name", "chat");
+	add_text(attributes, "gen_ai.agent.name", call->agent);
+	add_text(attributes, "gen_ai.provider.name", call->backend);
+	if (call->granted_ns >= 0) {
+		add_number(attributes, "gen_ai.usage.input_tokens",
+			   call->input_tokens);
+		add_number(attributes, "gen_ai.usage.output_tokens",
+			   call->output_tokens);
+	}
+	return attributes;
+}
+
+/* --- spans --------------------------------------------------------------------- */
+
+static json_t *span_of(const struct atom_ended_call *call, const char *id,
+		       const char *parent, const char *name, int kind,
+		       int64_t from_ns, int64_t to_ns, json_t *attributes)
+{
+	int64_t base_ns = call->began_ms * 1000000;
+	json_t *span = json_pack(
+		"{s:s,s:s,s:s,s:i,s:o,s:o,s:o}", "traceId", call->trace_id,
+		"spanId", id, "name", name, "kind", kind, "startTimeUnixNano",
+		whole(base_ns + from_ns), "endTimeUnixNano",
+		whole(base_ns + to_ns), "attributes", attributes);
+
+	if (*parent != '\0')
+		(void)json_object_set_new(span, "parentSpanId",
+					  json_string(parent));
+	if (call->http_status >= 500)
+		(void)json_object_set_new(
+			span, "status",
+			json_pack("{s:i}", "code", STATUS_CODE_ERROR));
+	return span;
+}
+
+/* An id of its own for the wait: the attempt's with its bits turned, which
+ * is neither that one nor zero. */
+static void wait_id(const char *attempt, char out[17])
+{
+	uint64_t id = ~strtoull(attempt, NULL, 16);
+
+	(void)snprintf(out, 17, "%016" PRIx64, id != 0 ? id : 1);
+}
+
+void otlp_add_spans(json_t *spans, const struct atom_ended_call *call,
+		    bool genai)
+{
+	json_t *attributes = attributes_of(call, genai);
+	char name[128], id[17];
+
+	add_number(attributes, "http.response.status_code", call->http_status);
+	(void)snprintf(name, sizeof(name), "invoke_agent %s", call->agent);
+	(void)json_array_append_new(spans, span_of(call, call->span_id,
+						   call->parent_id, name,
+						   SPAN_KIND_SERVER, 0,
+						   call->ended_ns, attributes));
+	if (call->granted_ns < 0)
+		return;
+	wait_id(call->attempt_id, id);
+	(void)json_array_append_new(
+		spans,
+		span_of(call, id, call->span_id, "wait for an instance",
+			SPAN_KIND_INTERNAL, 0, call->granted_ns, json_array()));
+	attributes = attributes_of(call, genai);
+	if (call->first_ns >= 0)
+		add_number(attributes, "atomd.first_token_ns",
+			   call->first_ns - call->granted_ns);
+	(void)snprintf(name, sizeof(name), "chat %s", call->backend);
+	(void)json_array_append_new(
+		spans, span_of(call, call->attempt_id, call->span_id, name,
+			       SPAN_KIND_CLIENT, call->granted_ns,
+			       call->ended_ns, attributes));
+}
+
+/* --- log records ------------------------------------------------------------------ */
+
+void otlp_add_log(json_t *records, const struct atom_monitor_event *event)
+{
+	static const int numbers[] = { SEVERITY_ERROR, SEVERITY_WARN,
+				       SEVERITY_INFO, SEVERITY_DEBUG };
+	json_t *attributes = json_array();
+	size_t severity = event->severity >= 0 && event->severity <= 3
+				  ? (size_t)event->severity
+				  : 2;
+	json_t *body =
+		json_stringn(event->details.bytes, event->details.length);
+
+	add_text(attributes, "gen_ai.agent.name", event->agent);
+	(void)json_array_append_new(
+		records,
+		json_pack("{s:o,s:o,s:i,s:s,s:{s:o},s:o}", "timeUnixNano",
+			  whole(event->time_ms * 1000000),
+			  "observedTimeUnixNano",
+			  whole(event->time_ms * 1000000), "severityNumber",
+			  numbers[severity], "eventName", event->name, "body",
+			  "stringValue", body != NULL ? body : json_string(""),
+			  "attributes", attributes));
+}
+
+/* --- requests ----------------------------------------------------------------------- */
+
+static char *request(const char *outer, const char *inner, const char *list,
+		     const char *service, const char *version, json_t *items)
+{
+	json_t *attributes = json_array();
+	json_t *whole_request;
+	char *text;
+
+	add_text(attributes, "service.name", service);
+	add_text(attributes, "service.version", version);
+	whole_request =
+		json_pack("{s:[{s:{s:o},s:[{s:{s:s,s:s},s:o}]}]}", outer,
+			  "resource", "attributes", attributes, inner, "scope",
+			  "name", "atomd", "version", version, list, items);
+	text = whole_request != NULL ? json_dumps(whole_request, JSON_COMPACT)
+				     : NULL;
+	json_decref(whole_request);
+	return text;
+}
+
+char *otlp_traces(const char *service, const char *version, json_t *items)
+{
+	return request("resourceSpans", "scopeSpans", "spans", service, version,
+		       items);
+}
+
+char *otlp_logs(const char *service, const char *version, json_t *items)
+{
+	return request("resourceLogs", "scopeLogs", "logRecords", service,
+		       version, items);
+}
+
+bool otlp_sampled(const char *trace_id, double share)
+{
+	const uint64_t most = (uint64_t)1 << 56;
+
+	if (strlen(trace_id) != 32)
+		return false;
+	return (double)(strtoull(trace_id + 16, NULL, 16) & (most - 1)) <
+	       share * (double)most;
+}

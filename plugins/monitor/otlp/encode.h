@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef OTLP_ENCODE_H
+#define OTLP_ENCODE_H
+
+/*
+ * OTLP as JSON (opentelemetry.io/docs/specs/otlp, "JSON Protobuf Encoding"):
+ * members in lowerCamelCase, 64-bit integers as strings, enums as integers,
+ * trace and span ids as hexadecimal.  Names of attributes are those of
+ * OpenTelemetry's semantic conventions 1.41.  Pure. [any]
+ */
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+#include <atomd/calls.h>
+#include <atomd/monitor.h>
+
+/* The spans of a call, added to the array: the call itself, its wait for an
+ * instance, and its attempt, if it got that far.  `genai`: with the attributes
+ * of generative AI. */
+void otlp_add_spans(json_t *spans, const struct atom_ended_call *call,
+		    bool genai);
+/* An event as a log record. */
+void otlp_add_log(json_t *records, const struct atom_monitor_event *event);
+
+/* The whole request, malloc()ed: {"resourceSpans":[...]} or
+ * {"resourceLogs":[...]}; takes `items`.  NULL: no memory. */
+char *otlp_traces(const char *service, const char *version, json_t *items);
+char *otlp_logs(const char *service, const char *version, json_t *items);
+
+/* Is this trace one of the share (0..1)?  By the last 56 bits of its id, as
+ * the sampler TraceIdRatioBased, so that others say the same. */
+bool otlp_sampled(const char *trace_id, double share);
+
+#endif

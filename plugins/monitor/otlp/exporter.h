@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef OTLP_EXPORTER_H
+#define OTLP_EXPORTER_H
+
+/*
+ * Requests of one signal on their way to a collector: a queue of EXPORTER_MAX,
+ * posted one at a time.  As OTLP/HTTP says: 429, 502, 503 and 504, and a
+ * connection that fails, are tried again, after Retry-After or 1 s, then twice
+ * as long each time up to 30 s with a jitter of a quarter; any other status
+ * ends it, and so does its age.  A queue that is full loses its oldest.
+ * [control]
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <atomd/host.h>
+
+#define EXPORTER_MAX 32
+
+struct exporter_options {
+	const char *url; /* of the signal, whole */
+	const char *authorization;
+	const char *ca_file;
+	int64_t timeout_ms;
+	int64_t expires_ms;
+};
+
+struct exporter_request {
+	char *body;
+	size_t length;
+	size_t items;
+	int64_t made_ms; /* monotonic */
+};
+
+struct exporter {
+	const struct atom_host *host;
+	const struct atom_http *http;
+	const struct atom_clock *clock;
+	const struct atom_log *log;
+	const struct atom_metric *metric;
+	const struct exporter_options *options;
+	char url[1024];
+	/* series: items by what became of them */
+	uint32_t sent, failed, dropped;
+	struct exporter_request queue[EXPORTER_MAX];
+	size_t first, count;
+	struct atom_span span;
+	struct atom_http_transfer *transfer;
+	int32_t status;
+	int64_t retry_after_ms; /* as the answer says; -1 = it does not */
+	int64_t due_ms, wait_ms;
+	bool complained; /* since the last success */
+	char answer[4096];
+	size_t answer_length;
+};
+
+/* `path` is put behind the endpoint: "/v1/traces". */
+atom_status exporter_init(struct exporter *exporter,
+			  const struct atom_host *host,
+			  const struct exporter_options *options,
+			  const char *path, const char *signal, uint32_t family,
+			  struct atom_error *err);
+void exporter_fini(struct exporter *exporter);
+/* Takes the body, which is malloc()ed. */
+void exporter_add(struct exporter *exporter, char *body, size_t items);
+/* Posts the oldest, if it is time. */
+void exporter_pump(struct exporter *exporter);
+
+#endif
