@@ -175,7 +175,8 @@ export default async function agentPage({ may, rest: [agent] }) {
 		{ name: "ready", colour: 2, steps: true },
 		{ name: "wanted", colour: 5, steps: true, dashed: true }] });
 	const charts = [loadChart, ...common.charts];
-	let scaled = [], timer = null, ended = false, marks = "";
+	let scaled = [], timer = null, ended = false, marks = "", stand = "";
+	let begun = false;
 	const range = ranged(async chosen => {
 		await common.load(chosen);
 		const [busy, waiting, ready, wanted] = await Promise.all([
@@ -227,6 +228,11 @@ export default async function agentPage({ may, rest: [agent] }) {
 		const row = picture?.agents.find(one => one.name === agent);
 		if (!row)
 			return;
+		// A rollout that has begun, gone on or ended.
+		const now = JSON.stringify(row.rollout);
+		if (now !== stand && begun)
+			load().catch(lost);
+		stand = now;
 		const rates = live.rates?.agents.get(agent);
 		revision.set(String(row.revision), splitText(row),
 			row.drift ? "warn" : "");
@@ -245,6 +251,7 @@ export default async function agentPage({ may, rest: [agent] }) {
 
 	show(live.picture);
 	const first = await load();
+	begun = true;
 	range.again();
 	return {
 		title: agent,

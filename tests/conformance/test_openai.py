@@ -25,7 +25,8 @@ def programs():
 def client_folder():
     """The build's folder with the package and our checks of it."""
     folder = installed(HERE, "openai")
-    shutil.copy(os.path.join(HERE, "openai.test.mjs"), folder)
+    shutil.copyfile(os.path.join(HERE, "openai.test.mjs"),
+                    os.path.join(folder, "openai.test.mjs"))
     return folder
 
 

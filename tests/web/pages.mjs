@@ -391,6 +391,18 @@ await check("charts", async () => {
 	await shot(page, "overview");
 });
 
+await check("without the library", async () => {
+	const other = await open("admin", "plugins");
+	await other.route("**/dygraph.js", route => route.fulfill({
+		body: "", contentType: "text/javascript" }));
+	await other.evaluate(() => { location.hash = "#/"; });
+	await other.reload();
+	await other.locator("figure tbody tr").first()
+		.waitFor({ timeout: 4 * LIMIT_MS });
+	equal(await other.locator("canvas").count(), 0, "canvases");
+	await done(other);
+});
+
 await check("alert", async () => {
 	await go(page, "alerts", "Alerts");
 	await page.locator(".alert", { hasText: "too_many_instances" })
