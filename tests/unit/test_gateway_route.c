@@ -143,9 +143,10 @@ Test(gateway_route, paths_that_are_nowhere_are_not_found)
 
 Test(gateway_route, every_row_has_a_permission_or_is_public_on_purpose)
 {
-	static const char *const public[] = { "/healthz", "/readyz",
-					      "/openapi.json", "/docs", "/",
-					      "/dashboard/{file}" };
+	static const char *const public[] = {
+		"/healthz", "/readyz", "/openapi.json",
+		"/docs",    "/",       "/dashboard/{file}"
+	};
 	struct atom_error err = ATOM_ERROR_INIT;
 	size_t found = 0;
 
