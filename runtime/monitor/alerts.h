@@ -30,9 +30,9 @@ void alerts_fini(void);
 
 /* What a plugin says (atom.monitor-host/1).  One that is wrong is dropped, and
  * logged with the component's name. */
-void alerts_take(const struct atom_host *host, const struct atom_alert *alert);
+void alerts_take(const struct atom_host *host, const struct atom_alert *given);
 /* Is it silenced?  Then the silence's id is in id_r. */
-bool alerts_silenced(const struct atom_alert *alert,
+bool alerts_silenced(const struct atom_alert *given,
 		     char id_r[ATOM_SILENCE_ID_MAX]);
 /* What this component has raised is no more: it has ended. */
 void alerts_forget(const struct atom_host *host);
