@@ -121,6 +121,12 @@ Test(anomaly, a_baseline_is_the_same_hour_of_other_days)
 	struct baseline baseline;
 
 	cr_assert(baseline_init(&baseline, 3));
+	/* Before 1970 there is nothing, however far the days go back. */
+	baseline_set(&baseline, -5, 1);
+	cr_assert(isnan(baseline_get(&baseline, -5)));
+	baseline_set(&baseline, 10, 1);
+	cr_assert(isnan(baseline_get(&baseline, 10 - SLOTS_A_DAY)));
+	cr_assert(baseline_usual(&baseline, 10, 2, out) == 0);
 	baseline_set(&baseline, now, 1);
 	for (int day = 1; day <= 3; day++)
 		for (int side = -7; side <= 7; side++)

@@ -27,7 +27,7 @@ void baseline_fini(struct baseline *baseline)
 
 static bool is_kept(const struct baseline *baseline, int64_t slot)
 {
-	return slot <= baseline->last &&
+	return slot > 0 && slot <= baseline->last &&
 	       slot > baseline->last - (int64_t)baseline->size;
 }
 
