@@ -5,6 +5,7 @@
 #include "agent/directory.h"
 #include "agent/directory_priv.h"
 #include "agent/rollouts_priv.h"
+#include "agent/webhooks.h"
 #include "agent/workflow.h"
 #include "core/id.h"
 #include "core/log.h"
@@ -111,12 +112,15 @@ static void see(struct live *live)
 		seen.start_error = limit;
 	mirroring_read(mirroring, &compared);
 	seen.cell_count = trial_cells(live->trial, cells, ARRAY_SIZE(cells));
+	webhooks_look(live, &seen);
 	(void)snprintf(live->frozen_reason, sizeof(live->frozen_reason), "%s",
 		       seen.frozen != NULL ? seen.frozen : "");
-	workflow_look(live, &seen);
+	if (seen.gate != ROLLOUT_GATE_FAILED)
+		workflow_look(live, &seen);
 	replaying_look(live, &seen);
 	advance(live, &seen);
 	workflow_follow(live);
+	webhooks_follow(live);
 }
 
 static int64_t next_look(const struct live *live)
@@ -258,6 +262,7 @@ void live_end(struct live *live)
 {
 	timer_stop(&live->timer);
 	workflow_end(live);
+	webhooks_end(live);
 	if (live->from == NULL) {
 		settle(live);
 		return;
@@ -323,6 +328,7 @@ void rollouts_forget(struct agent *agent)
 	trial_close(live->trial);
 	rollout_supersede(live->state);
 	workflow_follow(live);
+	webhooks_follow(live);
 	if (live->state->at.outcome == ROLLOUT_PROMOTED)
 		live->state->at.weight = ATOM_WEIGHT_ALL;
 	live->orders.over = true;
@@ -343,4 +349,5 @@ void rollouts_stop(void)
 	for (size_t at = 0; (agent = table_next(&agents_table, &at)) != NULL;)
 		if (agent->rollout != NULL)
 			live_end(agent->rollout);
+	webhooks_stop();
 }

@@ -81,7 +81,7 @@ void rollouts_measure(const struct agent *agent);
 
 /* CONTRACT 7's `rollout status` of an agent's running or last rollout, by the
  * agent's name or the rollout's id; NULL: there is none.
- * "waits_for", while it is paused: "person", "time", "thaw".  New. */
+ * "waits_for", while it is paused: "person", "time", "thaw", "webhook".  New. */
 json_t *rollouts_status(const char *agent_or_id);
 
 enum rollout_order {

@@ -33,6 +33,7 @@ static const char *const host_keys[] = { "plugin",
 					 "step_timeout_ms",
 					 "compliance",
 					 "freeze_windows",
+					 "webhooks",
 					 NULL };
 static const char *const no_keys[] = { NULL };
 

@@ -22,6 +22,17 @@ struct asked {
 	void *argument;
 };
 
+/* What webhooks.c keeps of a rollout. */
+struct live_webhooks {
+	bool began;
+	int32_t attempt;
+	int32_t open; /* asked, and not answered */
+	bool before_done;
+	int32_t step_cleared;
+	bool after_sent;
+	char failed[ATOM_DEPLOYMENT_REASON_MAX]; /* "": none has */
+};
+
 struct live {
 	struct agent *agent; /* NULL: nobody's any more, but for the store */
 	char id[ROLLOUT_ID_MAX];
@@ -46,6 +57,7 @@ struct live {
 	struct timer timer;
 
 	struct workflow *workflow; /* workflow.h; kept as long as `state` */
+	struct live_webhooks webhooks;
 	char gate_reason[ATOM_DEPLOYMENT_REASON_MAX];
 	char frozen_reason[480]; /* of the last look, or "" */
 

@@ -177,12 +177,15 @@ static const char *stage_word(int32_t stage)
 }
 
 /* What a paused one waits for, or NULL. */
-static const char *waits_for(const struct rollout *state)
+static const char *waits_for(const struct live *live)
 {
+	const struct rollout *state = live->state;
 	const struct rollout_position *at = &state->at;
 
 	if (rollout_phase(state) != ATOM_PHASE_PAUSED)
 		return NULL;
+	if (live->webhooks.open > 0 && !live->webhooks.before_done)
+		return "webhook";
 	if (at->frozen)
 		return "thaw";
 	if (at->paused_by_person || at->pause_until_person)
@@ -332,8 +335,8 @@ json_t *live_describe(const struct live *live)
 	json_object_set_new(json, "strategy", json_string(state->strategy));
 	json_object_set_new(json, "judge", judge_of(state));
 	json_object_set_new(json, "waits_for",
-			    waits_for(state) != NULL
-				    ? json_string(waits_for(state))
+			    waits_for(live) != NULL
+				    ? json_string(waits_for(live))
 				    : json_null());
 	json_object_set_new(json, "attempt", json_integer(at->attempt));
 	json_object_set_new(json, "cells", cells_of(&state->counted));

@@ -32,6 +32,16 @@ struct deployment_reading {
 	int64_t step_timeout_ms;
 	int compliance; /* enum config_compliance */
 	const struct setting *freeze_windows;
+	const struct setting *webhooks;
+};
+
+/* One of the list `webhooks`. */
+struct webhook_reading {
+	const char *url;
+	const char *secret;
+	const char *const *when;
+	int64_t timeout_ms;
+	bool required;
 };
 
 /* The group `scaling`; the policies are lists of groups. */
@@ -64,6 +74,9 @@ struct policy_reading {
 	int64_t period_ms;
 };
 
+void config_read_webhooks(const struct setting *list,
+			  struct config_webhooks *webhooks_r,
+			  struct keys_reading *r);
 void config_read_windows(const struct setting *list,
 			 struct config_freeze_windows *windows_r,
 			 struct keys_reading *r);

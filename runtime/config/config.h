@@ -99,6 +99,27 @@ struct config_freeze_window {
 	const char *reason;
 };
 
+/* Who is asked before a rollout and at its steps, and told of its end. */
+#define CONFIG_WEBHOOKS_MAX 8
+enum config_webhook_event {
+	CONFIG_WEBHOOK_BEFORE,
+	CONFIG_WEBHOOK_STEP,
+	CONFIG_WEBHOOK_AFTER
+};
+
+struct config_webhook {
+	const char *url;
+	const char *secret; /* "" = not signed */
+	unsigned int when;  /* bits 1 << enum config_webhook_event */
+	int64_t timeout_ms; /* 10,000 */
+	bool required;	    /* true: without its 2xx it goes back */
+};
+
+struct config_webhooks {
+	const struct config_webhook *list;
+	size_t count;
+};
+
 struct config_freeze_windows {
 	const struct config_freeze_window *windows;
 	size_t count;
@@ -116,6 +137,7 @@ struct config_deployment {
 	int64_t step_timeout_ms; /* 60,000: of a step of the workflow */
 	int compliance;		 /* enum config_compliance */
 	struct config_freeze_windows freeze_windows;
+	struct config_webhooks webhooks;
 };
 
 /* Which failed checks of the compliance report stop a deployment. */

@@ -60,6 +60,7 @@ void config_read_deployment(const struct setting *group,
 	deployment_r->compliance = reading.compliance;
 	config_read_windows(reading.freeze_windows,
 			    &deployment_r->freeze_windows, r);
+	config_read_webhooks(reading.webhooks, &deployment_r->webhooks, r);
 	rollout_settings_default(settings);
 	settings->progress_deadline_ms = reading.progress_deadline_ms;
 	settings->rollback_window_ms = reading.rollback_window_ms;

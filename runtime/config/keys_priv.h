@@ -72,6 +72,7 @@ extern const struct key_table jwt_role_keys; /* struct config_jwt_role */
 extern const struct key_table client_certificate_keys;
 extern const struct key_table scaling_keys;    /* struct scaling_reading */
 extern const struct key_table deployment_keys; /* struct deployment_reading */
+extern const struct key_table webhook_keys;    /* struct webhook_reading */
 extern const struct key_table window_keys;     /* struct window_reading */
 extern const struct key_table policy_keys;     /* struct policy_reading */
 extern const struct key_table component_keys;  /* struct config_component */

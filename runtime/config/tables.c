@@ -147,6 +147,20 @@ static const char *const compliance_words[] = {
 };
 static const struct key_table judge_keys = { NULL, 0, true };
 
+#define WEBHOOK(field) offsetof(struct webhook_reading, field)
+static const struct key webhook_rows[] = {
+	NEEDED("url", WEBHOOK(url), "where a POST of JSON goes"),
+	ROW("secret", KEY_STRING, WEBHOOK(secret), "",
+	    "it is signed with this; empty: not signed", .flags = KEY_SECRET),
+	STRINGS("when", WEBHOOK(when),
+		"of `before` (asked before anything starts), `step` (asked at each step), `after` (told how it ended); empty: all"),
+	DURATION("timeout_ms", WEBHOOK(timeout_ms), 1, 3600000, 1, "10000",
+		 "the longest it may take to answer"),
+	BOOL("required", WEBHOOK(required), "true",
+	     "any other answer than 2xx, and none in time, ends the rollout"),
+};
+const struct key_table webhook_keys = TABLE(webhook_rows);
+
 #define WINDOW(field) offsetof(struct window_reading, field)
 static const struct key window_rows[] = {
 	NEEDED("cron", WINDOW(cron),
@@ -199,6 +213,8 @@ static const struct key deployment_rows[] = {
 	       "which failed checks of `atomctl compliance` stop a deployment; environment: critical ones where the file says `environment = \"production\"`, else none"),
 	GROUPS("freeze_windows", DEPLOYMENT(freeze_windows), &window_keys,
 	       "when this agent is not deployed, as after `atomctl freeze`; at most 64"),
+	GROUPS("webhooks", DEPLOYMENT(webhooks), &webhook_keys,
+	       "who is asked before a rollout and at its steps, and told of its end; at most 8"),
 };
 const struct key_table deployment_keys = TABLE_OPEN(deployment_rows);
 

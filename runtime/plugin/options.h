@@ -47,8 +47,8 @@ bool options_only_reloadable_differ(const struct options *a,
 				    const struct options *b);
 bool options_equal(const struct options *a, const struct options *b);
 
-/* Names of secret options, NULL-ended, for setting_print; caller
- * mem_free()s. */
+/* Names of secret options, and of the host's own that can stand in an agent's
+ * group, NULL-ended, for setting_print; caller mem_free()s. */
 const char **options_secret_names(const struct atom_component *component);
 /* `plugin info`'s option rows. */
 json_t *options_describe(const struct atom_option *table, uint32_t count);

@@ -117,10 +117,12 @@ const char **options_secret_names(const struct atom_component *component)
 {
 	size_t count =
 		secrets(component->options, component->option_count, NULL);
-	const char **names = mem_array(count + 1, sizeof(*names));
+	const char **names = mem_array(count + 2, sizeof(*names));
 
 	if (names != NULL)
 		(void)secrets(component->options, component->option_count,
 			      names);
+	if (names != NULL)
+		names[count] = "secret";
 	return names;
 }
