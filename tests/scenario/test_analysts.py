@@ -167,10 +167,9 @@ def a_budget_that_is_spent_asks_no_more():
         wait_for(lambda: questions(daemon, "security_monitor")["over_budget"]
                  >= 1, 120, "the budget to be spent")
         told = questions(daemon, "security_monitor")
-        assert told["answered"] >= 1 and told["failed"] == 0, told
-        used = daemon.metrics().sum("atomd_analyst_tokens_total",
-                                    agent="security_monitor")
-        assert 0 < used <= 1000, used
+        assert told["failed"] == told["refused"] == 0, told
+        # The budget, and what the minutes of the test have given back.
+        assert daemon.metrics().sum("atomd_analyst_tokens_total") <= 1100
 
 
 @test
