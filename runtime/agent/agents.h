@@ -57,9 +57,18 @@ json_t *agents_describe(const char *name);
 atom_status agents_export(const char *name, struct buffer *out,
 			  struct atom_error *err);
 
-/* What an agent's settings could be, by what was measured of it:
+/* Calls at once, waiting ones with them, by five minutes, from before the
+ * daemon's start; the most that were in flight. */
+struct agents_past {
+	const double *loads;
+	size_t count;
+	double peak;
+};
+
+/* What an agent's settings could be, by what was measured of it, since the
+ * start or in `past`, whichever is more:
  * [{"setting","now","suggested","reason"}]; empty when nothing was.  New. */
-json_t *agents_sizing(const char *name);
+json_t *agents_sizing(const char *name, const struct agents_past *past);
 /* CONTRACT 7's rows of `scaling events`: the newest `limit` of one agent's
  * ("": of all), oldest first; at most 1,000 are kept.  New. */
 json_t *agents_scaling_events(const char *agent, size_t limit);

@@ -10,9 +10,9 @@
 #include "core/os.h"
 
 /*
- * Right-sizing: what an agent's settings could be, by what was measured of it
- * in the last week, or since the daemon's start.  It suggests and changes
- * nothing.
+ * Right-sizing: what an agent's settings could be, by what was measured of it:
+ * its load in the last week, what a call and an instance need since the
+ * daemon's start.  It suggests and changes nothing.
  *
  * Numbers of instances are square-root staffing: for an offered load of R
  * calls at once, R + 2 sqrt(R) slots keep nearly every call from waiting
@@ -58,6 +58,30 @@ static size_t loads_of(const struct atom_load *load, double *loads)
 	if (count > 0)
 		qsort(loads, count, sizeof(*loads), by_size);
 	return count;
+}
+
+/* What is known from before, where that is more than five minutes of the
+ * window; else the window's.  NULL without memory. */
+static double *choose_loads(const struct atom_load *load,
+			    const struct agents_past *past, size_t *count_r)
+{
+	bool before = past->count > load->five_minute_count;
+	double *loads = mem_array((before ? past->count
+					  : (size_t)load->five_minute_count +
+						    load->second_count) +
+					  1,
+				  sizeof(*loads));
+
+	if (loads == NULL)
+		return NULL;
+	if (!before) {
+		*count_r = loads_of(load, loads);
+		return loads;
+	}
+	memcpy(loads, past->loads, past->count * sizeof(*loads));
+	qsort(loads, past->count, sizeof(*loads), by_size);
+	*count_r = past->count;
+	return loads;
 }
 
 static int64_t instances_for(double load, int64_t concurrency)
@@ -145,7 +169,7 @@ static void suggest_bounds(json_t *list, const struct config_instances *now,
 		json_integer(max), reason);
 }
 
-json_t *agents_sizing(const char *name)
+json_t *agents_sizing(const char *name, const struct agents_past *past)
 {
 	struct agent *agent = agents_find(name);
 	const struct config_instances *now;
@@ -155,17 +179,15 @@ json_t *agents_sizing(const char *name)
 	size_t count;
 	int64_t concurrency;
 
-	if (agent == NULL || agent->stable == NULL ||
-	    agent->scaler->window == NULL || list == NULL)
+	if (agent == NULL || agent->stable == NULL || list == NULL ||
+	    (agent->scaler->window == NULL && past->count == 0))
 		return list;
 	now = &agent->stable->agent->instances;
 	scaler_load(agent->scaler, os.monotonic_ns() / 1000000, &load);
-	loads = mem_array(load.five_minute_count + load.second_count + 1,
-			  sizeof(*loads));
+	loads = choose_loads(&load, past, &count);
 	if (loads == NULL)
 		return list;
-	count = loads_of(&load, loads);
-	peak = count > 0 ? loads[count - 1] : 0;
+	peak = fmax(count > 0 ? loads[count - 1] : 0, past->peak);
 	if (agent->scaler->in_flight_peak > peak)
 		peak = agent->scaler->in_flight_peak;
 	concurrency = suggest_concurrency(list, agent->scaler,

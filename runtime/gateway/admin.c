@@ -8,6 +8,7 @@
 #include "gateway/control.h"
 #include "gateway/gateway_priv.h"
 #include "gateway/handlers.h"
+#include "gateway/sizing.h"
 #include "plugin/registry.h"
 
 /* What operators ask and order.  The `on_` functions run on control. */
@@ -70,11 +71,27 @@ static void export_agent(struct control_call *call)
 	control_answer_status(call, status, "agent_not_found", &err);
 }
 
+static void answer_agent(struct control_call *call,
+			 const struct agents_past *past)
+{
+	json_t *agent = agents_describe(call->params[0]);
+
+	if (agent == NULL) {
+		no_such_agent(call);
+		return;
+	}
+	if (!principal_has(&call->principal, PERMISSION_VIEW_ALL))
+		(void)json_object_del(agent, "settings");
+	if (past != NULL)
+		json_object_set_new(agent, "sizing",
+				    agents_sizing(call->params[0], past));
+	control_answer(call, 200, agent);
+}
+
 static void on_agent(struct control_call *call)
 {
 	bool sees_all = principal_has(&call->principal, PERMISSION_VIEW_ALL);
 	bool text = strcmp(control_query(call, "format"), "libconfig") == 0;
-	json_t *agent;
 
 	if (text && !sees_all) {
 		api_error_set(&call->error, "permission_denied", NULL,
@@ -88,17 +105,10 @@ static void on_agent(struct control_call *call)
 		export_agent(call);
 		return;
 	}
-	agent = agents_describe(call->params[0]);
-	if (agent == NULL) {
-		no_such_agent(call);
-		return;
-	}
-	if (!sees_all)
-		(void)json_object_del(agent, "settings");
 	if (control_query(call, "sizing")[0] != '\0')
-		json_object_set_new(agent, "sizing",
-				    agents_sizing(call->params[0]));
-	control_answer(call, 200, agent);
+		sizing_read(call, answer_agent);
+	else
+		answer_agent(call, NULL);
 }
 
 void handle_agent(struct http_request *request,

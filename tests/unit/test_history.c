@@ -23,6 +23,7 @@
 #include "monitor/chunk.h"
 #include "monitor/frame.h"
 #include "monitor/history.h"
+#include "monitor/week.h"
 
 #define START_MS 1700000100000ll /* a whole multiple of five minutes */
 
@@ -478,6 +479,44 @@ Test(history, five_minutes_become_one_row_and_the_present_ones_follow)
 				 .step_ms = HISTORY_ROLLED_MS,
 				 .resolution = ATOM_HISTORY_ROLLED }),
 			 "t_gauge 20:20(1,20,10.5) 40:25(21,25,23)\n");
+}
+
+Test(history, an_agents_week_goes_on_over_a_restart)
+{
+	static struct week week;
+
+	for (int start = 0; start < 2; start++) {
+		uint32_t in_flight =
+			family(ATOM_METRIC_GAUGE, "atomd_inflight_requests",
+			       agent_label);
+		uint32_t waiting = family(ATOM_METRIC_GAUGE,
+					  "atomd_queue_depth", agent_label);
+
+		for (int i = 1; i <= 20; i++) {
+			metric_set(series(in_flight, "one", NULL),
+				   start == 0 ? 4 : 1);
+			metric_set(series(waiting, "one", NULL),
+				   start == 0 && i > 10 ? 8 : 0);
+			metric_set(series(in_flight, "two", NULL), 50);
+			tick();
+		}
+		finish();
+		begin();
+	}
+	/* The next one says that the five minutes are over. */
+	tick();
+	week_read("one", &week);
+	cr_assert_eq(week.count, 2);
+	cr_assert_float_eq(week.loads[0], 8, 1e-9);
+	cr_assert_float_eq(week.loads[1], 1, 1e-9);
+	cr_assert_float_eq(week.peak, 8, 1e-9);
+	week_read("nobody", &week);
+	cr_assert_eq(week.count, 0);
+	/* Older than a week is not of it. */
+	now_ms += WEEK_MS;
+	week_read("one", &week);
+	cr_assert_eq(week.count, 1);
+	cr_assert_float_eq(week.loads[0], 1, 1e-9);
 }
 
 /* --- disks --------------------------------------------------------------- */
