@@ -342,7 +342,7 @@ static enum workflow_verdict put_probe(struct workflow *w)
 	const struct workflow_preview preview = {
 		.agent = w->live->agent->name,
 		.revision = revision_label(to),
-		.input = to->agent->probe_input,
+		.input = config_probe(to->agent),
 		.timeout_ms = workflow_timeout_ms(w),
 	};
 
@@ -408,7 +408,7 @@ static enum workflow_verdict health(struct workflow *w)
 		return judge_probe(w, a);
 	if (a->put)
 		return STEP_GOES_ON;
-	if (w->live->to->agent->probe_input[0] != '\0')
+	if (config_probe(w->live->to->agent) != NULL)
 		return put_probe(w);
 	workflow_say(w,
 		     "no probe is configured; %lld of %d instances are "

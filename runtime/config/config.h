@@ -173,7 +173,7 @@ struct config_agent {
 	struct config_queue queue;
 	struct config_timeouts timeouts;
 	struct config_limits rate_limits; /* unset: agent_limits */
-	const char *probe_input;
+	const char *probe_input;	  /* see config_probe() */
 	int64_t probe_every_ms;
 	struct config_scaling scaling;
 	struct config_bad_events bad_events;
@@ -327,6 +327,14 @@ struct config_override {
 	const char *path;
 	const char *value;
 };
+
+/* What the agent's probe asks.  NULL: it has none, nothing is paid for. */
+static inline const char *config_probe(const struct config_agent *agent)
+{
+	if (agent->probe_input[0] != '\0')
+		return agent->probe_input;
+	return agent->probe_every_ms > 0 ? "ping" : NULL;
+}
 
 /* Reads and checks `path` and all it includes.  On failure every message is
  * in `errors` (one a line) and *config_r is untouched.  What needs plugins

@@ -281,7 +281,8 @@ static const struct key_table agent_limit_keys = TABLE(agent_limit_rows);
 
 #define AGENT(field) offsetof(struct agent_reading, agent.field)
 static const struct key probe_rows[] = {
-	STRING("input", AGENT(probe_input), "ping", "what the probe asks"),
+	STRING("input", AGENT(probe_input), "",
+	       "what the probe asks; empty: `ping` where every_ms asks it"),
 	ROW("every_ms", KEY_DURATION, AGENT(probe_every_ms), "0",
 	    "time between two probes, a second at least; 0: none, readiness only",
 	    .maximum = DAY_MS, .unit = 1),

@@ -118,7 +118,7 @@ static void on_done(struct question *q)
 
 static void begin(struct probe *p, const struct config_agent *config)
 {
-	const char *input = config->probe_input;
+	const char *input = config_probe(config);
 	struct question *q = question_new(p->agent);
 	int64_t timeout_ms =
 		config->timeouts.total_ms > 0 &&
