@@ -64,7 +64,14 @@ def busy():
     return Daemon(text("a"), files={"rules.yml": RULES}, wait="listening")
 
 
+def reachable(daemon):
+    """Each listener has its line."""
+    wait_for(lambda: daemon.admin_sock, 20, "the listener of administrators")
+    return daemon
+
+
 def stir(daemon):
+    reachable(daemon)
     wait_for(lambda: daemon.agents()["echo"]["instances"]["ready"], 20,
              "an instance")
     for n in range(3):
@@ -140,7 +147,8 @@ class Prometheus:
         self.program = shutil.which("prometheus")
         if not self.program:
             raise Skip("prometheus is missing")
-        answer = daemon.admin("POST", "/admin/v1/keys", {"role": "read_only"})
+        answer = reachable(daemon).admin("POST", "/admin/v1/keys",
+                                         {"role": "read_only"})
         self.file = daemon.write("prometheus.yml", json.dumps({
             "scrape_configs": [{
                 "job_name": "atomd", "scrape_interval": "1s",
