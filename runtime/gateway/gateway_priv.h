@@ -14,7 +14,7 @@
 /* [control] */
 const struct gateway_hooks *gateway_hooks(void);
 /* As struct workflow_outside has them. [control] */
-void *gateway_preview(const struct workflow_preview *preview,
+void *gateway_preview(const struct workflow_preview *wanted,
 		      void (*done)(void *argument,
 				   const struct workflow_previewed *result),
 		      void *argument);
