@@ -54,8 +54,9 @@ struct atom_calls {
 	 * the other.  ATOM_ENOMEM. */
 	atom_status (*watch)(const struct atom_host *host, int32_t more,
 			     struct atom_error *err);
-	/* [any] Visits up to `most` calls that ended since *cursor (0 at
-	 * first), oldest first; everything lives during the visit.  *missed_r:
+	/* [any] Visits up to `most` calls that ended since *cursor, oldest
+	 * first (at first 0: all that are kept; UINT64_MAX: none yet, and from
+	 * here on); everything lives during the visit.  *missed_r:
 	 * how many were lost before them. */
 	void (*read)(const struct atom_host *host, uint64_t *cursor,
 		     size_t most,

@@ -33,6 +33,16 @@ struct atom_metric_value {
 	const char *labels; /* `a="b",c="d"`, Prometheus escaping; "" */
 	double value;	    /* histograms: the sum */
 	uint64_t count;	    /* histograms: observations */
+	const char *help;   /* of the family */
+	/* Counters, histograms: they began at 0 then, Unix time; 0: not known.
+	 * A series that goes and comes again begins again. */
+	int64_t since_ms;
+	/* Histograms: the upper bound of each bucket, rising, but of the last
+	 * one, which has none; and the observations in each bucket alone, of
+	 * which `count` is the sum.  Else NULL and 0. */
+	size_t bound_count;
+	const double *bounds;	/* bound_count */
+	const uint64_t *counts; /* bound_count + 1 */
 };
 
 struct atom_metric_snapshot {

@@ -174,6 +174,7 @@ static struct series *series_new(const struct family *family,
 		memcpy(text, labels.bytes, labels.length + 1);
 		series->key_length = key->length;
 		series->labels = text;
+		series->since_ms = os.realtime_ms();
 	}
 	buffer_fini(&labels);
 	return series;

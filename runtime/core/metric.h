@@ -92,6 +92,8 @@ void metric_format_number(double value, char text[METRIC_NUMBER_MAX]);
 struct metric_view {
 	int type;
 	const char *name; /* of the family */
+	const char *help; /* the same; both live until metric_fini() */
+	int64_t since_ms; /* when it was made, Unix time; 0: not known */
 	size_t label_count;
 	const char *const *label_names;
 	const char *const *label_values;

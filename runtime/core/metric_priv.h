@@ -41,6 +41,7 @@ struct series {
 	metric_id id;
 	double (*read)(void *argument); /* a callback gauge's, else NULL */
 	void *argument;
+	int64_t since_ms;    /* when it was made, Unix time */
 	struct series *next; /* of those that wait to be freed */
 	size_t key_length;
 	const char *labels; /* `a="b",c="d"`, escaped; behind the key */
@@ -111,6 +112,7 @@ struct metric_plain {
 	const char *help;
 	const char *unit;
 	double value;
+	int64_t since_ms; /* a counter's; 0: not known */
 };
 
 /* What needs no family: the process's, and the registry's own. */

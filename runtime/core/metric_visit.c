@@ -17,34 +17,39 @@ size_t metric_read_plain(struct metric_plain all[METRIC_PLAIN_MAX])
 
 	metric_read_process(&p);
 
+	const int64_t since_ms =
+		p.start_time_seconds > 0
+			? (int64_t)(p.start_time_seconds * 1000)
+			: 0;
+
 	/* The process's names are those of every official Prometheus
 	 * client. */
 	const struct metric_plain rows[METRIC_PLAIN_MAX] = {
 		{ ATOM_METRIC_COUNTER, "atomd_log_dropped_total",
 		  "Log lines that could not be written at once.", "",
-		  (double)log_dropped() },
+		  (double)log_dropped(), since_ms },
 		{ ATOM_METRIC_COUNTER, "atomd_metric_series_dropped_total",
 		  "Requests for a series that there was no room for.", "",
-		  (double)metric_series_dropped() },
+		  (double)metric_series_dropped(), since_ms },
 		{ ATOM_METRIC_COUNTER, "process_cpu_seconds_total",
 		  "User and system CPU time spent in seconds.", "seconds",
-		  p.cpu_seconds },
+		  p.cpu_seconds, since_ms },
 		{ ATOM_METRIC_GAUGE, "process_start_time_seconds",
 		  "Start of the process since the epoch in seconds.", "seconds",
-		  p.start_time_seconds },
+		  p.start_time_seconds, 0 },
 		{ ATOM_METRIC_GAUGE, "process_resident_memory_bytes",
-		  "Resident memory in bytes.", "bytes", p.resident_bytes },
+		  "Resident memory in bytes.", "bytes", p.resident_bytes, 0 },
 		{ ATOM_METRIC_GAUGE, "process_virtual_memory_bytes",
-		  "Virtual memory in bytes.", "bytes", p.virtual_bytes },
+		  "Virtual memory in bytes.", "bytes", p.virtual_bytes, 0 },
 		{ ATOM_METRIC_GAUGE, "process_virtual_memory_max_bytes",
 		  "Most virtual memory in bytes that there may be.", "bytes",
-		  p.virtual_max_bytes },
+		  p.virtual_max_bytes, 0 },
 		{ ATOM_METRIC_GAUGE, "process_open_fds",
-		  "Open file descriptors.", "", p.open_fds },
+		  "Open file descriptors.", "", p.open_fds, 0 },
 		{ ATOM_METRIC_GAUGE, "process_max_fds",
-		  "Most file descriptors that may be open.", "", p.max_fds },
+		  "Most file descriptors that may be open.", "", p.max_fds, 0 },
 		{ ATOM_METRIC_GAUGE, "process_threads",
-		  "Threads of the process.", "", p.threads },
+		  "Threads of the process.", "", p.threads, 0 },
 	};
 
 	/* Negative: it could not be read. */
@@ -74,6 +79,8 @@ static void visit_series(const struct family *family,
 	struct metric_view view = {
 		.type = family->type,
 		.name = family->name,
+		.help = family->help,
+		.since_ms = series->since_ms,
 		.label_count = family->label_count,
 		.label_names = (const char *const *)family->label_names,
 		.label_values = values,
@@ -112,6 +119,8 @@ void metric_visit(visit_function visit, void *argument)
 		visit(argument, &(struct metric_view){
 					.type = all[i].type,
 					.name = all[i].name,
+					.help = all[i].help,
+					.since_ms = all[i].since_ms,
 					.labels = "",
 					.value = all[i].value,
 				});

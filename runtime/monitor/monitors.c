@@ -154,13 +154,52 @@ struct snapshot {
 	size_t count, capacity;
 };
 
-/* Names live as long as the registry; labels are copied without braces. */
+static void value_fini(struct atom_metric_value *value)
+{
+	mem_free((char *)(uintptr_t)value->labels);
+	mem_free((uint64_t *)(uintptr_t)value->counts);
+}
+
+/* Names, help and bounds live as long as the registry; labels are copied
+ * without braces, buckets as whole numbers. */
+static bool fill_value(struct atom_metric_value *value,
+		       const struct metric_view *view)
+{
+	size_t length = strlen(view->labels);
+	size_t buckets = view->bound_count > 0 ? view->bound_count + 1 : 0;
+	char *bare = mem_strdup(length > 2 ? view->labels + 1 : "");
+	uint64_t *counts =
+		buckets > 0 ? mem_array(buckets, sizeof(*counts)) : NULL;
+
+	*value = (struct atom_metric_value){
+		.struct_size = sizeof(*value),
+		.type = view->type,
+		.name = view->name,
+		.labels = bare,
+		.value = view->value,
+		.help = view->help,
+		.since_ms =
+			view->type == ATOM_METRIC_GAUGE ? 0 : view->since_ms,
+		.bound_count = view->bound_count,
+		.bounds = view->bounds,
+		.counts = counts,
+	};
+	if (bare == NULL || (buckets > 0 && counts == NULL)) {
+		value_fini(value);
+		return false;
+	}
+	if (length > 2)
+		bare[length - 2] = '\0';
+	for (size_t i = 0; i < buckets; i++) {
+		counts[i] = (uint64_t)view->counts[i];
+		value->count += counts[i];
+	}
+	return true;
+}
+
 static void add_value(void *argument, const struct metric_view *view)
 {
 	struct snapshot *s = argument;
-	size_t length = strlen(view->labels);
-	double count = 0;
-	char *bare;
 
 	if (s->count == s->capacity) {
 		size_t capacity = s->capacity == 0 ? 256 : 2 * s->capacity;
@@ -172,21 +211,8 @@ static void add_value(void *argument, const struct metric_view *view)
 		s->values = values;
 		s->capacity = capacity;
 	}
-	bare = mem_strdup(length > 2 ? view->labels + 1 : "");
-	if (bare == NULL)
-		return;
-	if (length > 2)
-		bare[length - 2] = '\0';
-	for (size_t i = 0; view->bound_count > 0 && i <= view->bound_count; i++)
-		count += view->counts[i];
-	s->values[s->count++] = (struct atom_metric_value){
-		.struct_size = sizeof(struct atom_metric_value),
-		.type = view->type,
-		.name = view->name,
-		.labels = bare,
-		.value = view->value,
-		.count = (uint64_t)count,
-	};
+	if (fill_value(&s->values[s->count], view))
+		s->count++;
 }
 
 static void tell_metrics(struct monitor *monitor)
@@ -203,7 +229,7 @@ static void tell_metrics(struct monitor *monitor)
 	snapshot.value_count = s.count;
 	monitor->ops->metrics(monitor->self, &snapshot);
 	for (size_t i = 0; i < s.count; i++)
-		mem_free((char *)(uintptr_t)s.values[i].labels);
+		value_fini(&s.values[i]);
 	mem_free(s.values);
 }
 

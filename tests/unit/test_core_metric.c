@@ -458,6 +458,49 @@ Test(core_metric, a_visit_sees_every_series)
 	cr_assert_float_eq(visit_total, 13, 1e-9);
 }
 
+static int64_t now_ms;
+
+static int64_t fake_realtime_ms(void)
+{
+	return now_ms;
+}
+
+struct since {
+	int64_t since_ms;
+	const char *help;
+};
+
+static void note_since(void *argument, const struct metric_view *view)
+{
+	struct since *since = argument;
+
+	if (strcmp(view->name, "t_total") == 0)
+		*since = (struct since){ view->since_ms, view->help };
+}
+
+Test(core_metric, a_series_knows_since_when_it_counts)
+{
+	int64_t (*real)(void) = os.realtime_ms;
+	uint32_t family =
+		declare(ATOM_METRIC_COUNTER, "t_total", one_label, NULL, 0);
+	const char *values[] = { "a" };
+	struct since since = { 0, NULL };
+
+	os.realtime_ms = fake_realtime_ms;
+	now_ms = 1000;
+	series(family, "a", NULL);
+	now_ms = 2000;
+	series(family, "a", NULL);
+	metric_visit(note_since, &since);
+	cr_assert_eq(since.since_ms, 1000);
+	cr_assert_str_eq(since.help, "help");
+	metric_remove(family, values);
+	series(family, "a", NULL);
+	metric_visit(note_since, &since);
+	cr_assert_eq(since.since_ms, 2000);
+	os.realtime_ms = real;
+}
+
 Test(core_metric, the_texts_maximum_is_an_error_that_changes_nothing)
 {
 	struct buffer out = BUFFER_INIT(500);
