@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Calls as traces and events as logs, at a collector that takes nothing but
-what OTLP's JSON encoding allows."""
+"""Calls as traces, events as logs and metrics, at a collector that takes
+nothing but what OTLP's JSON encoding allows."""
 
 import http.server
 import json
@@ -10,12 +10,14 @@ import threading
 from atomd_test import Daemon, agent, config, run, test, wait_for
 
 # Members of the protos by message, in lowerCamelCase, with what they must be:
-# opentelemetry/proto/{trace,logs,common,resource}/v1.
+# opentelemetry/proto/{trace,logs,metrics,common,resource}/v1.
 INT64 = re.compile(r"-?[0-9]{1,19}\Z")
 SPAN_ID, TRACE_ID = re.compile("[0-9a-f]{16}\\Z"), re.compile(
     "[0-9a-f]{32}\\Z")
-TEXT, INTEGER = str, int
-ANY_VALUE = {"stringValue": TEXT, "intValue": INT64}
+UINT64 = re.compile(r"[0-9]{1,20}\Z")
+TEXT, INTEGER, DOUBLE, BOOLEAN = str, int, float, bool
+NO_NUMBER = "NaN", "Infinity", "-Infinity"
+ANY_VALUE = {"stringValue": TEXT, "intValue": INT64, "boolValue": BOOLEAN}
 KEY_VALUE = {"key": TEXT, "value": ANY_VALUE}
 SCOPE = {"name": TEXT, "version": TEXT}
 RESOURCE = {"attributes": [KEY_VALUE]}
@@ -26,6 +28,18 @@ SPAN = {"traceId": TRACE_ID, "spanId": SPAN_ID, "parentSpanId": SPAN_ID,
 LOG = {"timeUnixNano": INT64, "observedTimeUnixNano": INT64,
        "severityNumber": INTEGER, "eventName": TEXT, "body": ANY_VALUE,
        "attributes": [KEY_VALUE]}
+NUMBER_POINT = {"attributes": [KEY_VALUE], "startTimeUnixNano": UINT64,
+                "timeUnixNano": UINT64, "asDouble": DOUBLE}
+HISTOGRAM_POINT = {"attributes": [KEY_VALUE], "startTimeUnixNano": UINT64,
+                   "timeUnixNano": UINT64, "count": UINT64, "sum": DOUBLE,
+                   "bucketCounts": [UINT64], "explicitBounds": [DOUBLE]}
+METRIC = {"name": TEXT, "description": TEXT, "unit": TEXT,
+          "metadata": [KEY_VALUE],
+          "sum": {"aggregationTemporality": INTEGER, "isMonotonic": BOOLEAN,
+                  "dataPoints": [NUMBER_POINT]},
+          "gauge": {"dataPoints": [NUMBER_POINT]},
+          "histogram": {"aggregationTemporality": INTEGER,
+                        "dataPoints": [HISTOGRAM_POINT]}}
 REQUESTS = {
     "/v1/traces": {"resourceSpans": [{
         "resource": RESOURCE,
@@ -33,7 +47,15 @@ REQUESTS = {
     "/v1/logs": {"resourceLogs": [{
         "resource": RESOURCE,
         "scopeLogs": [{"scope": SCOPE, "logRecords": [LOG]}]}]},
+    "/v1/metrics": {"resourceMetrics": [{
+        "resource": RESOURCE,
+        "scopeMetrics": [{"scope": SCOPE, "metrics": [METRIC]}]}]},
 }
+
+
+def attributes(span):
+    return {a["key"]: list(a["value"].values())[0]
+            for a in span["attributes"]}
 
 
 def decode(value, shape, where="request"):
@@ -52,8 +74,72 @@ def decode(value, shape, where="request"):
         assert isinstance(value, str) and shape.match(value), (where, value)
         if shape in (SPAN_ID, TRACE_ID):
             assert value.strip("0"), (where, "all zero")
+    elif shape is DOUBLE:
+        assert type(value) in (int, float) or value in NO_NUMBER, \
+            (where, value)
     else:
         assert type(value) is shape, (where, value)
+
+
+def metrics_of(request):
+    return [metric for one in request["resourceMetrics"]
+            for scope in one["scopeMetrics"] for metric in scope["metrics"]]
+
+
+def points_of(metric):
+    """Its kind, what is said of all, and its points by their attributes."""
+    (kind,) = [k for k in ("sum", "gauge", "histogram") if k in metric]
+    points = {}
+    for point in metric[kind]["dataPoints"]:
+        told = attributes(point)
+        assert len(told) == len(point["attributes"]), point
+        key = tuple(sorted(told.items()))
+        assert key not in points, (metric["name"], key)
+        points[key] = point
+    return kind, metric[kind], points
+
+
+def check_cumulative(name, kind, point, before):
+    """A point that counts is sound, and none behind the one before it."""
+    start = int(point["startTimeUnixNano"])
+    assert 0 < start <= int(point["timeUnixNano"]), (name, point)
+    if kind == "histogram":
+        counts = [int(c) for c in point["bucketCounts"]]
+        bounds = point["explicitBounds"]
+        assert len(counts) == len(bounds) + 1, (name, point)
+        assert bounds == sorted(set(bounds)), (name, point)
+        assert int(point["count"]) == sum(counts), (name, point)
+        assert not any(counts) or point["sum"] >= 0, (name, point)
+    else:
+        counts = [point["asDouble"]]
+        assert counts[0] >= 0, (name, point)
+    if before is not None and before[0] == start:
+        assert all(a <= b for a, b in zip(before[1], counts)), \
+            (name, before, point)
+    return start, counts
+
+
+class Streams:
+    """The metrics of one writer over its requests."""
+
+    def __init__(self):
+        self.last = {}
+
+    def take(self, request):
+        names = [metric["name"] for metric in metrics_of(request)]
+        assert len(names) == len(set(names)), names
+        for metric in metrics_of(request):
+            kind, whole, points = points_of(metric)
+            assert points, metric
+            if kind != "gauge":
+                assert whole["aggregationTemporality"] == 2, metric
+            if kind == "sum":
+                assert whole["isMonotonic"] is True, metric
+            for key, point in points.items():
+                at = metric["name"], key
+                if kind != "gauge":
+                    self.last[at] = check_cumulative(
+                        metric["name"], kind, point, self.last.get(at))
 
 
 class Collector:
@@ -61,6 +147,7 @@ class Collector:
 
     def __init__(self, answers=()):
         self.answers, self.seen, self.faults = list(answers), [], []
+        self.streams = Streams()
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -74,6 +161,8 @@ class Collector:
                     assert self.headers["Content-Type"] == "application/json"
                     request = json.loads(body)
                     decode(request, REQUESTS[self.path])
+                    if self.path == "/v1/metrics":
+                        outer.streams.take(request)
                     outer.seen.append((self.path, status, request))
                 except (AssertionError, KeyError, ValueError) as fault:
                     outer.faults.append(repr(fault))
@@ -114,14 +203,12 @@ class Collector:
                 for span in scope["spans"]]
 
 
-def attributes(span):
-    return {a["key"]: list(a["value"].values())[0]
-            for a in span["attributes"]}
+def exporter(collector, more=""):
+    return '{ plugin = "otlp"; endpoint = "%s"; %s }' % (collector.url, more)
 
 
 def exporting(collector, more=""):
-    return 'monitors = ( { plugin = "otlp"; endpoint = "%s"; %s } );' % (
-        collector.url, more)
+    return "monitors = ( %s );" % exporter(collector, more)
 
 
 def items(daemon, signal, result):
@@ -188,7 +275,7 @@ def what_a_collector_cannot_take_now_is_sent_again():
                (200, {}, '{"partialSuccess":{"rejectedSpans":"2"}}')]
     with Collector(answers) as collector, \
             Daemon(config(agent(), extra=exporting(
-                collector, "logs = false;"))) as daemon:
+                collector, "logs = false; metrics = false;"))) as daemon:
         assert daemon.invoke("echo", "hi").status == 200
         wait_for(lambda: items(daemon, "traces", "sent") == 1, 60,
                  "one span of three to be taken")
@@ -202,7 +289,7 @@ def what_a_collector_cannot_take_now_is_sent_again():
 def what_it_refuses_is_not_and_a_dead_one_slows_nobody():
     with Collector([(400, {}, "no")]) as collector, \
             Daemon(config(agent(), extra=exporting(
-                collector, "logs = false;"))) as daemon:
+                collector, "logs = false; metrics = false;"))) as daemon:
         assert daemon.invoke("echo", "hi").status == 200
         wait_for(lambda: items(daemon, "traces", "dropped") == 3, 30,
                  "the spans to be given up")
@@ -221,10 +308,143 @@ def what_it_refuses_is_not_and_a_dead_one_slows_nobody():
 def a_sample_of_none_watches_no_calls():
     with Collector() as collector, \
             Daemon(config(agent(), extra=exporting(
-                collector, "sample = 0.0;"))) as daemon:
+                collector, "sample = 0.0; metrics = false;"))) as daemon:
         assert daemon.invoke("echo", "hi").status == 200
         assert daemon.atomctl("reload").returncode == 0
         assert collector.spans() == []
+
+
+def named(requests):
+    """{name: its metric} of the last of each."""
+    return {metric["name"]: metric for request in requests
+            for metric in metrics_of(request)}
+
+
+def having(metric, **labels):
+    """The one point that has these attributes."""
+    _, _, points = points_of(metric)
+    (point,) = [p for key, p in points.items()
+                if set(labels.items()) <= set(key)]
+    return point
+
+
+@test
+def metrics_are_those_of_the_registry():
+    with Collector() as collector, \
+            Daemon(config(agent(), extra=exporting(
+                collector, 'traces = false; logs = false; '
+                'metrics_interval = "15s"; service = "here";'))) as daemon:
+        for _ in range(3):
+            assert daemon.invoke("echo", "hi").status == 200
+
+        def told():
+            requests = collector.taken("/v1/metrics")
+            metrics = named(requests)
+            return len(requests) >= 2 and having(
+                metrics["atomd_requests_total"], agent="echo",
+                code="200")["asDouble"] == 3 and having(
+                    metrics["atomd_request_duration_seconds"],
+                    agent="echo")["count"] == "3" and metrics
+        metrics = wait_for(told, 90, "three calls in two exports")
+        calls = metrics["atomd_requests_total"]
+        assert attributes({"attributes": calls["metadata"]}) == \
+            {"prometheus.type": "counter"}, calls
+        assert calls["description"] and "unit" not in calls, calls
+        memory = metrics["process_resident_memory_bytes"]
+        assert memory["unit"] == "By" and "startTimeUnixNano" not in \
+            memory["gauge"]["dataPoints"][0], memory
+        # What started with the process counts since then.
+        (cpu,) = metrics["process_cpu_seconds_total"]["sum"]["dataPoints"]
+        began = daemon.metrics().sum("process_start_time_seconds")
+        assert abs(int(cpu["startTimeUnixNano"]) / 1e9 - began) < 0.01, cpu
+        # A histogram has the buckets that Prometheus is told, each alone.
+        name = "atomd_request_duration_seconds"
+        assert metrics[name]["unit"] == "s", metrics[name]
+        point, below = having(metrics[name], agent="echo"), 0
+        shown = daemon.metrics()
+        for bound, count in zip(point["explicitBounds"],
+                                point["bucketCounts"]):
+            below += int(count)
+            assert shown.sum(name + "_bucket", agent="echo",
+                             le="%.15g" % bound) == below, (bound, point)
+        assert int(point["count"]) == 3, point
+        assert abs(point["sum"] - shown.sum(name + "_sum", agent="echo")) \
+            < 1e-9, point
+        # One writer, told apart from others.
+        (who,) = {tuple(sorted(attributes(
+            r["resourceMetrics"][0]["resource"]).items()))
+            for r in collector.taken("/v1/metrics")}
+        assert dict(who)["service.name"] == "here", who
+        assert re.match("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-"
+                        "[89ab][0-9a-f]{3}-[0-9a-f]{12}\\Z",
+                        dict(who)["service.instance.id"]), who
+
+
+@test
+def every_call_counts_in_gen_ai_s_metrics_whatever_is_sampled():
+    most = 30
+    with Collector() as collector, Collector() as plain, \
+            Daemon(config(agent(), extra="monitors = ( %s, %s );" % (
+                exporter(collector, 'sample = 0.0; logs = false; '
+                         'metrics_interval = "15s";'),
+                exporter(plain, 'conventions = "none"; logs = false; '
+                         'metrics_interval = "15s";')))) as daemon:
+        for _ in range(most - 1):
+            assert daemon.invoke("echo", "hi there").status == 200
+        answer = daemon.post("/v1/agents/echo/invoke",
+                             {"input": "hi there", "stream": True})
+        assert answer.status == 200, answer
+
+        def told():
+            metrics = named(collector.taken("/v1/metrics"))
+            name = "gen_ai.client.operation.duration"
+            return name in metrics and int(having(
+                metrics[name])["count"]) >= most and metrics
+        metrics = wait_for(told, 90, "all calls to be counted")
+        duration = metrics["gen_ai.client.operation.duration"]
+        assert duration["unit"] == "s" and "metadata" not in duration
+        point = having(duration)
+        assert int(point["count"]) == most, point
+        assert attributes(point) == {
+            "gen_ai.operation.name": "chat", "gen_ai.provider.name": "echo",
+            "gen_ai.agent.name": "echo", "gen_ai.request.model": "echo",
+        }, point
+        assert point["explicitBounds"] == [
+            0.01 * 2 ** n for n in range(14)], point
+        tokens = metrics["gen_ai.client.token.usage"]
+        assert tokens["unit"] == "{token}", tokens
+        for kind, name in (("input", "input"), ("output", "output")):
+            point = having(tokens, **{"gen_ai.token.type": kind})
+            assert int(point["count"]) == most, point
+            assert point["sum"] == daemon.metrics().sum(
+                "atomd_tokens_total", agent="echo",
+                direction=name), point
+            assert point["explicitBounds"] == [
+                4 ** n for n in range(14)], point
+        first = having(metrics["gen_ai.client.operation.time_to_first_chunk"])
+        assert int(first["count"]) == 1, first
+        assert collector.spans() == []
+        assert items(daemon, "metrics", "dropped") == 0
+        metrics = named(wait_for(lambda: plain.taken("/v1/metrics"), 60,
+                                 "the other one's metrics"))
+        assert "atomd_requests_total" in metrics
+        assert [n for n in metrics if n.startswith("gen_ai.")] == []
+
+
+@test
+def metrics_that_are_not_taken_are_told_of_too():
+    answers = [(503, {"Retry-After": "1"}, ""),
+               (200, {}, '{"partialSuccess":{"rejectedDataPoints":"2"}}')]
+    with Collector(answers) as collector, \
+            Daemon(config(agent(), extra=exporting(
+                collector, "traces = false; logs = false;"))) as daemon:
+        wait_for(lambda: items(daemon, "metrics", "dropped") == 2, 90,
+                 "two points to be refused")
+        (before, after) = [r for _, _, r in collector.seen]
+        assert before == after
+        points = sum(len(points_of(m)[2]) for m in metrics_of(after))
+        assert items(daemon, "metrics", "failed") == points
+        assert items(daemon, "metrics", "sent") == points - 2
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ enum {
 
 /* --- attributes: names of the semantic conventions, 1.41 --------------------- */
 
-static void add_text(json_t *attributes, const char *key, const char *text)
+void otlp_add_text(json_t *attributes, const char *key, const char *text)
 {
 	if (*text != '\0')
 		(void)json_array_append_new(
@@ -28,7 +28,7 @@ static void add_text(json_t *attributes, const char *key, const char *text)
 					      "value", "stringValue", text));
 }
 
-static json_t *whole(int64_t number)
+json_t *otlp_whole(int64_t number)
 {
 	char text[24];
 
@@ -40,22 +40,22 @@ static void add_number(json_t *attributes, const char *key, int64_t number)
 {
 	(void)json_array_append_new(
 		attributes, json_pack("{s:s,s:{s:o}}", "key", key, "value",
-				      "intValue", whole(number)));
+				      "intValue", otlp_whole(number)));
 }
 
 static json_t *attributes_of(const struct atom_ended_call *call, bool genai)
 {
 	json_t *attributes = json_array();
 
-	add_text(attributes, "atomd.agent.revision", call->revision);
-	add_text(attributes, "atomd.request.id", call->request_id);
+	otlp_add_text(attributes, "atomd.agent.revision", call->revision);
+	otlp_add_text(attributes, "atomd.request.id", call->request_id);
 	if (!genai) {
-		add_text(attributes, "atomd.agent.name", call->agent);
+		otlp_add_text(attributes, "atomd.agent.name", call->agent);
 		return attributes;
 	}
-	add_text(attributes, "gen_ai.operation.name", "chat");
-	add_text(attributes, "gen_ai.agent.name", call->agent);
-	add_text(attributes, "gen_ai.provider.name", call->backend);
+	otlp_add_text(attributes, "gen_ai.operation.name", "chat");
+	otlp_add_text(attributes, "gen_ai.agent.name", call->agent);
+	otlp_add_text(attributes, "gen_ai.provider.name", call->backend);
 	if (call->granted_ns >= 0) {
 		add_number(attributes, "gen_ai.usage.input_tokens",
 			   call->input_tokens);
@@ -75,8 +75,8 @@ static json_t *span_of(const struct atom_ended_call *call, const char *id,
 	json_t *span = json_pack(
 		"{s:s,s:s,s:s,s:i,s:o,s:o,s:o}", "traceId", call->trace_id,
 		"spanId", id, "name", name, "kind", kind, "startTimeUnixNano",
-		whole(base_ns + from_ns), "endTimeUnixNano",
-		whole(base_ns + to_ns), "attributes", attributes);
+		otlp_whole(base_ns + from_ns), "endTimeUnixNano",
+		otlp_whole(base_ns + to_ns), "attributes", attributes);
 
 	if (*parent != '\0')
 		(void)json_object_set_new(span, "parentSpanId",
@@ -140,49 +140,56 @@ void otlp_add_log(json_t *records, const struct atom_monitor_event *event)
 	json_t *body =
 		json_stringn(event->details.bytes, event->details.length);
 
-	add_text(attributes, "gen_ai.agent.name", event->agent);
+	otlp_add_text(attributes, "gen_ai.agent.name", event->agent);
 	(void)json_array_append_new(
 		records,
 		json_pack("{s:o,s:o,s:i,s:s,s:{s:o},s:o}", "timeUnixNano",
-			  whole(event->time_ms * 1000000),
+			  otlp_whole(event->time_ms * 1000000),
 			  "observedTimeUnixNano",
-			  whole(event->time_ms * 1000000), "severityNumber",
-			  numbers[severity], "eventName", event->name, "body",
-			  "stringValue", body != NULL ? body : json_string(""),
-			  "attributes", attributes));
+			  otlp_whole(event->time_ms * 1000000),
+			  "severityNumber", numbers[severity], "eventName",
+			  event->name, "body", "stringValue",
+			  body != NULL ? body : json_string(""), "attributes",
+			  attributes));
 }
 
 /* --- requests ----------------------------------------------------------------------- */
 
 static char *request(const char *outer, const char *inner, const char *list,
-		     const char *service, const char *version, json_t *items)
+		     const struct otlp_resource *resource, json_t *items)
 {
 	json_t *attributes = json_array();
 	json_t *whole_request;
 	char *text;
 
-	add_text(attributes, "service.name", service);
-	add_text(attributes, "service.version", version);
-	whole_request =
-		json_pack("{s:[{s:{s:o},s:[{s:{s:s,s:s},s:o}]}]}", outer,
-			  "resource", "attributes", attributes, inner, "scope",
-			  "name", "atomd", "version", version, list, items);
+	otlp_add_text(attributes, "service.name", resource->service);
+	otlp_add_text(attributes, "service.version", resource->version);
+	otlp_add_text(attributes, "service.instance.id", resource->instance);
+	whole_request = json_pack("{s:[{s:{s:o},s:[{s:{s:s,s:s},s:o}]}]}",
+				  outer, "resource", "attributes", attributes,
+				  inner, "scope", "name", "atomd", "version",
+				  resource->version, list, items);
 	text = whole_request != NULL ? json_dumps(whole_request, JSON_COMPACT)
 				     : NULL;
 	json_decref(whole_request);
 	return text;
 }
 
-char *otlp_traces(const char *service, const char *version, json_t *items)
+char *otlp_traces(const struct otlp_resource *resource, json_t *items)
 {
-	return request("resourceSpans", "scopeSpans", "spans", service, version,
+	return request("resourceSpans", "scopeSpans", "spans", resource, items);
+}
+
+char *otlp_logs(const struct otlp_resource *resource, json_t *items)
+{
+	return request("resourceLogs", "scopeLogs", "logRecords", resource,
 		       items);
 }
 
-char *otlp_logs(const char *service, const char *version, json_t *items)
+char *otlp_metrics(const struct otlp_resource *resource, json_t *items)
 {
-	return request("resourceLogs", "scopeLogs", "logRecords", service,
-		       version, items);
+	return request("resourceMetrics", "scopeMetrics", "metrics", resource,
+		       items);
 }
 
 bool otlp_sampled(const char *trace_id, double share)

@@ -10,11 +10,26 @@
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <jansson.h>
 
 #include <atomd/calls.h>
 #include <atomd/monitor.h>
+
+/* Who tells: attributes of every request. */
+struct otlp_resource {
+	const char *service; /* service.name */
+	const char *version; /* service.version */
+	/* service.instance.id: tells the series of several daemons apart, of
+	 * which each must have one writer; "" = none. */
+	const char *instance;
+};
+
+/* {"key":...,"value":{"stringValue":...}}, unless the text is "". */
+void otlp_add_text(json_t *attributes, const char *key, const char *text);
+/* A 64-bit integer. */
+json_t *otlp_whole(int64_t number);
 
 /* The spans of a call, added to the array: the call itself, its wait for an
  * instance, and its attempt, if it got that far.  `genai`: with the attributes
@@ -24,10 +39,12 @@ void otlp_add_spans(json_t *spans, const struct atom_ended_call *call,
 /* An event as a log record. */
 void otlp_add_log(json_t *records, const struct atom_monitor_event *event);
 
-/* The whole request, malloc()ed: {"resourceSpans":[...]} or
- * {"resourceLogs":[...]}; takes `items`.  NULL: no memory. */
-char *otlp_traces(const char *service, const char *version, json_t *items);
-char *otlp_logs(const char *service, const char *version, json_t *items);
+/* The whole request, malloc()ed: {"resourceSpans":[...]},
+ * {"resourceLogs":[...]} or {"resourceMetrics":[...]}; takes `items`.  NULL: no
+ * memory. */
+char *otlp_traces(const struct otlp_resource *resource, json_t *items);
+char *otlp_logs(const struct otlp_resource *resource, json_t *items);
+char *otlp_metrics(const struct otlp_resource *resource, json_t *items);
 
 /* Is this trace one of the share (0..1)?  By the last 56 bits of its id, as
  * the sampler TraceIdRatioBased, so that others say the same. */

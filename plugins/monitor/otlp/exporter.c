@@ -97,8 +97,24 @@ void exporter_add(struct exporter *e, char *body, size_t items)
 		forget_first(e);
 	}
 	e->queue[(e->first + e->count++) % EXPORTER_MAX] =
-		(struct exporter_request){ body, strlen(body), items,
-					   now_ms(e) };
+		(struct exporter_request){ body, strlen(body), items, now_ms(e),
+					   false };
+}
+
+void exporter_replace(struct exporter *e)
+{
+	size_t kept = e->transfer != NULL ? 1 : 0;
+
+	for (; e->count > kept; e->count--) {
+		struct exporter_request *last =
+			&e->queue[(e->first + e->count - 1) % EXPORTER_MAX];
+
+		count(e, e->dropped, last->items);
+		free(last->body);
+		last->body = NULL;
+	}
+	if (kept > 0)
+		e->queue[e->first].replaced = true;
 }
 
 /* --- what the collector says ------------------------------------------------------ */
@@ -150,12 +166,13 @@ static void on_data(void *argument, struct atom_http_transfer *transfer,
 static size_t rejected_of(const struct exporter *e, size_t items)
 {
 	static const char *const names[] = { "rejectedSpans",
-					     "rejectedLogRecords" };
+					     "rejectedLogRecords",
+					     "rejectedDataPoints" };
 	json_t *answer = json_loadb(e->answer, e->answer_length, 0, NULL);
 	const json_t *partial = json_object_get(answer, "partialSuccess");
 	long long rejected = 0;
 
-	for (size_t i = 0; i < 2 && rejected == 0; i++) {
+	for (size_t i = 0; i < 3 && rejected == 0; i++) {
 		const json_t *value = json_object_get(partial, names[i]);
 
 		rejected = json_is_string(value)
@@ -192,7 +209,7 @@ static void on_failure(struct exporter *e, bool again, const char *why)
 
 	complain(e, why);
 	count(e, e->failed, e->queue[e->first].items);
-	if (!again ||
+	if (!again || e->queue[e->first].replaced ||
 	    now - e->queue[e->first].made_ms > e->options->expires_ms) {
 		count(e, e->dropped, e->queue[e->first].items);
 		forget_first(e);

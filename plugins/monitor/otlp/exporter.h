@@ -7,7 +7,8 @@
  * posted one at a time.  As OTLP/HTTP says: 429, 502, 503 and 504, and a
  * connection that fails, are tried again, after Retry-After or 1 s, then twice
  * as long each time up to 30 s with a jitter of a quarter; any other status
- * ends it, and so does its age.  A queue that is full loses its oldest.
+ * ends it, and so does its age.  A queue that is full loses its oldest; one of
+ * cumulative metrics also what newer ones replace.
  * [control]
  */
 
@@ -31,6 +32,7 @@ struct exporter_request {
 	size_t length;
 	size_t items;
 	int64_t made_ms; /* monotonic */
+	bool replaced;	 /* on its way, and not to be tried again */
 };
 
 struct exporter {
@@ -64,6 +66,9 @@ atom_status exporter_init(struct exporter *exporter,
 void exporter_fini(struct exporter *exporter);
 /* Takes the body, which is malloc()ed. */
 void exporter_add(struct exporter *exporter, char *body, size_t items);
+/* What is added next says all that these say: those that wait are dropped, and
+ * one that is on its way is not tried again. */
+void exporter_replace(struct exporter *exporter);
 /* Posts the oldest, if it is time. */
 void exporter_pump(struct exporter *exporter);
 
