@@ -5,6 +5,7 @@
  * Prometheus says about the same is tests/conformance/test_alerts_expr.py. */
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <criterion/criterion.h>
@@ -131,6 +132,34 @@ Test(alerts_expr, a_regex_that_posix_reads_otherwise_is_refused,
 	refused("a{b=~\"x{1\"}", "brace");
 	cr_assert(evaluated("c{agent=~\"[[:alpha:]]|b{2,3}\"}").count == 1);
 	cr_assert(evaluated("c{agent=~\"aa|b\"}").count == 0);
+}
+
+/* Each of these takes the C library seconds or gigabytes. */
+Test(alerts_expr, a_regex_that_would_take_for_ever_is_refused,
+     .fini = free_arena)
+{
+	char text[300] = "c{agent=~\"(";
+	size_t length = strlen(text);
+
+	refused("c{agent=~\"a++++\"}", "a repetition of a repetition");
+	refused("c{agent=~\"((((((((((((((((((((a+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+"
+		")+)+)+)+\"}",
+		"groups in each other");
+	refused("c{agent=~\"((((a+)+)+)+)+\"}", "in each other");
+	refused("c{agent=~\"(a?){0,1000}\"}", "of what may be empty");
+	refused("c{agent=~\"(((((a?)+)+)+)+)+\"}", "of what may be empty");
+	refused("c{agent=~\"(|b)*\"}", "of what may be empty");
+	for (int i = 0; i < 30; i++, length += strlen("(a?b?)+"))
+		(void)snprintf(text + length, sizeof(text) - length, "(a?b?)+");
+	(void)snprintf(text + length, sizeof(text) - length, ")+\"}");
+	refused(text, "of what may be empty");
+	refused("c{agent=~\"((abcdefghij){800}x)+\"}", "too many repetitions");
+	refused("c{agent=~\"a)|(b\"}", "nothing has opened");
+	/* What people write. */
+	cr_assert(
+		evaluated("c{agent=~\"[a-z]{1,63}([.][a-z]{1,63})*\"}").count ==
+		1);
+	cr_assert(evaluated("c{agent=~\"(a|[c-d]{1,3}|x-.*)?\"}").count == 1);
 }
 
 Test(alerts_expr, deep_or_long_expressions_are_refused, .fini = free_arena)
