@@ -160,32 +160,23 @@ atom_status grading_init(struct atom_error *err)
 	static const char *const scores[] = { "agent", "revision", NULL };
 	static const double bounds[] = { 0.0, 0.1, 0.2, 0.3, 0.4, 0.5,
 					 0.6, 0.7, 0.8, 0.9, 1.0 };
-	static const struct atom_metric_spec calls_spec = {
-		.struct_size = sizeof(calls_spec),
-		.type = ATOM_METRIC_COUNTER,
-		.name = "atomd_graded_calls_total",
-		.help = "Answers chosen to be graded while a rollout runs, by "
-			"what became of that.",
-		.unit = "",
-		.label_names = calls,
+	static const struct metric_declaration rows[] = {
+		{ .type = ATOM_METRIC_COUNTER,
+		  .name = "atomd_graded_calls_total",
+		  .help = "Answers chosen to be graded while a rollout runs, by "
+			  "what became of that.",
+		  .labels = calls,
+		  .family_r = &calls_family,
+		  .series_max = SERIES_MAX },
+		{ .type = ATOM_METRIC_HISTOGRAM,
+		  .name = "atomd_grader_score",
+		  .help = "Scores that the grader gave to answers.",
+		  .labels = scores,
+		  .bounds = bounds,
+		  .bound_count = ARRAY_SIZE(bounds),
+		  .family_r = &score_family,
+		  .series_max = SERIES_MAX },
 	};
-	static const struct atom_metric_spec score_spec = {
-		.struct_size = sizeof(score_spec),
-		.type = ATOM_METRIC_HISTOGRAM,
-		.name = "atomd_grader_score",
-		.help = "Scores that the grader gave to answers.",
-		.unit = "",
-		.label_names = scores,
-		.bounds = bounds,
-		.bound_count = ARRAY_SIZE(bounds),
-	};
-	atom_status status = metric_declare(&calls_spec, &calls_family, err);
 
-	if (status == ATOM_OK)
-		status = metric_declare(&score_spec, &score_family, err);
-	if (status != ATOM_OK)
-		return status;
-	metric_allow(calls_family, SERIES_MAX);
-	metric_allow(score_family, SERIES_MAX);
-	return ATOM_OK;
+	return metric_declare_all(rows, ARRAY_SIZE(rows), err);
 }

@@ -5,6 +5,8 @@
 #include "core/memory.h"
 #include "core/metric.h"
 
+#define SERIES_MAX 20000
+
 static uint32_t calls_family;
 static uint32_t tokens_family;
 static uint32_t duration_family;
@@ -99,46 +101,33 @@ atom_status mirroring_init(struct atom_error *err)
 	static const char *const tokens[] = { "agent", "revision", "direction",
 					      NULL };
 	static const char *const duration[] = { "agent", "revision", NULL };
-	const struct {
-		struct atom_metric_spec spec;
-		uint32_t *family;
-	} rows[] = {
-		{ { .struct_size = sizeof(struct atom_metric_spec),
-		    .type = ATOM_METRIC_COUNTER,
-		    .name = "atomd_mirrored_calls_total",
-		    .help = "Calls chosen to be repeated by a new revision "
-			    "whose answers nobody is given, by what became of "
-			    "them.",
-		    .unit = "",
-		    .label_names = calls },
-		  &calls_family },
-		{ { .struct_size = sizeof(struct atom_metric_spec),
-		    .type = ATOM_METRIC_COUNTER,
-		    .name = "atomd_mirrored_tokens_total",
-		    .help = "Tokens that mirrored calls used; not part of "
-			    "atomd_tokens_total.",
-		    .unit = "",
-		    .label_names = tokens },
-		  &tokens_family },
-		{ { .struct_size = sizeof(struct atom_metric_spec),
-		    .type = ATOM_METRIC_HISTOGRAM,
-		    .name = "atomd_mirrored_duration_seconds",
-		    .help = "How long mirrored calls took from their slot to "
-			    "their end.",
-		    .unit = "seconds",
-		    .label_names = duration },
-		  &duration_family },
+	static const struct metric_declaration rows[] = {
+		{ .type = ATOM_METRIC_COUNTER,
+		  .name = "atomd_mirrored_calls_total",
+		  .help = "Calls chosen to be repeated by a new revision "
+			  "whose answers nobody is given, by what became of "
+			  "them.",
+		  .labels = calls,
+		  .family_r = &calls_family,
+		  .series_max = SERIES_MAX },
+		{ .type = ATOM_METRIC_COUNTER,
+		  .name = "atomd_mirrored_tokens_total",
+		  .help = "Tokens that mirrored calls used; not part of "
+			  "atomd_tokens_total.",
+		  .labels = tokens,
+		  .family_r = &tokens_family,
+		  .series_max = SERIES_MAX },
+		{ .type = ATOM_METRIC_HISTOGRAM,
+		  .name = "atomd_mirrored_duration_seconds",
+		  .help = "How long mirrored calls took from their slot to "
+			  "their end.",
+		  .unit = "seconds",
+		  .labels = duration,
+		  .family_r = &duration_family,
+		  .series_max = SERIES_MAX },
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		atom_status status =
-			metric_declare(&rows[i].spec, rows[i].family, err);
-
-		if (status != ATOM_OK)
-			return status;
-		metric_allow(*rows[i].family, 20000);
-	}
-	return ATOM_OK;
+	return metric_declare_all(rows, ARRAY_SIZE(rows), err);
 }
 
 /* The series, made when it is first used: a trial has one new revision. */

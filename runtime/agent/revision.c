@@ -44,26 +44,6 @@ static struct revision *alive; /* control's list */
 static size_t alive_count;
 static void (*gone_callback)(void);
 
-static atom_status declare(int type, const char *name, const char *help,
-			   const char *unit, const char *const *labels,
-			   uint32_t *family_r, struct atom_error *err)
-{
-	struct atom_metric_spec spec = {
-		.struct_size = sizeof(spec),
-		.type = type,
-		.name = name,
-		.help = help,
-		.unit = unit,
-		.label_names = labels,
-	};
-
-	if (type == ATOM_METRIC_HISTOGRAM) {
-		spec.bounds = metric_duration_bounds;
-		spec.bound_count = metric_duration_bound_count;
-	}
-	return metric_declare(&spec, family_r, err);
-}
-
 atom_status revision_metrics_init(struct atom_error *err)
 {
 	static const char *const agent[] = { "agent", NULL };
@@ -72,54 +52,73 @@ atom_status revision_metrics_init(struct atom_error *err)
 					     NULL };
 	static const char *const direction[] = { "agent", "revision",
 						 "direction", NULL };
-	const struct {
-		int type;
-		const char *name;
-		const char *help;
-		const char *unit;
-		const char *const *labels;
-		uint32_t *family;
-	} rows[] = {
-		{ ATOM_METRIC_COUNTER, "atomd_requests_total",
-		  "Calls of agents that have ended, by HTTP status.", "", code,
-		  &requests_family },
-		{ ATOM_METRIC_HISTOGRAM, "atomd_request_duration_seconds",
-		  "Time from a call's first byte to its answer's last.",
-		  "seconds", agent, &duration_family },
-		{ ATOM_METRIC_HISTOGRAM, "atomd_time_to_first_token_seconds",
-		  "Time from a call's first byte to its answer's first.",
-		  "seconds", agent, &first_token_family },
-		{ ATOM_METRIC_HISTOGRAM, "atomd_queue_wait_seconds",
-		  "Time a call waited for an instance.", "seconds", agent,
-		  &queue_wait_family },
-		{ ATOM_METRIC_COUNTER, "atomd_tokens_total",
-		  "Tokens of calls, as backends report them.", "", direction,
-		  &tokens_family },
-		{ ATOM_METRIC_GAUGE, "atomd_inflight_requests",
-		  "Calls that are with a backend now.", "", agent,
-		  &in_flight_family },
-		{ ATOM_METRIC_GAUGE, "atomd_queue_depth",
-		  "Calls that wait for an instance now.", "", agent,
-		  &queue_depth_family },
-		{ ATOM_METRIC_GAUGE, "atomd_instances", "Instances by state.",
-		  "", state, &instances_family },
-		{ ATOM_METRIC_GAUGE, "atomd_instances_desired",
-		  "Instances that are wanted.", "", agent, &desired_family },
-		{ ATOM_METRIC_COUNTER, "atomd_instance_failures_total",
-		  "Instances that were lost or did not start.", "", agent,
-		  &failures_family },
+	static const struct metric_declaration rows[] = {
+		{ .type = ATOM_METRIC_COUNTER,
+		  .name = "atomd_requests_total",
+		  .help = "Calls of agents that have ended, by HTTP status.",
+		  .labels = code,
+		  .family_r = &requests_family,
+		  .series_max = SERIES_MAX },
+		{ .type = ATOM_METRIC_HISTOGRAM,
+		  .name = "atomd_request_duration_seconds",
+		  .help = "Time from a call's first byte to its answer's last.",
+		  .unit = "seconds",
+		  .labels = agent,
+		  .family_r = &duration_family,
+		  .series_max = SERIES_MAX },
+		{ .type = ATOM_METRIC_HISTOGRAM,
+		  .name = "atomd_time_to_first_token_seconds",
+		  .help = "Time from a call's first byte to its answer's first.",
+		  .unit = "seconds",
+		  .labels = agent,
+		  .family_r = &first_token_family,
+		  .series_max = SERIES_MAX },
+		{ .type = ATOM_METRIC_HISTOGRAM,
+		  .name = "atomd_queue_wait_seconds",
+		  .help = "Time a call waited for an instance.",
+		  .unit = "seconds",
+		  .labels = agent,
+		  .family_r = &queue_wait_family,
+		  .series_max = SERIES_MAX },
+		{ .type = ATOM_METRIC_COUNTER,
+		  .name = "atomd_tokens_total",
+		  .help = "Tokens of calls, as backends report them.",
+		  .labels = direction,
+		  .family_r = &tokens_family,
+		  .series_max = SERIES_MAX },
+		{ .type = ATOM_METRIC_GAUGE,
+		  .name = "atomd_inflight_requests",
+		  .help = "Calls that are with a backend now.",
+		  .labels = agent,
+		  .family_r = &in_flight_family,
+		  .series_max = SERIES_MAX },
+		{ .type = ATOM_METRIC_GAUGE,
+		  .name = "atomd_queue_depth",
+		  .help = "Calls that wait for an instance now.",
+		  .labels = agent,
+		  .family_r = &queue_depth_family,
+		  .series_max = SERIES_MAX },
+		{ .type = ATOM_METRIC_GAUGE,
+		  .name = "atomd_instances",
+		  .help = "Instances by state.",
+		  .labels = state,
+		  .family_r = &instances_family,
+		  .series_max = SERIES_MAX },
+		{ .type = ATOM_METRIC_GAUGE,
+		  .name = "atomd_instances_desired",
+		  .help = "Instances that are wanted.",
+		  .labels = agent,
+		  .family_r = &desired_family,
+		  .series_max = SERIES_MAX },
+		{ .type = ATOM_METRIC_COUNTER,
+		  .name = "atomd_instance_failures_total",
+		  .help = "Instances that were lost or did not start.",
+		  .labels = agent,
+		  .family_r = &failures_family,
+		  .series_max = SERIES_MAX },
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		atom_status status = declare(
-			rows[i].type, rows[i].name, rows[i].help, rows[i].unit,
-			rows[i].labels, rows[i].family, err);
-
-		if (status != ATOM_OK)
-			return status;
-		metric_allow(*rows[i].family, SERIES_MAX);
-	}
-	return ATOM_OK;
+	return metric_declare_all(rows, ARRAY_SIZE(rows), err);
 }
 
 static metric_id series2(uint32_t family, const struct revision *r,

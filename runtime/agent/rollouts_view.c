@@ -17,6 +17,8 @@
 #include "core/text.h"
 #include "plugin/host.h"
 
+#define SERIES_MAX 20000
+
 static uint32_t weight_family;
 static uint32_t ended_family;
 
@@ -25,37 +27,26 @@ atom_status rollouts_init(struct atom_error *err)
 	static const char *const weight_labels[] = { "agent", "revision",
 						     NULL };
 	static const char *const ended_labels[] = { "agent", "outcome", NULL };
-	const struct {
-		struct atom_metric_spec spec;
-		uint32_t *family;
-	} rows[] = {
-		{ { .struct_size = sizeof(struct atom_metric_spec),
-		    .type = ATOM_METRIC_GAUGE,
-		    .name = "atomd_rollout_weight",
-		    .help = "Share of an agent's new calls that a revision "
-			    "gets, of 10,000, while a rollout runs.",
-		    .unit = "",
-		    .label_names = weight_labels },
-		  &weight_family },
-		{ { .struct_size = sizeof(struct atom_metric_spec),
-		    .type = ATOM_METRIC_COUNTER,
-		    .name = "atomd_rollouts_total",
-		    .help = "Rollouts that have ended, by how.",
-		    .unit = "",
-		    .label_names = ended_labels },
-		  &ended_family },
+	static const struct metric_declaration rows[] = {
+		{ .type = ATOM_METRIC_GAUGE,
+		  .name = "atomd_rollout_weight",
+		  .help = "Share of an agent's new calls that a revision "
+			  "gets, of 10,000, while a rollout runs.",
+		  .labels = weight_labels,
+		  .family_r = &weight_family,
+		  .series_max = SERIES_MAX },
+		{ .type = ATOM_METRIC_COUNTER,
+		  .name = "atomd_rollouts_total",
+		  .help = "Rollouts that have ended, by how.",
+		  .labels = ended_labels,
+		  .family_r = &ended_family,
+		  .series_max = SERIES_MAX },
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		atom_status status =
-			metric_declare(&rows[i].spec, rows[i].family, err);
+	atom_status status = metric_declare_all(rows, ARRAY_SIZE(rows), err);
 
-		if (status != ATOM_OK)
-			return status;
-		metric_allow(*rows[i].family, 20000);
-	}
-	atom_status status = mirroring_init(err);
-
+	if (status == ATOM_OK)
+		status = mirroring_init(err);
 	return status == ATOM_OK ? grading_init(err) : status;
 }
 

@@ -29,35 +29,26 @@ atom_status scaling_events_init(struct atom_error *err)
 					      NULL };
 	static const char *const fault_labels[] = { "agent", "strategy",
 						    "reason", NULL };
-	const struct atom_metric_spec events = {
-		.struct_size = sizeof(events),
-		.type = ATOM_METRIC_COUNTER,
-		.name = "atomd_scaling_events_total",
-		.help = "What scaling did, or could not do.",
-		.unit = "",
-		.label_names = labels,
+	static const struct metric_declaration rows[] = {
+		{ .type = ATOM_METRIC_COUNTER,
+		  .name = "atomd_scaling_events_total",
+		  .help = "What scaling did, or could not do.",
+		  .labels = labels,
+		  .family_r = &events_family,
+		  .series_max = SERIES_MAX },
+		{ .type = ATOM_METRIC_COUNTER,
+		  .name = "atomd_scaling_advice_ignored_total",
+		  .help = "Advice of strategies that was not followed: they "
+			  "failed, took too long, or talked nonsense.",
+		  .labels = fault_labels,
+		  .family_r = &faults_family },
 	};
-	const struct atom_metric_spec faults = {
-		.struct_size = sizeof(faults),
-		.type = ATOM_METRIC_COUNTER,
-		.name = "atomd_scaling_advice_ignored_total",
-		.help = "Advice of strategies that was not followed: they "
-			"failed, took too long, or talked nonsense.",
-		.unit = "",
-		.label_names = fault_labels,
-	};
-	atom_status status;
 
 	kept = json_array();
 	if (kept == NULL)
 		return atom_fail(err, ATOM_ENOMEM,
 				 "no memory for events of scaling");
-	status = metric_declare(&events, &events_family, err);
-	if (status == ATOM_OK)
-		status = metric_declare(&faults, &faults_family, err);
-	if (status == ATOM_OK)
-		metric_allow(events_family, SERIES_MAX);
-	return status;
+	return metric_declare_all(rows, ARRAY_SIZE(rows), err);
 }
 
 void scaling_events_fini(void)

@@ -16,41 +16,31 @@ atom_status audit_metrics(struct atom_error *err)
 	static const double bounds[] = { 0.0001, 0.0003, 0.001, 0.003,
 					 0.01,	 0.03,	 0.1,	0.3,
 					 1,	 3,	 10 };
-	struct atom_metric_spec records = {
-		.struct_size = sizeof(records),
-		.type = ATOM_METRIC_COUNTER,
-		.name = "atomd_audit_records_total",
-		.help = "Audit records by sink and what became of them.",
-		.unit = "",
-		.label_names = by_result,
-	};
-	struct atom_metric_spec depth = {
-		.struct_size = sizeof(depth),
-		.type = ATOM_METRIC_GAUGE,
-		.name = "atomd_audit_sink_behind_records",
-		.help = "Records that the sink does not have yet.",
-		.unit = "",
-		.label_names = by_sink,
-	};
-	struct atom_metric_spec syncs = {
-		.struct_size = sizeof(syncs),
-		.type = ATOM_METRIC_HISTOGRAM,
-		.name = "atomd_audit_sync_seconds",
-		.help = "How long the sink took to make a batch durable.",
-		.unit = "seconds",
-		.label_names = by_sink,
-		.bounds = bounds,
-		.bound_count = ARRAY_SIZE(bounds),
+	static const struct metric_declaration rows[] = {
+		{ .type = ATOM_METRIC_COUNTER,
+		  .name = "atomd_audit_records_total",
+		  .help = "Audit records by sink and what became of them.",
+		  .labels = by_result,
+		  .family_r = &audit.records_family },
+		{ .type = ATOM_METRIC_GAUGE,
+		  .name = "atomd_audit_sink_behind_records",
+		  .help = "Records that the sink does not have yet.",
+		  .labels = by_sink,
+		  .family_r = &audit.depth_family },
+		{ .type = ATOM_METRIC_HISTOGRAM,
+		  .name = "atomd_audit_sync_seconds",
+		  .help = "How long the sink took to make a batch durable.",
+		  .unit = "seconds",
+		  .labels = by_sink,
+		  .bounds = bounds,
+		  .bound_count = ARRAY_SIZE(bounds),
+		  .family_r = &audit.sync_family },
 	};
 	atom_status status;
 
 	if (audit.has_metrics)
 		return ATOM_OK;
-	status = metric_declare(&records, &audit.records_family, err);
-	if (status == ATOM_OK)
-		status = metric_declare(&depth, &audit.depth_family, err);
-	if (status == ATOM_OK)
-		status = metric_declare(&syncs, &audit.sync_family, err);
+	status = metric_declare_all(rows, ARRAY_SIZE(rows), err);
 	if (status == ATOM_OK)
 		status = metric_gauge_callback(
 			"atomd_audit_queue_depth",

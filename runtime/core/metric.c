@@ -107,6 +107,31 @@ void metric_allow(uint32_t family, size_t series_max)
 	pthread_mutex_unlock(&mutex);
 }
 
+atom_status metric_declare_all(const struct metric_declaration *rows,
+			       size_t count, struct atom_error *err)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct atom_metric_spec spec = {
+			.struct_size = sizeof(spec),
+			.type = rows[i].type,
+			.name = rows[i].name,
+			.help = rows[i].help,
+			.unit = rows[i].unit != NULL ? rows[i].unit : "",
+			.label_names = rows[i].labels,
+			.bounds = rows[i].bounds,
+			.bound_count = rows[i].bound_count,
+		};
+		atom_status status =
+			metric_declare(&spec, rows[i].family_r, err);
+
+		if (status != ATOM_OK)
+			return status;
+		if (rows[i].series_max > 0)
+			metric_allow(*rows[i].family_r, rows[i].series_max);
+	}
+	return ATOM_OK;
+}
+
 /* --- series -------------------------------------------------------------- */
 
 /* Label values as the text format wants them; broken UTF-8, which would spoil

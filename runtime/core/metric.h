@@ -39,6 +39,22 @@ void metric_attach(unsigned int index);
  * metric_duration_bounds. */
 atom_status metric_declare(const struct atom_metric_spec *spec,
 			   uint32_t *family_r, struct atom_error *err);
+/* A family of a table, and where its number goes. */
+struct metric_declaration {
+	int type;
+	const char *name;
+	const char *help;
+	const char *unit;	   /* NULL: none */
+	const char *const *labels; /* NULL-ended; NULL: none */
+	uint32_t *family_r;
+	size_t series_max;    /* for metric_allow(); 0: 1,000 */
+	const double *bounds; /* histogram; NULL: metric_duration_bounds */
+	size_t bound_count;
+};
+
+/* [control] All of the table, until one cannot be declared. */
+atom_status metric_declare_all(const struct metric_declaration *rows,
+			       size_t count, struct atom_error *err);
 /* Declared and with its one series at once, for families without labels;
  * 0, with a log line, when that fails. [control] */
 metric_id metric_single(int type, const char *name, const char *help);

@@ -188,37 +188,26 @@ atom_status probes_init(struct atom_error *err)
 {
 	static const char *const agent[] = { "agent", NULL };
 	static const char *const agent_result[] = { "agent", "result", NULL };
-	const struct {
-		struct atom_metric_spec spec;
-		uint32_t *family_r;
-	} rows[] = {
-		{ { .struct_size = sizeof(struct atom_metric_spec),
-		    .type = ATOM_METRIC_GAUGE,
-		    .name = "atomd_probe_success",
-		    .help = "Whether the last synthetic call was answered.",
-		    .unit = "",
-		    .label_names = agent },
-		  &success_family },
-		{ { .struct_size = sizeof(struct atom_metric_spec),
-		    .type = ATOM_METRIC_GAUGE,
-		    .name = "atomd_probe_duration_seconds",
-		    .help = "How long the last synthetic call took.",
-		    .unit = "seconds",
-		    .label_names = agent },
-		  &duration_family },
-		{ { .struct_size = sizeof(struct atom_metric_spec),
-		    .type = ATOM_METRIC_COUNTER,
-		    .name = "atomd_probe_calls_total",
-		    .help = "Synthetic calls by what became of them.",
-		    .unit = "",
-		    .label_names = agent_result },
-		  &calls_family },
+	static const struct metric_declaration rows[] = {
+		{ .type = ATOM_METRIC_GAUGE,
+		  .name = "atomd_probe_success",
+		  .help = "Whether the last synthetic call was answered.",
+		  .labels = agent,
+		  .family_r = &success_family },
+		{ .type = ATOM_METRIC_GAUGE,
+		  .name = "atomd_probe_duration_seconds",
+		  .help = "How long the last synthetic call took.",
+		  .unit = "seconds",
+		  .labels = agent,
+		  .family_r = &duration_family },
+		{ .type = ATOM_METRIC_COUNTER,
+		  .name = "atomd_probe_calls_total",
+		  .help = "Synthetic calls by what became of them.",
+		  .labels = agent_result,
+		  .family_r = &calls_family },
 	};
-	atom_status status = ATOM_OK;
 
-	for (size_t i = 0; i < ARRAY_SIZE(rows) && status == ATOM_OK; i++)
-		status = metric_declare(&rows[i].spec, rows[i].family_r, err);
-	return status;
+	return metric_declare_all(rows, ARRAY_SIZE(rows), err);
 }
 
 void probes_fini(void)

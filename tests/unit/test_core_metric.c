@@ -387,6 +387,41 @@ static int64_t fake_monotonic_ns(void)
 	return now_ns;
 }
 
+Test(core_metric, a_table_is_declared_up_to_what_is_refused)
+{
+	uint32_t first = UINT32_MAX, second = UINT32_MAX, third = UINT32_MAX;
+	const struct metric_declaration rows[] = {
+		{ .type = ATOM_METRIC_COUNTER,
+		  .name = "t_all_total",
+		  .help = "h",
+		  .labels = one_label,
+		  .family_r = &first,
+		  .series_max = 2 },
+		{ .type = ATOM_METRIC_HISTOGRAM,
+		  .name = "t_all_seconds",
+		  .help = "h",
+		  .unit = "seconds",
+		  .family_r = &second },
+		{ .type = ATOM_METRIC_COUNTER,
+		  .name = "t_without_its_ending",
+		  .help = "h",
+		  .family_r = &third },
+	};
+	struct atom_error err = ATOM_ERROR_INIT;
+	metric_id histogram;
+
+	cr_assert_eq(metric_declare_all(rows, 3, &err), ATOM_EINVAL);
+	cr_expect(strstr(err.message, "t_without_its_ending") != NULL);
+	cr_expect_eq(third, UINT32_MAX);
+	cr_expect(series(first, "a", NULL) != 0);
+	cr_expect(series(first, "b", NULL) != 0);
+	cr_expect_eq(series(first, "c", NULL), 0);
+	histogram = metric_series(second, NULL);
+	metric_observe(histogram, 0.03);
+	cr_expect_eq(metric_count(histogram), 1);
+	cr_expect_eq(metric_declare_all(rows, 2, &err), ATOM_OK);
+}
+
 Test(core_metric, removed_series_vanish_and_come_back_at_zero)
 {
 	int64_t (*real)(void) = os.monotonic_ns;
