@@ -370,7 +370,9 @@ struct atom_process_handle;
 enum {
 	/* The protocol socket is the child's standard input and output, not
 	 * descriptor 3. */
-	ATOM_PROCESS_STDIO = 1
+	ATOM_PROCESS_STDIO = 1,
+	/* With it: its standard error too, which makes no log lines then. */
+	ATOM_PROCESS_STDERR = 2
 };
 
 struct atom_process_request {
@@ -393,7 +395,7 @@ struct atom_process_usage {
 	int64_t cpu_ms;	      /* user and system, the same */
 };
 
-/* [loop] All of it on the loop that called `spawn`. */
+/* [loop] [control] All of it on the loop that called `spawn`. */
 struct atom_process_events {
 	uint32_t struct_size;
 	uint32_t flags;

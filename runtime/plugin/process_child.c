@@ -231,7 +231,7 @@ static bool watch_all(struct atom_process_handle *p, const struct spawned *s)
 		p->outputs[i] = watch_new(p, s->outputs[i], on_output);
 	return p->death != NULL && p->socket != NULL && p->failure != NULL &&
 	       (p->outputs[0] != NULL || s->outputs[0] < 0) &&
-	       p->outputs[1] != NULL;
+	       (p->outputs[1] != NULL || s->outputs[1] < 0);
 }
 
 atom_status child_new(const struct atom_host *host,

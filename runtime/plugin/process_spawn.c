@@ -227,6 +227,14 @@ static bool make_pair(int *ours, int *theirs, bool socket)
 	return *theirs >= 0;
 }
 
+/* Its output, its error too, is what it says by the socket. */
+static bool says_all(const struct atom_process_request *request)
+{
+	const uint32_t both = ATOM_PROCESS_STDIO | ATOM_PROCESS_STDERR;
+
+	return (request->flags & both) == both;
+}
+
 static atom_status open_all(struct plan *plan, struct spawned *s,
 			    struct atom_error *err)
 {
@@ -237,7 +245,8 @@ static atom_status open_all(struct plan *plan, struct spawned *s,
 	    !make_pair(&s->socket, &plan->child_socket, true) ||
 	    (!stdio &&
 	     !make_pair(&s->outputs[0], &plan->child_outputs[0], false)) ||
-	    !make_pair(&s->outputs[1], &plan->child_outputs[1], false) ||
+	    (!says_all(plan->request) &&
+	     !make_pair(&s->outputs[1], &plan->child_outputs[1], false)) ||
 	    !make_pair(&s->failure, &plan->child_failure, false))
 		return atom_fail(err, ATOM_EIO,
 				 "no descriptors for a child: %s",
@@ -271,7 +280,9 @@ static void child_files(const struct plan *plan)
 
 	if (dup2(stdio ? plan->child_socket : plan->null, 0) < 0 ||
 	    dup2(stdio ? plan->child_socket : plan->child_outputs[0], 1) < 0 ||
-	    dup2(plan->child_outputs[1], 2) < 0)
+	    dup2(says_all(plan->request) ? plan->child_socket
+					 : plan->child_outputs[1],
+		 2) < 0)
 		die(plan, STEP_FILES);
 	if (!stdio && dup2(plan->child_socket, 3) < 0)
 		die(plan, STEP_FILES);

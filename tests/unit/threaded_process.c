@@ -395,6 +395,26 @@ static void a_folder_and_stdio_are_as_asked(void)
 	stop();
 }
 
+static void all_that_is_said_comes_by_the_socket_if_asked(void)
+{
+	const char *const command[] = { "sh", "-c",
+					"cat; echo wrong >&2; exit 3", NULL };
+	struct atom_process_request request = { .command = command,
+						.flags = ATOM_PROCESS_STDIO |
+							 ATOM_PROCESS_STDERR };
+	struct child c;
+
+	start();
+	CHECK(try_spawn(&c, &request, NULL) == ATOM_OK);
+	CHECK(child_write(&c, "all\n", 4) == ATOM_OK);
+	on_loop(do_close_input, &c);
+	AWAIT(c.exited > 0);
+	CHECK(strcmp(c.data, "all\nwrong\n") == 0 && c.exit_code == 3);
+	CHECK(!logged("wrong"));
+	child_end(&c);
+	stop();
+}
+
 static void an_exit_and_a_signal_are_told_apart(void)
 {
 	struct child c;
@@ -663,6 +683,7 @@ static void what_it_prints_is_logged_and_bounded(void)
 static const struct tap_test tests[] = {
 	TAP_TEST(a_child_finds_what_it_was_promised),
 	TAP_TEST(a_folder_and_stdio_are_as_asked),
+	TAP_TEST(all_that_is_said_comes_by_the_socket_if_asked),
 	TAP_TEST(an_exit_and_a_signal_are_told_apart),
 	TAP_TEST(mistakes_come_back_as_sentences),
 	TAP_TEST(a_missing_interpreter_is_logged),
