@@ -22,7 +22,7 @@ static const char *const formats[] = { "webhook", "alertmanager", NULL };
 static const struct atom_option receiver_table[] = {
 	ATOM_OPTION_STRING(struct receiver_options, name, "", ATOM_REQUIRED,
 			   "names it in the log and in metrics"),
-	ATOM_OPTION_STRING(struct receiver_options, url, "", ATOM_REQUIRED,
+	ATOM_OPTION_STRING(struct receiver_options, url, "", 0,
 			   "where messages are posted; for Alertmanager its "
 			   ".../api/v2/alerts"),
 	ATOM_OPTION_CHOICE(struct receiver_options, format, "webhook", formats,
@@ -32,9 +32,13 @@ static const struct atom_option receiver_table[] = {
 	ATOM_OPTION_SECRET(struct receiver_options, authorization, 0,
 			   "value of the header Authorization"),
 	ATOM_OPTION_DURATION(struct receiver_options, timeout, "10s", 100,
-			     120000, 0, "longest wait for one answer"),
+			     120000, 0,
+			     "longest wait for one answer, or for the command"),
 	ATOM_OPTION_STRING(struct receiver_options, ca_file, "", 0,
 			   "certificates to trust instead of the system's"),
+	ATOM_OPTION_STRINGS(struct receiver_options, command, 0, 200, 0,
+			    "instead of `url`: a program and its arguments, "
+			    "run for each message with it on standard input"),
 };
 
 static const struct atom_option alerts_options[] = {
@@ -45,7 +49,8 @@ static const struct atom_option alerts_options[] = {
 			     3600000, 0, "how often rules are evaluated"),
 	ATOM_OPTION_DURATION(struct alerts_options, repeat, "4h", 60000,
 			     604800000, 0,
-			     "webhooks hear again of what still fires"),
+			     "webhooks and commands hear again of what still "
+			     "fires"),
 	ATOM_OPTION_GROUPS(struct alerts_options, receivers,
 			   struct receiver_options, receiver_table, 0,
 			   RECEIVERS_MAX, 0, "who is told"),

@@ -115,10 +115,10 @@ bool message_is_due(const struct alert *alert, int64_t time_ms,
 
 char *message_make(const struct alerts *alerts, enum message_format format,
 		   int64_t time_ms, bool due_only, int64_t repeat_ms,
-		   int64_t valid_ms, size_t *count_r)
+		   int64_t valid_ms, size_t *count_r, size_t *firing_r)
 {
 	char *text = NULL;
-	size_t size = 0, count = 0;
+	size_t size = 0, count = 0, firing = 0;
 	FILE *out = open_memstream(&text, &size);
 	int failed;
 
@@ -133,6 +133,7 @@ char *message_make(const struct alerts *alerts, enum message_format format,
 			continue;
 		if (count++ > 0)
 			(void)fputc(',', out);
+		firing += alert->state == ALERT_FIRING;
 		if (format == MESSAGE_WEBHOOK)
 			put_webhook(out, alert);
 		else
@@ -148,5 +149,6 @@ char *message_make(const struct alerts *alerts, enum message_format format,
 		return NULL;
 	}
 	*count_r = count;
+	*firing_r = firing;
 	return text;
 }

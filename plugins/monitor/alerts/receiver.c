@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "plugins/monitor/alerts/receiver.h"
+#include "plugins/monitor/alerts/receiver_priv.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-
 #define WAIT_FIRST_MS 1000
 #define WAIT_MOST_MS  (5 * 60 * 1000)
-#define HEADER_MAX    4096
-#define ANSWER_MAX    (64 * 1024)
 
 static int64_t now_ms(const struct receiver *receiver)
 {
@@ -52,9 +46,12 @@ atom_status receiver_init(struct receiver *receiver,
 			  const struct receiver_options *options,
 			  uint32_t family, struct atom_error *err)
 {
+	bool has_url = *options->url != '\0';
+	atom_status status;
+
 	*receiver = (struct receiver){
+		.kind = has_url ? &receiver_http : &receiver_exec,
 		.host = host,
-		.http = atom_service(host, ATOM_HTTP),
 		.log = atom_service(host, ATOM_LOG),
 		.clock = atom_service(host, ATOM_CLOCK),
 		.metric = atom_service(host, ATOM_METRIC),
@@ -62,23 +59,22 @@ atom_status receiver_init(struct receiver *receiver,
 		.wait_ms = WAIT_FIRST_MS,
 	};
 	(void)pthread_mutex_init(&receiver->lock, NULL);
-	if (receiver->http == NULL || receiver->clock == NULL)
-		return atom_fail(err, ATOM_ENOTSUP,
-				 "the host has no HTTP client or clock");
-	if (strncmp(options->url, "http://", 7) != 0 &&
-	    strncmp(options->url, "https://", 8) != 0)
+	if (receiver->clock == NULL)
+		return atom_fail(err, ATOM_ENOTSUP, "the host has no clock");
+	if (has_url == (options->command.count > 0))
 		return atom_fail(err, ATOM_EINVAL,
-				 "receiver %s: option `url`: expected http:// "
-				 "or https://",
-				 options->name);
-	return receiver->metric != NULL ? make_series(receiver, family, err)
-					: ATOM_OK;
+				 "receiver %s: expected either `url` or "
+				 "`command`, found %s",
+				 options->name, has_url ? "both" : "neither");
+	status = receiver->kind->init(receiver, err);
+	return status == ATOM_OK && receiver->metric != NULL
+		       ? make_series(receiver, family, err)
+		       : status;
 }
 
 void receiver_fini(struct receiver *receiver)
 {
-	if (receiver->transfer != NULL)
-		receiver->http->cancel(receiver->transfer);
+	receiver->kind->fini(receiver);
 	free(receiver->sending.body);
 	for (size_t i = 0; i < receiver->count; i++)
 		free(receiver->queue[(receiver->first + i) % RECEIVER_QUEUE_MAX]
@@ -86,7 +82,8 @@ void receiver_fini(struct receiver *receiver)
 	(void)pthread_mutex_destroy(&receiver->lock);
 }
 
-void receiver_add(struct receiver *receiver, char *body)
+void receiver_add(struct receiver *receiver, char *body, size_t alerts,
+		  size_t firing)
 {
 	struct receiver_message *place;
 
@@ -99,25 +96,32 @@ void receiver_add(struct receiver *receiver, char *body)
 	}
 	place = &receiver->queue[(receiver->first + receiver->count++) %
 				 RECEIVER_QUEUE_MAX];
-	*place = (struct receiver_message){ body, strlen(body),
-					    now_ms(receiver) };
+	*place = (struct receiver_message){
+		.body = body,
+		.length = strlen(body),
+		.count = alerts,
+		.firing = firing,
+		.made_ms = now_ms(receiver),
+	};
 	(void)pthread_mutex_unlock(&receiver->lock);
 }
 
 /* --- what the receiver says -------------------------------------------------------- */
 
 static void complain(const struct receiver *receiver, const char *why,
-		     bool given_up)
+		     const char *output, bool given_up)
 {
 	const struct atom_log_field fields[] = {
 		{ "receiver", receiver->options->name, 0 },
 		{ "status", NULL, receiver->status },
 		{ "given_up", given_up ? "yes" : "no", 0 },
+		{ "output", output, 0 },
 	};
 
 	if (receiver->log != NULL)
 		receiver->log->write(receiver->host, ATOM_LOG_WARN,
-				     "alert_not_delivered", why, fields, 3);
+				     "alert_not_delivered", why, fields,
+				     output != NULL ? 4 : 3);
 }
 
 static void finish(struct receiver *receiver)
@@ -126,32 +130,25 @@ static void finish(struct receiver *receiver)
 	receiver->sending.body = NULL;
 }
 
-static void on_head(void *argument, struct atom_http_transfer *transfer,
-		    int32_t status)
+void receiver_sent(struct receiver *receiver)
 {
-	struct receiver *receiver = argument;
-
-	(void)transfer;
-	receiver->status = status;
+	receiver->busy = false;
+	count(receiver, receiver->sent);
+	finish(receiver);
+	receiver->due_ms = 0;
+	receiver->wait_ms = WAIT_FIRST_MS;
 }
 
-static void on_data(void *argument, struct atom_http_transfer *transfer,
-		    const char *bytes, size_t length)
+void receiver_failed(struct receiver *receiver, const char *why,
+		     const char *output, bool for_good)
 {
-	(void)argument;
-	(void)transfer;
-	(void)bytes;
-	(void)length;
-}
-
-static void on_failure(struct receiver *receiver, const char *why)
-{
-	bool for_good = receiver->status >= 400 && receiver->status < 500 &&
-			receiver->status != 408 && receiver->status != 429;
+	bool first = receiver->wait_ms == WAIT_FIRST_MS;
 	bool old = now_ms(receiver) - receiver->sending.made_ms >
 		   RECEIVER_EXPIRES_MS;
 
-	complain(receiver, why, for_good || old);
+	receiver->busy = false;
+	/* What it says is said once, until a message gets there. */
+	complain(receiver, why, first ? output : NULL, for_good || old);
 	count(receiver, receiver->failed);
 	if (for_good || old) {
 		count(receiver, receiver->dropped);
@@ -163,115 +160,9 @@ static void on_failure(struct receiver *receiver, const char *why)
 				    : WAIT_MOST_MS;
 }
 
-static void on_end(void *argument, atom_status status, int32_t request_sent,
-		   const struct atom_error *error)
-{
-	struct receiver *receiver = argument;
-
-	(void)request_sent;
-	receiver->transfer = NULL;
-	if (status == ATOM_ECANCELED)
-		return;
-	if (status == ATOM_OK && receiver->status >= 200 &&
-	    receiver->status < 300) {
-		count(receiver, receiver->sent);
-		finish(receiver);
-		receiver->due_ms = 0;
-		receiver->wait_ms = WAIT_FIRST_MS;
-		return;
-	}
-	on_failure(receiver, status != ATOM_OK && error != NULL
-				     ? error->message
-				     : "expected a status of 2xx");
-}
-
-static const struct atom_http_events events = {
-	.struct_size = sizeof(events),
-	.head = on_head,
-	.data = on_data,
-	.end = on_end,
-};
-
-/* --- what is sent -------------------------------------------------------------------- */
-
-/* HMAC-SHA-256 over "TIMESTAMP.BODY", as the audit sink `http` signs. */
-static bool sign(const struct receiver *receiver, const char *seconds,
-		 char hex[65])
-{
-	const char *key = receiver->options->signature_key;
-	const struct receiver_message *message = &receiver->sending;
-	size_t head = strlen(seconds) + 1;
-	unsigned char out[32], *text = malloc(head + message->length);
-	unsigned int size = 0;
-	bool done = text != NULL;
-
-	if (done) {
-		memcpy(text, seconds, head - 1);
-		text[head - 1] = '.';
-		memcpy(text + head, message->body, message->length);
-		done = HMAC(EVP_sha256(), key, (int)strlen(key), text,
-			    head + message->length, out, &size) != NULL;
-	}
-	for (unsigned int i = 0; done && i < 32; i++)
-		(void)snprintf(hex + 2 * (size_t)i, 3, "%02x", out[i]);
-	free(text);
-	return done;
-}
-
-static void begin(struct receiver *receiver)
-{
-	const struct receiver_options *options = receiver->options;
-	char timestamp[64], signature[96], authorization[HEADER_MAX];
-	const char *headers[4] = { "Content-Type: application/json" };
-	char seconds[24], hex[65] = "";
-	struct atom_error error = ATOM_ERROR_INIT;
-	struct atom_http_request request = {
-		.struct_size = sizeof(request),
-		.method = "POST",
-		.url = options->url,
-		.headers = headers,
-		.header_count = 1,
-		.body = &receiver->span,
-		.body_count = 1,
-		.ca_file = *options->ca_file != '\0' ? options->ca_file : NULL,
-		.total_ms = (int32_t)options->timeout,
-		.answer_max = ANSWER_MAX,
-	};
-
-	receiver->status = 0;
-	receiver->span = (struct atom_span){ receiver->sending.body,
-					     receiver->sending.length };
-	if (*options->authorization != '\0') {
-		(void)snprintf(authorization, sizeof(authorization),
-			       "Authorization: %s", options->authorization);
-		headers[request.header_count++] = authorization;
-	}
-	if (*options->signature_key != '\0') {
-		(void)snprintf(seconds, sizeof(seconds), "%lld",
-			       (long long)(receiver->clock->realtime_ms(
-						   receiver->host) /
-					   1000));
-		if (!sign(receiver, seconds, hex)) {
-			on_failure(receiver, "it could not be signed");
-			return;
-		}
-		(void)snprintf(timestamp, sizeof(timestamp),
-			       "X-Atomd-Timestamp: %s", seconds);
-		(void)snprintf(signature, sizeof(signature),
-			       "X-Atomd-Signature: v1=%s", hex);
-		headers[request.header_count++] = timestamp;
-		headers[request.header_count++] = signature;
-	}
-	if (receiver->http->start(receiver->host, &request, &events, receiver,
-				  &receiver->transfer, &error) != ATOM_OK) {
-		receiver->transfer = NULL;
-		on_failure(receiver, error.message);
-	}
-}
-
 void receiver_pump(struct receiver *receiver)
 {
-	if (receiver->transfer != NULL || now_ms(receiver) < receiver->due_ms)
+	if (receiver->busy || now_ms(receiver) < receiver->due_ms)
 		return;
 	if (receiver->sending.body == NULL) {
 		(void)pthread_mutex_lock(&receiver->lock);
@@ -283,6 +174,9 @@ void receiver_pump(struct receiver *receiver)
 		}
 		(void)pthread_mutex_unlock(&receiver->lock);
 	}
-	if (receiver->sending.body != NULL)
-		begin(receiver);
+	if (receiver->sending.body == NULL)
+		return;
+	receiver->busy = true;
+	receiver->status = 0;
+	receiver->kind->begin(receiver);
 }

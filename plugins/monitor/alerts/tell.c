@@ -105,16 +105,16 @@ static void tell_receiver(struct monitor *monitor, struct receiver *receiver,
 {
 	enum message_format format =
 		(enum message_format)receiver->options->format;
-	size_t count = 0;
+	size_t count = 0, firing = 0;
 	char *body;
 
 	if (format == MESSAGE_ALERTMANAGER && !all)
 		return;
 	body = message_make(&monitor->alerts, format, time_ms,
 			    format == MESSAGE_WEBHOOK, monitor->options->repeat,
-			    ALERTMANAGER_VALID_MS, &count);
+			    ALERTMANAGER_VALID_MS, &count, &firing);
 	if (body != NULL && count > 0)
-		receiver_add(receiver, body);
+		receiver_add(receiver, body, count, firing);
 	else
 		free(body);
 }
