@@ -25,6 +25,7 @@ import http.client
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -250,6 +251,13 @@ class Daemon:
 
     def signal(self, number):
         self.process.send_signal(number)
+
+    def limit_files(self, size=None):
+        """Lets no file of the running daemon grow beyond so many bytes; None:
+        any size again."""
+        hard = resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE)[1]
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE,
+                         (hard if size is None else size, hard))
 
     def stop(self, deadline=30):
         """SIGTERM; it must end with status 0 and leave no child."""

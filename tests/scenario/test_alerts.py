@@ -181,6 +181,37 @@ def silences_outlive_a_kill():
 
 
 @test
+def while_the_store_cannot_write_alerts_are_told_and_then_kept_again():
+    with Hook() as hook, watched(hook) as daemon:
+        daemon.limit_files(1)
+        since = fires(daemon)["since"]
+        wait_for(lambda: "up firing" in hook.names(), 60,
+                 what="the message while the store cannot write")
+        daemon.wait_event("alert_states_not_kept", 60)
+        before = daemon.metrics().sum("atomd_alert_evaluations_total")
+        wait_for(lambda: daemon.metrics().sum(
+            "atomd_alert_evaluations_total") >= before + 2, 90,
+            what="more evaluations")
+        # Told once in each place.
+        assert daemon.count_event("alert_states_not_kept") == 1
+        assert daemon.metrics().sum("atomd_alert_failures_total") == 1
+        assert [c["status"] for c in daemon.status()["components"]
+                if c["name"] == "state"] == ["degraded"], daemon.status()
+        assert daemon.count_event("alert_states_kept") == 0
+        daemon.limit_files()
+        daemon.wait_event("alert_states_kept", 90)
+        assert fires(daemon)["since"] == since
+        daemon.kill()
+        daemon.start()
+        # It is the same alert, and nobody is told of it again.
+        assert fires(daemon)["since"] == since
+        wait_for(lambda: daemon.metrics().sum(
+            "atomd_alert_evaluations_total") >= 2, 60,
+            what="another evaluation")
+        assert hook.names() == ["up firing"], hook.names()
+
+
+@test
 def a_silence_without_an_end_or_for_all_is_refused():
     with Daemon(config()) as daemon:
         for body in ({"matchers": BY_NAME, "comment": "x"},

@@ -8,7 +8,6 @@ import collections
 import json
 import os
 import random
-import resource
 import sys
 import threading
 import time
@@ -393,14 +392,6 @@ def going_back_while_the_old_one_is_warm_is_one_order():
         assert daemon.chat("echo", "x").content == "old x"
 
 
-def limit_files(daemon, size=None):
-    """Lets no file of the running daemon grow beyond so many bytes; None: any
-    size again."""
-    hard = resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE)[1]
-    resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE,
-                     (hard if size is None else size, hard))
-
-
 MANUAL = ('judge = "none"; steps = ( { percent = 5.0; manual = true; }, '
           '{ percent = 50.0; manual = true; }, { percent = 100.0; } );')
 
@@ -411,7 +402,7 @@ def while_the_store_cannot_write_nothing_goes_forward_and_all_goes_back():
         reload(daemon, canary("new ", more=MANUAL))
         wait_for(lambda: status(daemon)["waits_for"] == "person", 20, "step")
         with Callers(daemon, 3) as callers:
-            limit_files(daemon, 1)
+            daemon.limit_files(1)
             answer = daemon.admin(
                 "POST", "/admin/v1/deployments/echo/promote", {})
             assert answer.status == 503, answer
@@ -421,18 +412,18 @@ def while_the_store_cannot_write_nothing_goes_forward_and_all_goes_back():
             assert split(daemon) == {1: 9500, 2: 500}
             assert daemon.count_event("rollout_not_stored") == 1
             # It is tried again by itself, and is in force from then on.
-            limit_files(daemon)
+            daemon.limit_files()
             wait_for(lambda: split(daemon) == {1: 5000, 2: 5000}, 30,
                      "the step that was asked for: %s" % status(daemon))
             assert "state.db" not in status(daemon)["reason"]
             # The way back waits for no store, but its answer says so.
-            limit_files(daemon, 1)
+            daemon.limit_files(1)
             answer = daemon.admin(
                 "POST", "/admin/v1/deployments/echo/abort", {})
             assert answer.status == 503, answer
             assert split(daemon)[1] == 10000
             assert daemon.chat("echo", "x").content == "old x"
-            limit_files(daemon)
+            daemon.limit_files()
             # Stored by itself, once it can be.
             wait_for(lambda: "state.db" not in status(daemon)["reason"], 30,
                      "the abort is stored")
@@ -449,7 +440,7 @@ def what_was_not_stored_before_a_kill_was_not_done():
     with Daemon(config(agents=canary("old "))) as daemon:
         reload(daemon, canary("new ", more=MANUAL))
         wait_for(lambda: status(daemon)["waits_for"] == "person", 20, "step")
-        limit_files(daemon, 1)
+        daemon.limit_files(1)
         assert daemon.admin("POST", "/admin/v1/deployments/echo/promote",
                             {}).status == 503
         daemon.kill()

@@ -44,6 +44,7 @@ static struct {
 	void (*fire)(void *argument);
 	void *fire_argument;
 	char *stored;
+	atom_status put_status; /* what the store says to a put */
 	/* the HTTP client */
 	char url[256];
 	char body[TEXT_MAX];
@@ -159,11 +160,14 @@ static atom_status state_put(const struct atom_host *host, const char *key,
 			     void *argument, struct atom_error *err)
 {
 	(void)host;
-	(void)err;
 	cr_assert(strcmp(key, "states") == 0 && expected_version == UINT64_MAX);
-	free(host_state.stored);
-	host_state.stored = strndup(value->bytes, value->length);
-	done(argument, ATOM_OK, 1);
+	if (host_state.put_status == ATOM_EBUSY) /* not even taken */
+		return atom_fail(err, ATOM_EBUSY, "the disk is full");
+	if (host_state.put_status == ATOM_OK) {
+		free(host_state.stored);
+		host_state.stored = strndup(value->bytes, value->length);
+	}
+	done(argument, host_state.put_status, 1);
 	return ATOM_OK;
 }
 
@@ -609,6 +613,41 @@ MONITOR_TEST(states_are_taken_up_after_a_restart)
 	/* What fired is told to the new daemon, and to no receiver. */
 	told_is("fires busy warning a 4 > 3\n");
 	cr_assert(host_state.requests == 1);
+}
+
+static int lines_with(const char *event)
+{
+	int count = 0;
+
+	for (const char *at = host_state.log; (at = strstr(at, event)) != NULL;
+	     at++)
+		count++;
+	return count;
+}
+
+MONITOR_TEST(a_store_that_fails_is_told_once_and_again_when_it_is_well)
+{
+	step(4);
+	host_state.put_status = ATOM_EIO;
+	step(4);
+	told_is("fires busy warning a 4 > 3\n");
+	host_state.put_status = ATOM_EBUSY;
+	step(4);
+	step(1);
+	told_is("resolved busy warning a 4 > 3\n");
+	cr_assert(lines_with("alert_states_not_kept") == 1);
+	cr_assert(lines_with("alert_states_kept") == 0);
+	host_state.put_status = ATOM_OK;
+	step(4);
+	step(4);
+	cr_assert(lines_with("alert_states_kept") == 1);
+	ops->destroy(self);
+	open_monitor();
+	step(4);
+	told_is("fires busy warning a 4 > 3\n");
+	host_state.put_status = ATOM_EIO;
+	step(4);
+	cr_assert(lines_with("alert_states_not_kept") == 2);
 }
 
 MONITOR_TEST(a_bad_file_is_named_and_the_old_rules_go_on)

@@ -204,16 +204,33 @@ static void on_found(void *argument, atom_status status,
 	(void)pthread_mutex_unlock(&monitor->lock);
 }
 
+/* Told once, until they can be stored again. */
+static void tell_not_kept(struct monitor *monitor, const char *why)
+{
+	if (!monitor->not_kept)
+		complain(monitor, "alert_states_not_kept", why);
+	monitor->not_kept = true;
+}
+
 static void on_stored(void *argument, atom_status status, uint64_t version)
 {
 	struct monitor *monitor = argument;
 
 	(void)version;
 	monitor->storing = false;
-	if (status != ATOM_OK && status != ATOM_ECANCELED)
-		complain(monitor, "alert_states_not_kept",
-			 "the states could not be stored; the next evaluation "
-			 "tries again");
+	if (status == ATOM_ECANCELED)
+		return;
+	if (status != ATOM_OK) {
+		tell_not_kept(monitor,
+			      "the states could not be stored; each evaluation "
+			      "tries again");
+		return;
+	}
+	if (monitor->not_kept)
+		monitor->log->write(monitor->host, ATOM_LOG_INFO,
+				    "alert_states_kept",
+				    "the states are stored again", NULL, 0);
+	monitor->not_kept = false;
 }
 
 static void store_states(struct monitor *monitor)
@@ -235,7 +252,7 @@ static void store_states(struct monitor *monitor)
 	if (monitor->store->put(monitor->host, STATES_KEY, &value, UINT64_MAX,
 				on_stored, monitor, &error) != ATOM_OK) {
 		monitor->storing = false;
-		complain(monitor, "alert_states_not_kept", error.message);
+		tell_not_kept(monitor, error.message);
 	}
 	free(text);
 }

@@ -56,7 +56,9 @@ struct monitor {
 	char *found;   /* states of before the restart, until taken */
 	char *to_keep; /* states that are to be stored */
 	bool asked;    /* what was found is known */
-	bool storing;  /* [control] */
+	/* [control] */
+	bool storing;
+	bool not_kept; /* the last states could not be stored */
 };
 
 /* tell.c [pool]: log, daemon and receivers hear of what has changed. */
