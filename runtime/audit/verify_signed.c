@@ -75,6 +75,28 @@ out:
 	return status;
 }
 
+/* Without a key, and needing one.  The first signed head of a log comes right
+ * behind the key: where that was looked for before both, all is looked at
+ * again. */
+static atom_status no_key(struct walk *walk, uint64_t first_bad,
+			  const char *needed_by)
+{
+	struct buffer text = BUFFER_INIT(NOTE_VERIFIER_MAX);
+	struct atom_error why = ATOM_ERROR_INIT;
+	atom_status status =
+		folder_read(walk->request->path, FOLDER_KEY, &text, &why);
+
+	buffer_fini(&text);
+	if (status == ATOM_OK)
+		return atom_fail(walk->err, ATOM_EBUSY,
+				 "the log was signed for the first time while "
+				 "it was read; try again");
+	return verify_bad(walk, VERIFY_INCOMPLETE, first_bad,
+			  "%s " FOLDER_KEY
+			  " to verify it by; --public-key gives one",
+			  needed_by);
+}
+
 atom_status verify_read_head(struct walk *walk)
 {
 	struct atom_error why = ATOM_ERROR_INIT;
@@ -85,9 +107,7 @@ atom_status verify_read_head(struct walk *walk)
 	if (status != ATOM_OK || !walk->has_head)
 		return status;
 	if (!walk->has_key)
-		return verify_bad(walk, VERIFY_INCOMPLETE, 1,
-				  "there is no " FOLDER_KEY
-				  " to verify it by; --public-key gives one");
+		return no_key(walk, 1, "there is no");
 	if (note_verify(walk->head.bytes, walk->head.length, &walk->key, &head,
 			&why) != ATOM_OK)
 		return verify_bad(walk, VERIFY_TAMPERED, 1, "%s", why.message);
@@ -106,9 +126,7 @@ atom_status verify_signed_head(struct walk *walk,
 	uint8_t root[TREE_HASH];
 
 	if (!walk->has_key)
-		return verify_bad(walk, VERIFY_INCOMPLETE, first_bad,
-				  "a signed head, and no " FOLDER_KEY
-				  " to verify it by; --public-key gives one");
+		return no_key(walk, first_bad, "a signed head, and no");
 	/* The head of a segment repeats the line before it. */
 	if (walk->note_length == checkpoint->note_length &&
 	    memcmp(walk->note, checkpoint->note, walk->note_length) == 0)

@@ -8,6 +8,7 @@
 
 #include <criterion/criterion.h>
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "audit/verify.h"
+#include "core/os.h"
 
 #define CHANGES 1000
 
@@ -406,6 +408,38 @@ Test(audit_verify, a_log_that_is_being_written_is_sound)
 			OK(audit_checkpoint());
 		expect_sound();
 	}
+}
+
+static struct os whole_os;
+static int hidden;
+
+/* The first `hidden` files that a checkpoint writes are not there yet. */
+static int open_before_checkpoint(const char *path, int flags, mode_t mode)
+{
+	if (hidden > 0 && (strstr(path, "/verifier.pub") != NULL ||
+			   strstr(path, "/head") != NULL)) {
+		hidden--;
+		errno = ENOENT;
+		return -1;
+	}
+	return whole_os.open(path, flags, mode);
+}
+
+Test(audit_verify, a_log_that_is_signed_meanwhile_is_sound)
+{
+	OK(audit_open());
+	fill(1);
+	whole_os = os;
+	os.open = open_before_checkpoint;
+	/* The key alone: the head tells; and both: a line of the segment. */
+	for (int files = 1; files <= 2; files++) {
+		hidden = files;
+		expect_sound();
+		cr_assert_eq(hidden, 0);
+		cr_assert_eq(result.signed_records, audit_log.sequence);
+	}
+	os = whole_os;
+	audit_close();
 }
 
 Test(audit_verify, a_torn_tail_is_sound)
