@@ -102,8 +102,9 @@ def kill_at_random_moments(daemon, lose=lambda: None):
             order = Deployment(daemon, "r%d" % n)
             began = time.monotonic()
             order.start()
-            # The moment is what is drawn; nothing is waited for.
-            time.sleep(chance.uniform(0, took_s))
+            # The moment is what is drawn; nothing is waited for.  Early ones
+            # are drawn more often: an order is stored within milliseconds.
+            time.sleep(took_s * chance.random() ** 3)
             daemon.kill()
             order.join()
             lose()
