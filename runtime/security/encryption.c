@@ -406,7 +406,7 @@ static double version_now(void *argument)
 
 static double current_since(void *argument)
 {
-	static struct keyring_status status;
+	struct keyring_status status;
 
 	(void)argument;
 	if (!keyring)
@@ -420,7 +420,7 @@ static double current_since(void *argument)
 
 static double versions_now(void *argument)
 {
-	static struct keyring_status status;
+	struct keyring_status status;
 
 	(void)argument;
 	if (!keyring)
