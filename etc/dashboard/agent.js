@@ -160,8 +160,9 @@ function splitText(row) {
 
 export default async function agentPage({ may, rest: [agent] }) {
 	const tiles = ["Revision", "Calls per second", "Errors", "p50", "p95",
-		"Instances", "In flight", "Queued"].map(tile);
-	const [revision, calls, errors, p50, p95, instances, flight, queued] = tiles;
+		"Instances", "In flight", "Queued", "Sessions"].map(tile);
+	const [revision, calls, errors, p50, p95, instances, flight, queued,
+		sessions] = tiles;
 	const rollout = rolloutView(may, () => load().catch(lost));
 	const history_ = revisions(agent, may, load);
 	const size = scaling(agent, may, load);
@@ -247,6 +248,7 @@ export default async function agentPage({ may, rest: [agent] }) {
 				: row.instances.ready < row.instances.desired ? "warn" : "");
 		flight.set(count(row.in_flight), "calls now");
 		queued.set(count(row.queued), "waiting", row.queued > 0 ? "warn" : "");
+		sessions.set(count(row.sessions), "remembered");
 	}
 
 	show(live.picture);

@@ -6,6 +6,7 @@
 #include "agent/agents.h"
 #include "agent/rollouts_priv.h"
 #include "agent/directory.h"
+#include "agent/session.h"
 #include "core/health.h"
 #include "core/memory.h"
 #include "plugin/options.h"
@@ -45,7 +46,7 @@ static json_t *row_of(const struct agent *agent)
 	calls = revision_calls(r, &errors);
 	return json_pack(
 		"{s:s,s:I,s:{s:I,s:I,s:I,s:I},s:I,s:I,s:o,s:s,s:s,"
-		"s:b,s:I,s:I,s:f,s:f,s:b}",
+		"s:b,s:I,s:I,s:f,s:f,s:b,s:I}",
 		"name", agent->name, "revision", (json_int_t)r->number,
 		"instances", "desired", (json_int_t)atomic_load(&pool->desired),
 		"ready", (json_int_t)atomic_load(&pool->ready), "starting",
@@ -59,7 +60,8 @@ static json_t *row_of(const struct agent *agent)
 		"calls_total", (json_int_t)calls, "errors_total",
 		(json_int_t)errors, "p50_ms", revision_quantile_ms(r, 0.5),
 		"p95_ms", revision_quantile_ms(r, 0.95), "unhealthy",
-		(int)atomic_load(&pool->unhealthy));
+		(int)atomic_load(&pool->unhealthy), "sessions",
+		(json_int_t)session_count_of(agent->name));
 }
 
 bool agents_know(const char *name)

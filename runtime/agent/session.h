@@ -88,8 +88,10 @@ void session_delete(struct loop *loop, const char *agent, const char *principal,
  * (its sessions are removed: limits NULL). */
 atom_status session_init(void);
 void session_limits(const char *agent, const struct config_memory *limits);
-/* Sessions in memory now. [any] */
+/* Sessions that are remembered now: of all agents, and of one; those that
+ * only the store has the messages of count too. [any] */
 uint64_t session_count(void);
+uint64_t session_count_of(const char *agent);
 void session_fini(void);
 
 #endif

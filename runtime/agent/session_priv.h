@@ -8,6 +8,8 @@
  * (bytes).  Owned by the home loop.
  */
 
+#include <stdatomic.h>
+
 #include "agent/session.h"
 #include "core/table.h"
 
@@ -35,6 +37,7 @@ struct session {
 
 struct session_agent {
 	char *name;
+	_Atomic uint64_t count; /* by_key's, for other threads */
 	struct config_memory limits;
 	struct table by_key;
 	struct session *oldest;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
-#include <stdatomic.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "agent/session_priv.h"
@@ -28,9 +28,34 @@ static struct table agents[LOOP_MAX];
 static struct timer sweepers[LOOP_MAX];
 static _Atomic uint64_t total;
 
+/* The same records by name, for who counts from another thread: they stay
+ * until the end, so that the lock is held for a look alone. */
+static pthread_mutex_t counted_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct table counted;
+
 uint64_t session_count(void)
 {
 	return atomic_load(&total);
+}
+
+uint64_t session_count_of(const char *agent)
+{
+	struct session_agent *a;
+
+	(void)pthread_mutex_lock(&counted_lock);
+	a = table_get_text(&counted, agent);
+	(void)pthread_mutex_unlock(&counted_lock);
+	return a != NULL ? atomic_load(&a->count) : 0;
+}
+
+static atom_status count_begin(struct session_agent *a)
+{
+	atom_status status;
+
+	(void)pthread_mutex_lock(&counted_lock);
+	status = table_set(&counted, a->name, strlen(a->name), a, NULL);
+	(void)pthread_mutex_unlock(&counted_lock);
+	return status;
 }
 
 /* --- the tables -------------------------------------------------------------- */
@@ -92,6 +117,7 @@ void session_forget(struct session *s)
 	session_list_remove(s);
 	(void)table_remove(&s->agent->by_key, s->key, strlen(s->key));
 	atomic_fetch_sub(&total, 1);
+	atomic_fetch_sub(&s->agent->count, 1);
 	buffer_fini(&s->messages);
 	buffer_fini(&s->state);
 	mem_free(s->key);
@@ -150,13 +176,19 @@ struct session_agent *session_agent_get(unsigned int loop, const char *name,
 		return NULL;
 	a->limits = *limits;
 	a->name = mem_strdup(name);
-	if (a->name == NULL || table_set(&agents[loop], a->name, strlen(name),
-					 a, NULL) != ATOM_OK) {
-		mem_free(a->name);
-		mem_free(a);
-		return NULL;
+	if (a->name == NULL ||
+	    table_set(&agents[loop], a->name, strlen(name), a, NULL) != ATOM_OK)
+		goto fail;
+	if (count_begin(a) != ATOM_OK) {
+		(void)table_remove(&agents[loop], name, strlen(name));
+		goto fail;
 	}
 	return a;
+
+fail:
+	mem_free(a->name);
+	mem_free(a);
+	return NULL;
 }
 
 struct session *session_find(struct loop *loop, const char *agent,
@@ -186,6 +218,7 @@ struct session *session_add(struct session_agent *a, const char *key)
 	s->created_ms = s->updated_ms = os.realtime_ms();
 	session_list_add(s);
 	atomic_fetch_add(&total, 1);
+	atomic_fetch_add(&a->count, 1);
 	return s;
 }
 
@@ -366,6 +399,7 @@ atom_status session_init(void)
 
 void session_fini(void)
 {
+	table_fini(&counted);
 	for (unsigned int i = 0; i < LOOP_MAX; i++) {
 		struct session_agent *a;
 

@@ -188,6 +188,7 @@ static int print_agent(struct ctl *ctl, const json_t *agent)
 			 "unhealthy: its instances fail again and again");
 	add_integer(&table, "in flight", agent, "in_flight");
 	add_integer(&table, "queued", agent, "queued");
+	add_integer(&table, "sessions", agent, "sessions");
 	add_integer(&table, "calls", agent, "calls_total");
 	add_integer(&table, "errors", agent, "errors_total");
 	table_add_coloured(&table, "p50", TABLE_DIM);

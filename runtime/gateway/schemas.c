@@ -116,7 +116,7 @@ const struct schema schemas[] = {
 	  "\"properties\":{\"revision\":" INTEGER ",\"weight\":" INTEGER
 	  "}}},\"backend\":" STRING ",\"calls_total\":" INTEGER
 	  ",\"errors_total\":" INTEGER ",\"p50_ms\":" NUMBER
-	  ",\"p95_ms\":" NUMBER
+	  ",\"p95_ms\":" NUMBER ",\"sessions\":" INTEGER
 	  ",\"origin\":{\"enum\":[\"file\",\"api\"]},\"drift\":" BOOLEAN
 	  ",\"scaling\":" OBJECT
 	  ",\"sizing\":{\"type\":\"array\",\"items\":" OBJECT

@@ -392,6 +392,37 @@ def more_sessions_than_allowed_drop_the_oldest():
 
 
 @test
+def each_agent_tells_how_many_sessions_it_remembers():
+    def remembered():
+        return {row["name"]: row["sessions"] for row in daemon.admin(
+            "GET", "/admin/v1/overview").json["agents"]}
+
+    agents = [agent("few", more="memory: { max_sessions = 2; };"),
+              agent("many", more=MEMORY), agent("none")]
+    with Daemon(config(agents=agents)) as daemon:
+        assert remembered() == {"few": 0, "many": 0, "none": 0}, remembered()
+        for name in ("few", "many"):
+            for n in range(4):
+                for text in ("first", "again"):
+                    assert daemon.chat(name, text, {
+                        "x-atomd-session": "s%d" % n}).status == 200
+        assert daemon.chat("none", "x").status == 200
+        # A use ends after its answer.
+        wait_for(lambda: remembered() == {"few": 2, "many": 4, "none": 0},
+                 what="as many as there were, and as there may be")
+        assert daemon.delete("/v1/agents/many/sessions/s1").status == 200
+        wait_for(lambda: remembered() == {"few": 2, "many": 3, "none": 0},
+                 what="a deleted session counts no more")
+        total = daemon.metrics().sum("atomd_sessions")
+        assert total == 5, total
+        daemon.stop()
+        daemon.start()
+        assert remembered() == {"few": 2, "many": 3, "none": 0}, remembered()
+        told = daemon.admin("GET", "/admin/v1/agents/many").json
+        assert told["sessions"] == 3, told
+
+
+@test
 def a_full_waiting_room_is_429_with_retry_after():
     full = echo("delay_ms = 1500;", "instances: { min = 1; max = 1;"
                 " concurrency = 1; }; queue: { depth = 2;"

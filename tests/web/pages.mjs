@@ -232,6 +232,22 @@ await check("revision difference", async () => {
 	await shot(page, "agent");
 });
 
+await check("sessions", async () => {
+	const sessions = page.locator(".tile", { hasText: "Sessions" })
+		.locator("b");
+	await sessions.filter({ hasText: /^0$/ }).waitFor();
+	for (const session of ["one", "two", "one"]) {
+		const answer = await fetch(url + "/v1/chat/completions", {
+			method: "POST", headers: { Authorization: "Bearer " + keys.caller,
+				"x-atomd-session": session }, body: JSON.stringify({
+				model: "summarizer",
+				messages: [{ role: "user", content: "a word" }] }) });
+		equal(answer.status, 200, "a call of session " + session);
+		await answer.text();
+	}
+	await sessions.filter({ hasText: /^2$/ }).waitFor();
+});
+
 await check("promote", async () => {
 	await page.locator("#rollout", { hasText: "20 % of the calls" }).waitFor();
 	await page.locator("#rollout tbody tr", { hasText: "error" }).waitFor();

@@ -181,6 +181,11 @@ def a_rollout_is_promoted_and_gone_back_from():
 
 
 @test
+def an_agent_tells_how_many_sessions_it_remembers():
+    passed("sessions")
+
+
+@test
 def instances_are_set_by_hand():
     passed("scale")
 
