@@ -141,7 +141,8 @@ static enum http_parse decode(struct http_request *r, const char *text,
 		result = http_chunked_next(&r->chunked, text + *used,
 					   length - *used, &n, &run);
 		*used += n;
-		if (run.len > max - r->body_length)
+		/* A chunk that will not fit is refused by its size alone. */
+		if (run.len + r->chunked.left > max - r->body_length)
 			return too_large(status, why);
 		/* The two may overlap: a chunk moves over its own frame. */
 		memmove(r->body + r->body_length, run.at, run.len);

@@ -21,8 +21,11 @@ static int hex_value(char c)
 }
 
 /* Percent-decodes in place or elsewhere; the length, or -1 for an escape of a
- * NUL or one without two digits (which the parser lets through in queries). */
-static ssize_t percent_decode(struct http_text text, char *out, bool plus)
+ * NUL or one without two digits (which the parser lets through in queries).
+ * In a path an escaped slash stays as it is: it belongs to a name and parts
+ * nothing (RFC 3986 section 2.2), and who filters paths before us sees no
+ * slash there either.  In a query it is decoded, and "+" is a space. */
+static ssize_t percent_decode(struct http_text text, char *out, bool query)
 {
 	size_t n = 0;
 
@@ -38,9 +41,11 @@ static ssize_t percent_decode(struct http_text text, char *out, bool plus)
 			low = hex_value(text.at[i + 2]);
 			if (high < 0 || low < 0 || (high | low) == 0)
 				return -1;
-			c = (char)(high * 16 + low);
-			i += 2;
-		} else if (plus && c == '+') {
+			if (query || high * 16 + low != '/') {
+				c = (char)(high * 16 + low);
+				i += 2;
+			}
+		} else if (query && c == '+') {
 			c = ' ';
 		}
 		out[n++] = c;

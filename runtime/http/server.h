@@ -133,8 +133,8 @@ uint64_t http_server_connections(const struct http_server *server);
 /* --- the request --------------------------------------------------------- */
 
 const char *http_method(const struct http_request *request);
-/* Path without query, percent-decoded (any bytes but NUL), NUL-ended; "/" at
- * least. */
+/* Path without query, percent-decoded (any bytes but NUL) except for "%2F",
+ * NUL-ended; "/" at least. */
 const char *http_path(const struct http_request *request);
 const char *http_query(const struct http_request *request); /* raw, or "" */
 /* A query parameter, decoded into `out`; false when absent or too long. */
