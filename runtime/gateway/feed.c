@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/loop.h"
@@ -12,6 +13,8 @@
 #include "core/text.h"
 #include "gateway/sse.h"
 #include "http/server.h"
+#include "security/principal.h"
+#include "security/standing.h"
 
 /* One event as it goes over the wire, shared by all streams. */
 struct told {
@@ -26,8 +29,10 @@ struct stream {
 	struct http_request *request;
 	uint64_t after; /* the last event it has */
 	uint64_t picture;
-	struct timer age;
+	struct timer look;
+	int64_t ends_ns;
 	bool blocked; /* it takes no more for now */
+	char principal[PRINCIPAL_NAME_MAX];
 };
 
 /* What a loop has of it. */
@@ -84,7 +89,7 @@ static void told_unref(struct told *told)
 
 static void stream_leave(struct stream *stream)
 {
-	timer_stop(&stream->age);
+	timer_stop(&stream->look);
 	*stream->previous = stream->next;
 	if (stream->next != NULL)
 		stream->next->previous = stream->previous;
@@ -180,12 +185,18 @@ static void on_drain(struct http_request *request)
 	stream_tell(stream);
 }
 
-static void on_age(struct timer *timer)
+static void on_look(struct timer *timer)
 {
-	stream_end(CONTAINER_OF(timer, struct stream, age));
+	struct stream *stream = CONTAINER_OF(timer, struct stream, look);
+
+	if (os.monotonic_ns() >= stream->ends_ns ||
+	    !standing_holds(stream->principal) ||
+	    timer_set(http_loop(stream->request), timer, FEED_LOOK_MS) !=
+		    ATOM_OK)
+		stream_end(stream);
 }
 
-bool feed_join(struct http_request *request)
+bool feed_join(struct http_request *request, const char *principal)
 {
 	struct loop *loop = http_loop(request);
 	struct line *line = &lines[loop_index(loop)];
@@ -195,8 +206,12 @@ bool feed_join(struct http_request *request)
 	    !atomic_load(&ended))
 		stream = mem_zalloc(sizeof(*stream));
 	if (stream != NULL) {
-		stream->age.fire = on_age;
-		if (timer_set(loop, &stream->age, FEED_AGE_MS) != ATOM_OK)
+		stream->look.fire = on_look;
+		stream->ends_ns =
+			os.monotonic_ns() + (int64_t)FEED_AGE_MS * 1000000;
+		(void)snprintf(stream->principal, sizeof(stream->principal),
+			       "%s", principal);
+		if (timer_set(loop, &stream->look, FEED_LOOK_MS) != ATOM_OK)
 			mem_free(TAKE(stream));
 	}
 	if (stream == NULL) {
@@ -241,7 +256,7 @@ static void on_kick(struct loop *loop, struct message *message)
 	atomic_store(&line->kicked, false);
 	for (stream = line->streams; stream != NULL; stream = next) {
 		next = stream->next;
-		if (atomic_load(&ended))
+		if (atomic_load(&ended) || !standing_holds(stream->principal))
 			stream_end(stream);
 		else if (!stream->blocked)
 			stream_tell(stream);

@@ -15,8 +15,8 @@
  * events the last FEED_EVENTS are kept for it; what is lost is counted and
  * told to it as the event `missed`.  Nobody waits for a stream.
  *
- * A stream ends after FEED_AGE_MS with the event `again`: whoever comes back is
- * judged again, so that a key that was revoked sees no more than that.
+ * A stream ends with the event `again` after FEED_AGE_MS, for whoever comes back
+ * is judged again, and within FEED_LOOK_MS of its key being revoked or expired.
  */
 
 #include <stdbool.h>
@@ -32,15 +32,17 @@ struct http_request;
 #define FEED_EVENT_BYTES 8192 /* larger ones lose their details */
 #define FEED_STREAMS_MAX 64
 #define FEED_AGE_MS	 300000
+#define FEED_LOOK_MS	 500
 
 /* [control] Metrics. */
 atom_status feed_init(struct atom_error *err);
 /* When no loop runs any more. */
 void feed_fini(void);
 
-/* [loop] The answer to this request is a stream from now on.  False: there are
+/* [loop] The answer to this request is a stream from now on, for as long as
+ * the principal of that name stands (security/standing.h).  False: there are
  * FEED_STREAMS_MAX already, or no memory; the request is as it was. */
-bool feed_join(struct http_request *request);
+bool feed_join(struct http_request *request, const char *principal);
 /* How many watch. [any] */
 unsigned int feed_watched(void);
 

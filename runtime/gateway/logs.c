@@ -11,11 +11,12 @@
 #include "gateway/handlers.h"
 #include "gateway/log_filter.h"
 #include "gateway/reply.h"
+#include "security/standing.h"
 
 /*
  * GET /admin/v1/logs: the lines that are kept in memory, one JSON object a
- * line.  `follow=1` goes on with those that come, until the client leaves or
- * the daemon stops.  No thread is asked: the log may be read on any.
+ * line.  `follow=1` goes on with those that come, until the client leaves, its
+ * key is revoked or expires, or the daemon stops.  No thread is asked: the log may be read on any.
  */
 
 #define LINES_MAX     4096 /* as many as the log keeps */
@@ -67,6 +68,7 @@ struct follower {
 	struct log_filter filter;
 	uint64_t after;
 	bool blocked; /* the client is slow */
+	char principal[PRINCIPAL_NAME_MAX];
 };
 
 static void follower_end(struct follower *f)
@@ -107,10 +109,11 @@ static void on_look(struct timer *timer)
 {
 	struct follower *f = CONTAINER_OF(timer, struct follower, timer);
 	struct http_request *request = f->request;
+	bool stands = standing_holds(f->principal);
 
-	if (!f->blocked)
+	if (!f->blocked && stands)
 		(void)log_visit(f->after, follow_one, f);
-	if (!health_is_stopping() &&
+	if (stands && !health_is_stopping() &&
 	    timer_set(f->loop, timer, LOOK_EVERY_MS) == ATOM_OK)
 		return;
 	follower_end(f);
@@ -119,6 +122,7 @@ static void on_look(struct timer *timer)
 }
 
 static struct follower *follower_new(struct http_request *request,
+				     const struct principal *principal,
 				     const struct log_filter *filter,
 				     struct api_error *e)
 {
@@ -141,6 +145,8 @@ static struct follower *follower_new(struct http_request *request,
 	f->request = request;
 	f->loop = http_loop(request);
 	f->filter = *filter;
+	(void)snprintf(f->principal, sizeof(f->principal), "%s",
+		       principal->name);
 	f->timer.fire = on_look;
 	http_set_user(request, f);
 	http_on_gone(request, on_gone);
@@ -241,7 +247,7 @@ void handle_logs(struct http_request *request,
 			api_error_set(&e, "internal_error", NULL, "no memory");
 	}
 	if (sound && follow) {
-		f = follower_new(request, &filter, &e);
+		f = follower_new(request, &admission->principal, &filter, &e);
 		sound = f != NULL;
 	}
 	if (!sound) {

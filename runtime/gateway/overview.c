@@ -233,7 +233,7 @@ void handle_overview(struct http_request *request,
 		control_call(request, admission, NULL, on_overview);
 		return;
 	}
-	if (feed_join(request)) {
+	if (feed_join(request, admission->principal.name)) {
 		ask();
 		return;
 	}

@@ -19,6 +19,7 @@ POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; "
 TYPES = {".js": "text/javascript; charset=utf-8",
          ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 FOLLOW = "/admin/v1/overview?follow=1"
+FOLLOW_LOG = "/admin/v1/logs?follow=1"
 
 
 def secured(agents=None, **more):
@@ -42,15 +43,15 @@ def content(name):
         return f.read()
 
 
-def follow(daemon, key, receive=0):
-    """The stream of the overview, its head read."""
+def follow(daemon, key, receive=0, path=FOLLOW):
+    """A stream, the overview's unless told otherwise, its head read."""
     sock = socket.socket()
     if receive:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
     sock.settimeout(seconds(30))
     sock.connect(("127.0.0.1", daemon.port))
     sock.sendall(("GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: "
-                  "Bearer %s\r\n\r\n" % (FOLLOW, daemon.port, key)).encode())
+                  "Bearer %s\r\n\r\n" % (path, daemon.port, key)).encode())
     if receive:
         return sock
     stream = Stream(Wire(sock))
@@ -251,6 +252,42 @@ def a_client_that_reads_nothing_slows_nobody_and_is_told_what_it_missed():
         slow.close()
         missed = daemon.metrics().sum("atomd_overview_events_missed_total")
         assert 0 < missed <= 36, missed
+
+
+@test
+def streams_end_once_their_key_is_revoked():
+    with secured() as daemon:
+        kept = key_of(daemon, "admin")
+        made = daemon.admin("POST", "/admin/v1/keys", {"role": "admin"}).json
+        with follow(daemon, made["key"]) as watching, \
+                follow(daemon, made["key"], path=FOLLOW_LOG) as reading, \
+                follow(daemon, kept) as other, \
+                follow(daemon, kept, path=FOLLOW_LOG) as another:
+            answer = daemon.admin("DELETE", "/admin/v1/keys/" + made["id"])
+            assert answer.status in (200, 204), answer
+            # Each lasts minutes by itself, longer than these wait.
+            kinds = [event.kind for event in watching]
+            assert kinds[-1] == "again" and watching.complete, kinds
+            reading.body()
+            # Those of another key go on: both tell of what comes now.
+            assert daemon.metrics().sum("atomd_overview_streams") == 1
+            assert daemon.chat("echo", "x", key=kept).status == 200
+            assert next(e for e in other if e.kind == "overview" and
+                        e.json["totals"]["calls"] == 1)
+            assert next(part for part in another.parts
+                        if b'"event":"call"' in part)
+
+
+@test
+def streams_end_once_their_key_has_expired():
+    with secured() as daemon:
+        key = key_of(daemon, "admin", expires="3s")
+        with follow(daemon, key) as watching, \
+                follow(daemon, key, path=FOLLOW_LOG) as reading:
+            kinds = [event.kind for event in watching]
+            assert kinds[-1] == "again" and watching.complete, kinds
+            reading.body()
+        assert daemon.get("/admin/v1/me", key=key).status == 401
 
 
 @test
