@@ -54,10 +54,16 @@ static void finish(atom_status status, json_t *result,
 	struct daemon *d = &daemon_state;
 	struct reload_order *order = reload.running;
 	struct buffer errors = reload.errors;
+	const char *said = NULL;
 
 	reload.errors = (struct buffer)BUFFER_INIT(ERRORS_MAX);
 	if (status != ATOM_OK && errors.length == 0)
-		buffer_printf(&errors, "atomd: %s\n", err->message);
+		buffer_printf(&errors, "atomd: %s\n",
+			      err->message[0] != '\0' ? err->message
+						      : "no memory");
+	if (status != ATOM_OK)
+		/* There may be no memory to say it in either. */
+		said = errors.length > 0 ? errors.bytes : "atomd: no memory\n";
 	config_unref(&reload.next);
 	if (status == ATOM_OK)
 		log_printf(ATOM_LOG_INFO, "reloaded",
@@ -65,16 +71,16 @@ static void finish(atom_status status, json_t *result,
 	else
 		log_line(ATOM_LOG_ERROR, "reload_failed",
 			 "the running configuration stays, whole",
-			 LOG_TEXT("errors", errors.bytes));
+			 LOG_TEXT("errors", said));
 	metric_inc(d->reloads[status != ATOM_OK]);
 	daemon_audit_reload(status == ATOM_OK, reload.needs_restart, &errors);
 	health_report("configuration",
 		      status == ATOM_OK ? HEALTH_OK : HEALTH_DEGRADED, false,
-		      status == ATOM_OK ? NULL : errors.bytes);
+		      said);
 	if (!health_is_stopping())
 		notify_ready("serving");
 	reload.running = NULL;
-	tell(order, status, result, status == ATOM_OK ? NULL : errors.bytes);
+	tell(order, status, result, said);
 	buffer_fini(&errors);
 	begin_next();
 }
