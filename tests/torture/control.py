@@ -1,0 +1,136 @@
+"""The file that a tortured daemon and its torturer share (faults.c)."""
+
+import mmap
+import os
+import shlex
+import struct
+import subprocess
+
+from atomd_test import source
+
+# The order is that of enum function in faults.c.
+FUNCTIONS = ("malloc calloc realloc memalign write pwrite writev sendmsg send "
+             "fsync fdatasync read pread recv recvmsg open fstat rename "
+             "unlink mkdir ftruncate socket socketpair pipe eventfd accept "
+             "bind listen connect epoll_create epoll_ctl epoll_wait fork "
+             "spawn thread mmap").split()
+SORTS = ("none", "file", "socket", "pipe", "other")
+SHORT = -1
+
+PLACES, PLACE = 16384, struct.Struct("=QIIII")
+ARMED, OWNER, FIRED, COUNT, TARGET, UNTIL, ERROR = 0, 4, 8, 16, 24, 32, 40
+BURST, DEPTH, NUMBER, WHERE, CRASH, TABLE = 44, 48, 52, 56, 2096, 4096
+SIZE = TABLE + PLACES * PLACE.size
+
+
+def build(folder):
+    """Compiles the faults; the path of what the daemon loads first."""
+    made = os.path.join(folder, "faults.so")
+    subprocess.run(
+        [*shlex.split(os.environ.get("CC", "cc")), "-std=gnu11", "-O2",
+         "-g", "-fPIC", "-shared", "-o", made,
+         source("tests/torture/faults.c"), "-lgcc_s"],
+        check=True)
+    return made
+
+
+class Place:
+    """Where a call can fail: a function and its callers."""
+
+    def __init__(self, key, function, sort, count):
+        self.key, self.count = key, count
+        self.function, self.sort = FUNCTIONS[function], SORTS[sort]
+
+    def __repr__(self):
+        return "%s of %s at %016x" % (self.function, self.sort, self.key)
+
+
+class Control:
+    """A control file; nothing is counted until arm()."""
+
+    def __init__(self, folder, name):
+        self.path = os.path.join(folder, name)
+        with open(self.path, "wb") as file:
+            file.truncate(SIZE)
+        with open(self.path, "r+b") as file:
+            self.map = mmap.mmap(file.fileno(), SIZE)
+
+    def environment(self, library, sanitizers=""):
+        found = {"LD_PRELOAD": library, "TORTURE_CONTROL": self.path}
+        if "address" in sanitizers:
+            # The faults have to come before the sanitizer's own malloc.
+            found["ASAN_OPTIONS"] = "verify_asan_link_order=0:" + \
+                os.environ.get("ASAN_OPTIONS", "")
+        return found
+
+    def _put(self, form, at, value):
+        struct.pack_into("=" + form, self.map, at, value)
+
+    def _get(self, form, at):
+        return struct.unpack_from("=" + form, self.map, at)[0]
+
+    def disown(self):
+        """The next daemon that starts is the one."""
+        self._put("I", OWNER, 0)
+
+    def count(self, depth):
+        """Learns places from now on."""
+        self.map[TABLE:SIZE] = bytes(SIZE - TABLE)
+        self._put("I", NUMBER, 0)
+        self._arm(0, 0, 0, 1, depth)
+
+    def fail(self, place, nth, error, burst, depth):
+        """The n-th call from the place fails; burst, with so many
+        allocations in all."""
+        self._arm(place.key, nth, error, burst, depth)
+
+    def _arm(self, target, nth, error, burst, depth):
+        self._put("I", ARMED, 0)
+        self.map[WHERE:TABLE] = bytes(TABLE - WHERE)
+        for form, at, value in (
+                ("I", FIRED, 0), ("Q", COUNT, 0), ("Q", TARGET, target),
+                ("Q", UNTIL, nth), ("i", ERROR, error),
+                ("I", BURST, burst - 1), ("I", DEPTH, depth),
+                ("I", ARMED, 1)):
+            self._put(form, at, value)
+
+    def disarm(self):
+        self._put("I", ARMED, 0)
+
+    @property
+    def fired(self):
+        return self._get("I", FIRED) != 0
+
+    def places(self):
+        assert self._get("I", NUMBER) < PLACES // 2, "the table is full"
+        found = []
+        for at in range(TABLE, SIZE, PLACE.size):
+            key, function, sort, count, _ = PLACE.unpack_from(self.map, at)
+            if key:
+                found.append(Place(key, function, sort, count))
+        return sorted(found, key=lambda place: place.key)
+
+    def stack(self):
+        """Where it failed, as a debugger would say it, innermost first."""
+        return self._stack(WHERE, CRASH)
+
+    def crash(self):
+        """Where it crashed then, if it did."""
+        return self._stack(CRASH, TABLE)
+
+    def _stack(self, begin, end):
+        text = self.map[begin:end].split(b"\0")[0].decode()
+        said = []
+        for line in text.split("\n")[:-1]:
+            module, offset = line.rsplit("+", 1)
+            if not module:
+                module = os.environ.get("ATOMD", "atomd")
+            name = "%s+%s" % (os.path.basename(module), offset)
+            if "atomd" in module or "/built/" in module:
+                done = subprocess.run(
+                    ["addr2line", "-fse", module, offset],
+                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                    check=False)
+                name = " ".join(done.stdout.decode().split()) or name
+            said.append(name)
+        return said
