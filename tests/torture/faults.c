@@ -234,7 +234,10 @@ static int fails(enum function function, int fd, int *error_r)
 	if (control == NULL || inside || !control->armed)
 		return 0;
 	inside = 1;
-	left = function <= F_MEMALIGN ? atomic_load(&failing) : 0;
+	/* What is left of another fault's burst is over. */
+	left = function <= F_MEMALIGN && control->fired == 2
+		       ? atomic_load(&failing)
+		       : 0;
 	while (left > 0 &&
 	       !atomic_compare_exchange_weak(&failing, &left, left - 1))
 		;
