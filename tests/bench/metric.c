@@ -134,7 +134,7 @@ static void measure_updates(void)
 {
 	static const char *const names[UPDATES] = { "counter", "gauge",
 						    "histogram" };
-	double figures[ROUNDS_MAX];
+	double figures[ROUNDS_MAX] = { 0 };
 
 	for (enum update update = COUNTER; update < UPDATES; update++) {
 		double one, two, other, least;
@@ -225,7 +225,7 @@ static size_t lines_of(const struct buffer *text)
 static void measure_scrapes(void)
 {
 	static const char *const names[] = { "text", "OpenMetrics" };
-	double figures[ROUNDS_MAX];
+	double figures[ROUNDS_MAX] = { 0 };
 
 	for (int format = METRIC_TEXT; format <= METRIC_OPENMETRICS; format++) {
 		struct buffer text = BUFFER_INIT((size_t)64 * 1024 * 1024);

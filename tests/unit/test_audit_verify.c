@@ -432,8 +432,8 @@ Test(audit_verify, a_log_that_is_signed_meanwhile_is_sound)
 	whole_os = os;
 	os.open = open_before_checkpoint;
 	/* The key alone: the head tells; and both: a line of the segment. */
-	for (int files = 1; files <= 2; files++) {
-		hidden = files;
+	for (int unseen = 1; unseen <= 2; unseen++) {
+		hidden = unseen;
 		expect_sound();
 		cr_assert_eq(hidden, 0);
 		cr_assert_eq(result.signed_records, audit_log.sequence);
