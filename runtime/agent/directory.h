@@ -96,6 +96,9 @@ struct revision_outcome {
 	int64_t ended_ns;
 	int64_t input_tokens;
 	int64_t output_tokens;
+	/* For exemplars; "" or NULL: has none. */
+	const char *trace_id;
+	const char *request_id;
 };
 void revision_count(struct revision *revision,
 		    const struct revision_outcome *outcome);

@@ -419,10 +419,13 @@ static metric_id code_series(struct revision *r, int status)
 void revision_count(struct revision *revision,
 		    const struct revision_outcome *outcome)
 {
+	const struct metric_call call = { .trace_id = outcome->trace_id,
+					  .request_id = outcome->request_id };
+
 	metric_inc(code_series(revision, outcome->http_status));
-	metric_observe(
+	metric_observe_call(
 		lazily(&revision->duration, duration_family, revision, NULL),
-		(double)(outcome->ended_ns - outcome->began_ns) / 1e9);
+		(double)(outcome->ended_ns - outcome->began_ns) / 1e9, &call);
 	if (outcome->first_emit_ns != 0 && outcome->granted_ns != 0)
 		measure_first_token(&revision->pool,
 				    outcome->first_emit_ns -

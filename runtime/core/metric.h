@@ -80,6 +80,23 @@ static inline void metric_inc(metric_id series)
  * that runs at the same moment counts as coming after). */
 void metric_set(metric_id series, double value);
 void metric_observe(metric_id series, double value); /* histogram */
+
+/* The call that an observation is of.  Either may be NULL or "". */
+struct metric_call {
+	const char *trace_id;	/* 32 hex digits */
+	const char *request_id; /* at most METRIC_REQUEST_ID_MAX bytes */
+};
+
+/* With the names of the labels no more than the 128 characters that
+ * OpenMetrics 1.0 lets an exemplar have. */
+#define METRIC_REQUEST_ID_MAX 71
+
+/* The same, and the call may become the exemplar of its bucket, which only
+ * OpenMetrics' text tells: the first one in each second does.  Ids that are
+ * longer, or have a quote, a backslash or what is not printable ASCII, become
+ * none.  Takes no lock; allocates once a series. [any] */
+void metric_observe_call(metric_id series, double value,
+			 const struct metric_call *call);
 /* A gauge read at scrape time: `read(argument)` runs on the thread that calls
  * metric_render() or metric_visit(), with no lock held. [control] */
 atom_status metric_gauge_callback(const char *name, const char *help,

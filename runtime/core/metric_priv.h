@@ -5,6 +5,7 @@
 /*
  * Behind metric.h: metric.c keeps the families and their series,
  * metric_family.c says what a family may be, metric_shard.c the numbers,
+ * metric_exemplar.c which calls they are of,
  * metric_render.c makes the text, metric_visit.c tells the numbers and
  * metric_process.c what every exporter says about its process.
  */
@@ -34,6 +35,26 @@ void metric_cells_clear(metric_id series);
 void metric_buckets(metric_id series, double *counts);
 /* A histogram's bounds. */
 const double *metric_bounds(metric_id series, size_t *count_r);
+
+/* --- exemplars (metric_exemplar.c) ---------------------------------------- */
+
+struct exemplar {
+	double value;
+	int64_t time_ms; /* Unix time */
+	char trace_id[32 + 8];
+	char request_id[METRIC_REQUEST_ID_MAX + 1];
+};
+
+/* One of each bucket, made when first needed; mem_free() frees them. */
+struct exemplar_slot;
+void exemplar_put(_Atomic(struct exemplar_slot *) *slots, size_t count,
+		  size_t bucket, double value, const struct metric_call *call);
+/* False: there is none, or it is being written again and again. */
+bool exemplar_get(struct exemplar_slot *slots, size_t bucket,
+		  struct exemplar *is_r);
+void exemplar_clear(struct exemplar_slot *slots, size_t count);
+/* Of a histogram; NULL: none yet. (metric_shard.c) */
+struct exemplar_slot *metric_exemplars(metric_id series);
 
 /* --- families (metric_family.c) and their series (metric.c) --------------- */
 

@@ -3,8 +3,8 @@
 /*
  * The families as Prometheus' text format 0.0.4, or as OpenMetrics 1.0, which
  * differs in little: a counter's family is named without `_total`, units are
- * told, a bound is written as a float, quotes in help are escaped, and the
- * text has an end.  `_created` is left out: Prometheus before 2.50 would store
+ * told, a bound is written as a float, quotes in help are escaped, buckets have
+ * exemplars, and the text has an end.  `_created` is left out: Prometheus before 2.50 would store
  * it as another series of each.
  */
 
@@ -126,10 +126,34 @@ static void append_sample(struct buffer *out, const char *name,
 	buffer_append_char(out, '\n');
 }
 
+/* ` # {trace_id="...",request_id="..."} VALUE SECONDS` */
+static void append_exemplar(struct buffer *out, struct exemplar_slot *slots,
+			    size_t bucket)
+{
+	struct exemplar is;
+	char value[METRIC_NUMBER_MAX];
+
+	if (!exemplar_get(slots, bucket, &is))
+		return;
+	metric_format_number(is.value, value);
+	buffer_append_text(out, " # {");
+	if (is.trace_id[0] != '\0')
+		buffer_printf(out, "trace_id=\"%s\"%s", is.trace_id,
+			      is.request_id[0] != '\0' ? "," : "");
+	if (is.request_id[0] != '\0')
+		buffer_printf(out, "request_id=\"%s\"", is.request_id);
+	buffer_printf(out, "} %s %" PRId64 ".%03d", value, is.time_ms / 1000,
+		      (int)(is.time_ms % 1000));
+}
+
 static void append_histogram(struct buffer *out, const struct family *family,
 			     char (*bounds)[METRIC_NUMBER_MAX],
-			     const struct series *series)
+			     const struct series *series,
+			     enum metric_format format)
 {
+	struct exemplar_slot *exemplars = format == METRIC_OPENMETRICS
+						  ? metric_exemplars(series->id)
+						  : NULL;
 	const size_t labels_length = strlen(series->labels);
 	double counts[METRIC_BOUNDS_MAX + 1];
 	double below = 0;
@@ -150,6 +174,7 @@ static void append_histogram(struct buffer *out, const struct family *family,
 		buffer_append_text(out, bounds[i]);
 		buffer_append_text(out, "\"} ");
 		append_number(out, below);
+		append_exemplar(out, exemplars, i);
 		buffer_append_char(out, '\n');
 	}
 	append_sample(out, family->name, "_sum", series->labels,
@@ -189,7 +214,7 @@ static void append_family(struct buffer *out, const struct reading *reading,
 		const struct series *series = reading->series[i];
 
 		if (family->type == ATOM_METRIC_HISTOGRAM && series->id)
-			append_histogram(out, family, bounds, series);
+			append_histogram(out, family, bounds, series, format);
 		else if (series->id || series->read)
 			append_sample(out, family->name, "", series->labels,
 				      metric_read_series(series));

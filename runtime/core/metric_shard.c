@@ -51,6 +51,7 @@ struct histogram {
 	const double *bounds;
 	uint32_t bound_count;
 	uint32_t at; /* its first cell */
+	_Atomic(struct exemplar_slot *) exemplars;
 };
 
 static struct shard shards[LOOP_MAX + 2];
@@ -160,7 +161,7 @@ static double sum(uint32_t at)
 
 /* --- histograms ---------------------------------------------------------- */
 
-static const struct histogram *histogram_of(metric_id series)
+static struct histogram *histogram_of(metric_id series)
 {
 	uint32_t number = series & INDEX_MASK;
 	struct histogram *page = atomic_load_explicit(
@@ -175,6 +176,12 @@ const double *metric_bounds(metric_id series, size_t *count_r)
 
 	*count_r = h->bound_count;
 	return h->bounds;
+}
+
+struct exemplar_slot *metric_exemplars(metric_id series)
+{
+	return atomic_load_explicit(&histogram_of(series)->exemplars,
+				    memory_order_acquire);
 }
 
 /* The first bucket whose bound is >= value, by halving without branches. */
@@ -240,13 +247,15 @@ void metric_set(metric_id series, double value)
 				      memory_order_relaxed);
 }
 
-void metric_observe(metric_id series, double value)
+static inline void observe(metric_id series, double value,
+			   const struct metric_call *call)
 {
 	/* One value that is none would make the sum none for ever. */
 	if (!takes(series, ATOM_METRIC_HISTOGRAM) || isnan(value))
 		return;
 
-	const struct histogram *h = histogram_of(series);
+	struct histogram *h = histogram_of(series);
+	const uint32_t at = bucket_of(h, value);
 	const bool alone = attached < shard_count - 1;
 	cell *cells =
 		cell_of(alone ? &shards[attached] : shared_shard(), h->at);
@@ -254,7 +263,7 @@ void metric_observe(metric_id series, double value)
 	if (!cells)
 		return;
 
-	cell *bucket = &cells[1 + bucket_of(h, value)];
+	cell *bucket = &cells[1 + at];
 
 	if (alone) {
 		add_alone(bucket, 1);
@@ -263,6 +272,20 @@ void metric_observe(metric_id series, double value)
 		add_shared(bucket, 1);
 		add_shared(&cells[0], value);
 	}
+	if (call != NULL)
+		exemplar_put(&h->exemplars, h->bound_count + 1, at, value,
+			     call);
+}
+
+void metric_observe(metric_id series, double value)
+{
+	observe(series, value, NULL);
+}
+
+void metric_observe_call(metric_id series, double value,
+			 const struct metric_call *call)
+{
+	observe(series, value, call);
 }
 
 double metric_value(metric_id series)
@@ -377,11 +400,10 @@ metric_id metric_cells_new(int type, const double *bounds, size_t bound_count)
 	if (at == UINT32_MAX)
 		return 0;
 	/* Written once, before anybody has the id. */
-	page[number % HISTOGRAM_PAGE] = (struct histogram){
-		.bounds = bounds,
-		.bound_count = (uint32_t)bound_count,
-		.at = at,
-	};
+	page += number % HISTOGRAM_PAGE;
+	page->bounds = bounds;
+	page->bound_count = (uint32_t)bound_count;
+	page->at = at;
 	histograms_used++;
 	return id_of(type, number);
 }
@@ -396,6 +418,7 @@ void metric_cells_clear(metric_id series)
 
 		at = h->at;
 		count = h->bound_count + 2;
+		exemplar_clear(metric_exemplars(series), h->bound_count + 1);
 	}
 	for (unsigned int i = 0; i < shard_count; i++) {
 		struct page *page =
@@ -435,6 +458,9 @@ void metric_shards_fini(void)
 		mem_free((void *)TAKE(shards[i].pages));
 	}
 	shard_count = 0;
+	for (uint32_t i = 0; i < histograms_used; i++)
+		mem_free(histogram_of(id_of(ATOM_METRIC_HISTOGRAM, i))
+				 ->exemplars);
 	for (size_t i = 0; i < HISTOGRAM_PAGES; i++)
 		mem_free(atomic_exchange(&histograms[i], NULL));
 	cells_used = histograms_used = 0;

@@ -64,6 +64,8 @@ void exchange_count(struct exchange *x, int status)
 		.ended_ns = now,
 		.input_tokens = call->usage.input_tokens,
 		.output_tokens = call->usage.output_tokens,
+		.trace_id = x->trace_id,
+		.request_id = x->request_id,
 	};
 
 	revision_count(x->revision, &outcome);

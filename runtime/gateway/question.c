@@ -204,6 +204,7 @@ static void count(struct question *q, struct revision *revision)
 		.ended_ns = now,
 		.input_tokens = call->usage.input_tokens,
 		.output_tokens = call->usage.output_tokens,
+		.request_id = q->request_id,
 	};
 
 	q->duration_ms = (now - outcome.began_ns) / 1000000;

@@ -29,6 +29,7 @@ def prometheus(folder, key, address):
     settings = folder.write("prometheus.yml", SETTINGS % (key, address))
     return Server("prometheus", "prometheus", lambda port: [
         "--config.file=" + settings,
+        "--enable-feature=exemplar-storage",
         "--storage.tsdb.path=" + os.path.join(folder.path, "data"),
         "--web.listen-address=127.0.0.1:%d" % port])
 
@@ -64,6 +65,13 @@ def prometheus_scrapes_it_and_takes_all():
                                metric="atomd_request_duration_seconds")
             assert [m["unit"] for m in told["data"][
                 "atomd_request_duration_seconds"]] == ["seconds"], told
+            # The call's exemplar, which only OpenMetrics has, too.
+            found = server.json(
+                "/api/v1/query_exemplars", start="0", end="9999999999",
+                query="atomd_request_duration_seconds_bucket")["data"]
+            assert len(found) == 1 and len(found[0]["exemplars"]) == 1, found
+            labels = found[0]["exemplars"][0]["labels"]
+            assert labels["request_id"].startswith("req_"), found
             # As many samples as the text has: none was refused or doubled.
             samples = value(server, "scrape_samples_scraped")
             added = value(server,

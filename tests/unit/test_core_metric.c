@@ -627,3 +627,95 @@ Test(core_metric, openmetrics_names_families_without_total_and_has_an_end)
 	cr_assert_str_eq(out.bytes + out.length - 6, "# EOF\n");
 	buffer_fini(&out);
 }
+
+/* --- exemplars -------------------------------------------------------------- */
+
+static int64_t test_ms;
+
+static int64_t test_realtime_ms(void)
+{
+	return test_ms;
+}
+
+static metric_id waits(void)
+{
+	static const double bounds[] = { 1, 10 };
+
+	return metric_series(declare(ATOM_METRIC_HISTOGRAM, "waits_seconds",
+				     NULL, bounds, 2),
+			     NULL);
+}
+
+static void expect_bucket(const char *line, enum metric_format format)
+{
+	struct buffer out = BUFFER_INIT(100000);
+
+	cr_assert_eq(metric_render(&out, format), ATOM_OK);
+	cr_assert(strstr(out.bytes, line), "expected %s in:\n%s", line,
+		  out.bytes);
+	buffer_fini(&out);
+}
+
+Test(core_metric, an_exemplar_is_the_first_call_of_a_second_in_its_bucket)
+{
+	const metric_id id = waits();
+	const struct metric_call first = { "0af7651916cd43dd8448eb211c80319c",
+					   "req_1" };
+	const struct metric_call second = { NULL, "req_2" };
+	const struct metric_call third = { "1af7651916cd43dd8448eb211c80319c",
+					   "" };
+
+	os.realtime_ms = test_realtime_ms;
+	test_ms = 1700000000007;
+	metric_observe_call(id, 0.5, &first);
+	test_ms += 999;
+	metric_observe_call(id, 0.25, &second);
+	metric_observe_call(id, 20, &second);
+	metric_observe(id, 5);
+	expect_bucket("waits_seconds_bucket{le=\"1.0\"} 2 # {trace_id=\""
+		      "0af7651916cd43dd8448eb211c80319c\",request_id="
+		      "\"req_1\"} 0.5 1700000000.007\n"
+		      "waits_seconds_bucket{le=\"10.0\"} 3\n"
+		      "waits_seconds_bucket{le=\"+Inf\"} 4 # {request_id="
+		      "\"req_2\"} 20 1700000001.006\n",
+		      METRIC_OPENMETRICS);
+	expect_bucket("waits_seconds_bucket{le=\"1\"} 2\n"
+		      "waits_seconds_bucket{le=\"10\"} 3\n"
+		      "waits_seconds_bucket{le=\"+Inf\"} 4\n",
+		      METRIC_TEXT);
+	test_ms += 1;
+	metric_observe_call(id, 0.75, &third);
+	expect_bucket("le=\"1.0\"} 3 # {trace_id=\""
+		      "1af7651916cd43dd8448eb211c80319c\"} 0.75 "
+		      "1700000001.007\n",
+		      METRIC_OPENMETRICS);
+	/* A clock that was set back does not keep it. */
+	test_ms -= 60000;
+	metric_observe_call(id, 0.5, &second);
+	expect_bucket("# {request_id=\"req_2\"} 0.5 1699999941.007\n",
+		      METRIC_OPENMETRICS);
+}
+
+Test(core_metric, an_id_that_does_not_fit_is_no_exemplar)
+{
+	static const char *const bad[] = { "a\"b",     "a\\b", "a b", "a\nb",
+					   "\xc3\xa9", "",     NULL };
+	const metric_id id = waits();
+	char whole[METRIC_REQUEST_ID_MAX + 2];
+	struct metric_call call = { NULL, NULL };
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		call.request_id = bad[i];
+		metric_observe_call(id, 0.5, &call);
+	}
+	memset(whole, 'x', sizeof(whole));
+	whole[METRIC_REQUEST_ID_MAX + 1] = '\0';
+	call.request_id = whole;
+	metric_observe_call(id, 0.5, &call);
+	expect_bucket("waits_seconds_bucket{le=\"1.0\"} 8\n",
+		      METRIC_OPENMETRICS);
+	whole[METRIC_REQUEST_ID_MAX] = '\0';
+	metric_observe_call(id, 0.5, &call);
+	expect_bucket("waits_seconds_bucket{le=\"1.0\"} 9 # {request_id=\"xxx",
+		      METRIC_OPENMETRICS);
+}

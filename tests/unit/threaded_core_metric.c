@@ -7,11 +7,13 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/log.h"
 #include "core/loop.h"
 #include "core/memory.h"
+#include "core/os.h"
 #include "tap.h"
 
 #define LOOPS	3
@@ -167,11 +169,89 @@ static void setting_a_gauge_beats_what_others_added(void)
 	metric_fini();
 }
 
+/* --- exemplars ------------------------------------------------------------- */
+
+#define CALLS 20000
+
+static int64_t ticking_ms(void)
+{
+	static _Atomic int64_t now = 1700000000000;
+
+	/* Every call may be an exemplar. */
+	return atomic_fetch_add(&now, 1000);
+}
+
+static void *observe_calls(void *argument)
+{
+	const char letter = *(const char *)argument;
+	char trace_id[33] = "", request_id[33] = "";
+	const struct metric_call call = { trace_id, request_id };
+
+	memset(trace_id, letter, 32);
+	memset(request_id, letter, 32);
+	for (int i = 0; i < CALLS; i++)
+		metric_observe_call(histogram, letter, &call);
+	atomic_fetch_sub(&left, 1);
+	return NULL;
+}
+
+/* Trace, request and value are one call's. */
+static void check_exemplar(const char *at)
+{
+	char letter, expected[160];
+
+	at += strlen(" # {trace_id=\"");
+	letter = *at;
+	(void)snprintf(expected, sizeof(expected),
+		       "%.*s\",request_id=\"%.*s\"} %d ", 32, at, 32, at,
+		       letter);
+	CHECK(letter >= 'a' && letter < 'a' + THREADS);
+	CHECK(strspn(at, (const char[]){ letter, '\0' }) == 32);
+	CHECK(strncmp(at, expected, strlen(expected)) == 0);
+}
+
+static void an_exemplar_is_of_one_call_whoever_writes(void)
+{
+	static char letters[THREADS];
+	struct buffer text = BUFFER_INIT(1024 * 1024);
+	int64_t (*const before)(void) = os.realtime_ms;
+	pthread_t threads[THREADS];
+	const char *at;
+	bool last;
+
+	CHECK(metric_init(LOOPS) == ATOM_OK);
+	histogram = metric_single(ATOM_METRIC_HISTOGRAM, "test_seconds",
+				  "a histogram");
+	os.realtime_ms = ticking_ms;
+	atomic_store(&left, THREADS);
+	for (int i = 0; i < THREADS; i++) {
+		letters[i] = (char)('a' + i);
+		CHECK(pthread_create(&threads[i], NULL, observe_calls,
+				     &letters[i]) == 0);
+	}
+	do {
+		last = atomic_load(&left) == 0;
+		buffer_clear(&text);
+		CHECK(metric_render(&text, METRIC_OPENMETRICS) == ATOM_OK);
+		at = strstr(text.bytes, " # {");
+		if (at != NULL)
+			check_exemplar(at);
+	} while (!last);
+	CHECK(at != NULL);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	CHECK(metric_count(histogram) == (uint64_t)THREADS * CALLS);
+	os.realtime_ms = before;
+	buffer_fini(&text);
+	metric_fini();
+}
+
 int main(void)
 {
 	static const struct tap_test tests[] = {
 		TAP_TEST(sums_over_all_threads_are_exact),
 		TAP_TEST(setting_a_gauge_beats_what_others_added),
+		TAP_TEST(an_exemplar_is_of_one_call_whoever_writes),
 	};
 
 	log_set_descriptor(-1);
