@@ -135,7 +135,8 @@ check)
 	# shellcheck disable=SC2086
 	install_missing $build_packages $test_packages
 	build has_tests
-	make -C build --no-print-directory -j"$(nproc)" check
+	# Tests wait half of the time.
+	make -C build --no-print-directory -j"$((2 * $(nproc)))" check
 	;;
 *)
 	sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
