@@ -163,7 +163,7 @@ atom_status verify_checkpoint(struct walk *walk,
 			      const struct segment_checkpoint *checkpoint)
 {
 	uint64_t first_bad = verify_uncovered(walk);
-	struct note_head head;
+	struct note_head head = { 0 };
 	uint8_t root[TREE_HASH];
 	atom_status status;
 
