@@ -134,7 +134,8 @@ static bool number_of(const struct atom_span *span, uint64_t *number_r)
 		return false;
 	(void)snprintf(again, sizeof(again), "%" PRId64, number);
 	*number_r = (uint64_t)number;
-	return strcmp(text, again) == 0;
+	/* Of bytes, not of text: a NUL behind the digits is none of it. */
+	return equals(span, again);
 }
 
 static bool hex_of(const struct atom_span *span, uint8_t *bytes_r,

@@ -31,9 +31,12 @@ bool expr_duration(const char *text, size_t length, int64_t *ms_r)
 		int64_t number = 0;
 		size_t digits = at, end;
 
-		for (; at < length && text[at] >= '0' && text[at] <= '9'; at++)
+		for (; at < length && at - digits < 9 && text[at] >= '0' &&
+		       text[at] <= '9';
+		     at++)
 			number = number * 10 + (text[at] - '0');
-		if (at == digits || at - digits > 9)
+		/* A tenth digit is no unit. */
+		if (at == digits)
 			return false;
 		for (end = at;
 		     end < length && text[end] >= 'a' && text[end] <= 'z';
