@@ -81,12 +81,12 @@ json_t *agents_list(void)
 {
 	struct agent **sorted =
 		mem_array(agents_table.count + 1, sizeof(*sorted));
-	json_t *list = json_array();
+	json_t *list = sorted != NULL ? json_array() : NULL;
 	struct agent *agent;
 	size_t n = 0;
 
-	for (size_t at = 0; sorted != NULL &&
-			    (agent = table_next(&agents_table, &at)) != NULL;)
+	for (size_t at = 0;
+	     list != NULL && (agent = table_next(&agents_table, &at)) != NULL;)
 		sorted[n++] = agent;
 	if (n > 0)
 		qsort(sorted, n, sizeof(struct agent *), by_name);

@@ -4,10 +4,25 @@
 #include "core/json_scan.h"
 #include "core/memory.h"
 
+static _Thread_local unsigned int failures;
+
+static void *take(size_t size)
+{
+	void *taken = mem_alloc(size);
+
+	failures += taken == NULL;
+	return taken;
+}
+
+unsigned int json_failures(void)
+{
+	return failures;
+}
+
 /* Before main(): jansson must take and give back with one pair only. */
 __attribute__((constructor)) static void use_the_seam(void)
 {
-	json_set_alloc_funcs(mem_alloc, mem_free);
+	json_set_alloc_funcs(take, mem_free);
 }
 
 static void find_place(const char *text, size_t offset, int *line_r,

@@ -26,4 +26,8 @@ atom_status json_encode(const json_t *value, struct buffer *out);
 const char *json_text(const json_t *object, const char *name,
 		      const char *fallback);
 
+/* Allocations of JSON values that have failed on this thread, ever: what was
+ * built while the number did not change is whole. */
+unsigned int json_failures(void);
+
 #endif

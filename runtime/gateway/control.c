@@ -38,6 +38,7 @@ static void on_control(struct loop *loop, struct message *message)
 		CONTAINER_OF(message, struct control_call, message);
 
 	(void)loop;
+	call->json_failures = json_failures();
 	control_audit_begin(call);
 }
 
@@ -135,12 +136,21 @@ void control_call(struct http_request *request,
 bool control_body(struct control_call *call, json_t **object_r)
 {
 	struct atom_error err = ATOM_ERROR_INIT;
+	atom_status status = ATOM_OK;
 	json_t *value = NULL;
 
-	if (call->body_length == 0) {
+	if (call->body_length == 0)
 		value = json_object();
-	} else if (json_decode(call->body, call->body_length, &value, &err) !=
-		   ATOM_OK) {
+	else
+		status = json_decode(call->body, call->body_length, &value,
+				     &err);
+	if (status == ATOM_ENOMEM || (status == ATOM_OK && value == NULL)) {
+		api_error_set(&call->error, "internal_error", NULL,
+			      "no memory for the body");
+		control_answer_error(call);
+		return false;
+	}
+	if (status != ATOM_OK) {
 		api_error_set(&call->error, "invalid_request", NULL,
 			      "the body is no JSON: %s", err.message);
 		control_answer_error(call);
@@ -198,7 +208,9 @@ void control_answer(struct control_call *call, int status, json_t *value)
 {
 	call->status = status;
 	call->content_type = "application/json";
-	if (value == NULL || json_encode(value, &call->answer) != ATOM_OK) {
+	/* A member or a row that there was no memory for is missing only. */
+	if (value == NULL || json_failures() != call->json_failures ||
+	    json_encode(value, &call->answer) != ATOM_OK) {
 		buffer_clear(&call->answer);
 		api_error_set(&call->error, "internal_error", NULL,
 			      "no memory for the answer");

@@ -49,6 +49,7 @@ struct control_call {
 	/* --- the answer --- */
 	int status;
 	const char *content_type;
+	unsigned int json_failures; /* when it came to control */
 	struct buffer answer;
 	struct api_error error;
 	struct control_audit *audit; /* NULL: nothing is recorded */

@@ -173,9 +173,11 @@ static json_t *picture_new(void)
 static void publish(void)
 {
 	struct buffer text = BUFFER_INIT(PICTURE_MAX);
+	const unsigned int failures = json_failures();
 	json_t *picture = picture_new();
 
-	if (picture != NULL && json_encode(picture, &text) == ATOM_OK)
+	if (picture != NULL && json_failures() == failures &&
+	    json_encode(picture, &text) == ATOM_OK)
 		feed_picture(&text);
 	json_decref(picture);
 	buffer_fini(&text);
@@ -274,12 +276,14 @@ void handle_me(struct http_request *request, const struct admission *admission)
 {
 	const struct principal *principal = &admission->principal;
 	struct buffer text = BUFFER_INIT((size_t)1024 * 1024);
+	const unsigned int failures = json_failures();
 	json_t *me = json_pack("{s:s,s:s,s:o,s:o}", "name", principal->name,
 			       "role", principal->role, "permissions",
 			       permissions_of(principal), "agents",
 			       agents_of(principal));
 
-	if (me == NULL || json_encode(me, &text) != ATOM_OK)
+	if (me == NULL || json_failures() != failures ||
+	    json_encode(me, &text) != ATOM_OK)
 		text.failed = true;
 	json_decref(me);
 	reply_buffer(request, 200, "application/json", &text);

@@ -105,6 +105,19 @@ Test(core_json, without_memory_it_says_so)
 	}
 }
 
+Test(core_json, a_member_lost_for_want_of_memory_is_counted)
+{
+	const unsigned int before = json_failures();
+	json_t *value = json_object();
+
+	failing_memory_begin(1);
+	(void)json_object_set_new(value, "name", json_string("text"));
+	cr_assert(failing_memory_end());
+	cr_assert_eq(json_object_size(value), 0);
+	cr_assert_gt(json_failures(), before);
+	json_decref(value);
+}
+
 Test(core_json, encoding_stops_at_the_maximum)
 {
 	json_t *value = json_pack("{s:s}", "name", "0123456789");
