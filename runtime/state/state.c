@@ -38,11 +38,13 @@ atom_status state_attached(struct atom_error *err)
 atom_status state_refuse(struct atom_error *err)
 {
 	int64_t wait_ns = state.retry_ns - os.monotonic_ns();
-	atom_status status;
+	atom_status status = state.health.status;
 
-	status = atom_fail(err,
-			   state.health.status ? state.health.status : ATOM_EIO,
-			   "%s", state.health.message);
+	/* It was another one for whom there was no memory. */
+	if (status == ATOM_ENOMEM)
+		status = ATOM_EUNAVAILABLE;
+	status = atom_fail(err, status != ATOM_OK ? status : ATOM_EIO, "%s",
+			   state.health.message);
 	if (err && wait_ns > 0)
 		err->retry_after_ms = (int32_t)(wait_ns / 1000000) + 1;
 	return status;

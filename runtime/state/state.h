@@ -148,7 +148,8 @@ typedef void (*state_committed)(void *argument, atom_status status,
  * is NULL after) and owes one `done`, never before this has returned.
  * Otherwise it stays the caller's and `done` does not run: ATOM_EBUSY (the
  * queue is full), ATOM_EUNAVAILABLE (not attached, or this loop is ending), or
- * the store's own status while it is degraded (with retry_after_ms). */
+ * the store's own status while it is degraded (with retry_after_ms), for
+ * which ATOM_EUNAVAILABLE stands where it was ATOM_ENOMEM. */
 atom_status state_commit(struct state_transaction **transaction,
 			 state_committed done, void *argument,
 			 struct atom_error *err);

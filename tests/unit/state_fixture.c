@@ -39,7 +39,7 @@ static atom_status guarded_commit(void *self,
 {
 	struct atom_store_transaction *good[1024];
 	size_t good_count = 0;
-	bool fail;
+	bool fail, no_memory;
 
 	(void)pthread_mutex_lock(&lock);
 	store.commits++;
@@ -50,7 +50,10 @@ static atom_status guarded_commit(void *self,
 	WAIT_UNTIL(!store.hold);
 	store.held--;
 	fail = store.fail;
+	no_memory = store.no_memory;
 	(void)pthread_mutex_unlock(&lock);
+	if (no_memory)
+		return atom_fail(why, ATOM_ENOMEM, "no memory to commit");
 	if (fail)
 		return atom_fail(why, ATOM_EIO, "no room left");
 	for (size_t i = 0; i < count; i++) {
@@ -64,16 +67,19 @@ static atom_status guarded_commit(void *self,
 
 static atom_status guarded_check(void *self, struct atom_error *why)
 {
-	bool fail, damaged;
+	bool fail, damaged, no_memory;
 
 	(void)pthread_mutex_lock(&lock);
 	store.checks++;
 	fail = store.fail;
+	no_memory = store.no_memory;
 	damaged = store.damaged;
 	ring();
 	(void)pthread_mutex_unlock(&lock);
 	if (damaged)
 		return atom_fail(why, ATOM_EDATALOSS, "a page is damaged");
+	if (no_memory)
+		return atom_fail(why, ATOM_ENOMEM, "no memory to check");
 	return fail ? atom_fail(why, ATOM_EIO, "no room left")
 		    : store.real->check(self, why);
 }

@@ -56,6 +56,7 @@ struct guarded_store {
 	char folder[64];
 	bool hold;	/* commits do not go on */
 	bool fail;	/* commit and check fail */
+	bool no_memory; /* the same, for want of it */
 	bool damaged;	/* get and check find damage */
 	size_t held;	/* commits that are held now */
 	size_t commits; /* begun */

@@ -140,6 +140,20 @@ static void a_failing_store_is_an_error_then_a_refusal_then_well_again(void)
 	CHECK(stored_is("k", "v"));
 }
 
+/* Who is refused was not short of memory: to try again helps. */
+static void refused_after_want_of_memory_is_unavailable(void)
+{
+	struct commit c;
+
+	set(&store.no_memory, true);
+	CHECK(commit(&c, "k", "v", STATE_ANY) == ATOM_ENOMEM);
+	CHECK(c.begun == ATOM_OK);
+	CHECK(commit(&c, "k", "v", STATE_ANY) == ATOM_EUNAVAILABLE);
+	set(&store.no_memory, false);
+	wait_health(false);
+	CHECK(commit(&c, "k", "v", STATE_ANY) == ATOM_OK);
+}
+
 static void those_that_wait_fail_with_the_store(void)
 {
 	struct many many = many_new(STATE_QUEUE_MAX);
@@ -284,6 +298,7 @@ static const struct one_case cases[] = {
 	CASE(what_waits_together_is_one_commit_of_the_store),
 	CASE(the_queue_has_an_end),
 	CASE(a_failing_store_is_an_error_then_a_refusal_then_well_again),
+	CASE(refused_after_want_of_memory_is_unavailable),
 	CASE(those_that_wait_fail_with_the_store),
 	CASE(damage_found_by_a_read_degrades),
 	CASE(reads_go_on_beside_writes_that_fail),
