@@ -257,6 +257,9 @@ atom_status loops_start(struct atom_error *err)
 		}
 	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (status == ATOM_OK && works_begin(loop_control()) != ATOM_OK)
+		log_printf(ATOM_LOG_WARN, "no_pool",
+			   "the threads for work that blocks begin later");
 	return status;
 }
 
@@ -320,7 +323,9 @@ static int init_loop(struct loop *loop, unsigned int index)
 
 	if (failed)
 		return failed;
-	failed = uv_async_init(&loop->uv, &loop->wake, on_wake);
+	failed = loop_take_room(&loop->uv);
+	if (!failed)
+		failed = uv_async_init(&loop->uv, &loop->wake, on_wake);
 	if (failed) {
 		(void)uv_loop_close(&loop->uv);
 		return failed;

@@ -53,6 +53,11 @@ bool loop_is_mine(const struct loop *loop);
 
 void timers_init(struct loop *loop);
 void timers_fini(struct loop *loop);
+/* Room for the descriptors to come; 0, or libuv's error.  Before anything
+ * else is open on the loop. */
+int loop_take_room(uv_loop_t *uv);
+/* Makes the pool's threads. */
+atom_status works_begin(struct loop *loop);
 /* Cancels what no pool thread has begun. */
 void works_cancel(struct loop *loop);
 

@@ -5,12 +5,15 @@
  */
 #include "core/loop.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "core/id.h"
 #include "core/log.h"
@@ -310,6 +313,59 @@ static void a_timer_without_memory_says_so(void)
 	loops_fini();
 }
 
+/* --- room ---------------------------------------------------------------- */
+
+static unsigned int threads(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	const struct dirent *task;
+	unsigned int count = 0;
+
+	CHECK(tasks);
+	while ((task = readdir(tasks)) != NULL)
+		count += task->d_name[0] != '.';
+	(void)closedir(tasks);
+	return count;
+}
+
+/* libuv would end the process later, for want of memory or threads. */
+static void room_is_taken_at_the_start(void)
+{
+	struct rlimit limit;
+
+	CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+	start(1);
+	for (unsigned int i = 0; i < 2; i++) {
+		const uv_loop_t *uv =
+			loop_uv(i ? loop_control() : loops_get(0));
+
+		CHECK(uv->nwatchers >= 4094 || uv->nwatchers >= limit.rlim_cur);
+		CHECK(uv->nfds <= 2);
+	}
+	/* This one, the loop's, and libuv's pool. */
+	CHECK(threads() >= 1 + 1 + 4);
+	loops_stop();
+	run_to_the_end();
+}
+
+static void *no_block(size_t size)
+{
+	return size < 65536 ? malloc(size) : NULL;
+}
+
+static void without_room_there_are_no_loops(void)
+{
+	struct atom_error err = ATOM_ERROR_INIT;
+
+	os.alloc = no_block;
+	CHECK(loops_init(1, &err) == ATOM_EIO);
+	CHECK(strstr(err.message, "memory"));
+	os.alloc = malloc;
+	start(1);
+	loops_stop();
+	run_to_the_end();
+}
+
 /* --- work ---------------------------------------------------------------- */
 
 #define WORKS 64
@@ -537,6 +593,8 @@ int main(void)
 		TAP_TEST(timers_fire_in_order_and_stopped_ones_never),
 		TAP_TEST(a_timer_may_stop_and_set_others),
 		TAP_TEST(a_timer_without_memory_says_so),
+		TAP_TEST(room_is_taken_at_the_start),
+		TAP_TEST(without_room_there_are_no_loops),
 		TAP_TEST(work_runs_on_the_pool_and_ends_on_its_loop),
 		TAP_TEST(the_end_runs_callbacks_in_order_on_their_threads),
 		TAP_TEST(callbacks_run_even_when_the_loops_never_did),
