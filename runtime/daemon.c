@@ -107,8 +107,10 @@ static void print_errors(const struct buffer *errors,
 	if (errors->length > 0)
 		(void)fprintf(stderr, "%.*s", (int)errors->length,
 			      errors->bytes);
-	else if (err->message[0] != '\0')
-		(void)fprintf(stderr, "atomd: %s\n", err->message);
+	else
+		(void)fprintf(stderr, "atomd: %s\n",
+			      err->message[0] != '\0' ? err->message
+						      : "no memory");
 }
 
 /* Events of plugins are for monitors and for who watches the dashboard; the log

@@ -119,6 +119,16 @@ static void complain_syntax(const config_t *tree, const char *file,
 	complain_at(errors, file, config_error_line(tree), "%s", why);
 }
 
+/* libconfig, without memory, ends the process or uses what it did not get: it
+ * is not begun where there is less than it may take. */
+static bool may_parse(size_t length)
+{
+	void *room = mem_alloc(65536 + 16 * length);
+
+	mem_free(room);
+	return room != NULL;
+}
+
 atom_status parse_text(const char *text, size_t length, const char *file,
 		       struct setting **root_r, struct buffer *errors)
 {
@@ -146,6 +156,10 @@ atom_status parse_text(const char *text, size_t length, const char *file,
 	status = scan_check(copy, length + 1, file, errors);
 	if (status != ATOM_OK)
 		goto out;
+	if (!may_parse(length)) {
+		status = ATOM_ENOMEM;
+		goto out;
+	}
 	if (config_read_string(&tree, copy) != CONFIG_TRUE) {
 		complain_syntax(&tree, file, errors);
 		status = ATOM_EINVAL;

@@ -22,6 +22,28 @@ Test(config_parse, libconfigs_own_include_is_refused)
 	REFUSE(2, "@include", "user = \"\\\"\";// \"\n@include \"x\"\n\"");
 }
 
+static void *no_block(size_t size)
+{
+	return size < 65536 ? malloc(size) : NULL;
+}
+
+/* libconfig ends the process when it finds none. */
+Test(config_parse, it_is_not_begun_without_memory)
+{
+	struct buffer errors = BUFFER_INIT(4096);
+	struct setting *root = NULL;
+	static const char text[] = "environment = \"x\";\n";
+
+	os.alloc = no_block;
+	cr_assert_eq(parse_text(text, strlen(text), "a.conf", &root, &errors),
+		     ATOM_ENOMEM);
+	os.alloc = malloc;
+	cr_assert_null(root);
+	cr_assert(strstr(errors.bytes, "a.conf"), "%s", errors.bytes);
+	cr_assert(strstr(errors.bytes, "no memory"), "%s", errors.bytes);
+	buffer_fini(&errors);
+}
+
 Test(config_parse, integers_never_wrap)
 {
 	static const char *const numbers[] = {
