@@ -59,8 +59,11 @@ struct audit_batch *batch_new(size_t room)
 	batch->records = mem_array(room, sizeof(*batch->records));
 	batch->starts = mem_array(room, sizeof(*batch->starts));
 	buffer_init(&batch->json, (size_t)64 * 1024 * 1024);
-	if (batch->records == NULL || batch->starts == NULL)
-		batch_unref(&batch);
+	if (batch->records == NULL || batch->starts == NULL) {
+		/* Not to be spared for the next one. */
+		destroy(batch);
+		return NULL;
+	}
 	return batch;
 }
 

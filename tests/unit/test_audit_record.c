@@ -3,10 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "audit/audit_priv.h"
 #include "audit/call.h"
 #include "audit/record.h"
 #include "core/json.h"
 #include "core/memory.h"
+#include "failing_memory.h"
 
 /* Records: the canonical form, what may be in them, and what may not. */
 
@@ -23,6 +25,33 @@ static const char *write_line(const struct audit_record *record)
 	cr_assert_eq(audit_entry_write(entry, 12, TIME, &line), ATOM_OK);
 	audit_entry_free(entry);
 	return line.bytes;
+}
+
+/* What could not be made was once spared for the next one, and crashed it. */
+Test(batch, without_memory_is_none_and_the_next_one_is_whole)
+{
+	for (unsigned int n = 1;; n++) {
+		struct audit_batch *batch;
+		bool failed;
+
+		failing_memory_begin(n);
+		batch = batch_new(8);
+		failed = failing_memory_end();
+		cr_assert_eq(batch == NULL, failed);
+		if (failed)
+			batch = batch_new(8);
+		cr_assert_not_null(batch->records);
+		cr_assert_not_null(batch->starts);
+		if (!failed) {
+			batch_unref(&batch);
+			break;
+		}
+		/* So that the next round makes a new one. */
+		mem_free(batch->records);
+		mem_free(batch->starts);
+		buffer_fini(&batch->json);
+		mem_free(batch);
+	}
 }
 
 Test(record, is_canonical_json)
