@@ -8,18 +8,20 @@ import subprocess
 
 from atomd_test import source
 
-# The order is that of enum function in faults.c.
+# The order is that of enum function in faults.h.
 FUNCTIONS = ("malloc calloc realloc memalign write pwrite writev sendmsg send "
              "fsync fdatasync read pread recv recvmsg open fstat rename "
              "unlink mkdir ftruncate socket socketpair pipe eventfd accept "
              "bind listen connect epoll_create epoll_ctl epoll_wait fork "
              "spawn thread mmap").split()
+PARTS = ("faults", "memory", "files", "sockets", "processes")
 SORTS = ("none", "file", "socket", "pipe", "other")
 SHORT = -1
 
 PLACES, PLACE = 16384, struct.Struct("=QIIII")
 ARMED, OWNER, FIRED, COUNT, TARGET, UNTIL, ERROR = 0, 4, 8, 16, 24, 32, 40
-BURST, DEPTH, NUMBER, WHERE, CRASH, TABLE = 44, 48, 52, 56, 2096, 4096
+BURST, DEPTH, NUMBER, WHERE, CRASH, BLOCKS = 44, 48, 52, 56, 2096, 4080
+TABLE = 4096
 SIZE = TABLE + PLACES * PLACE.size
 
 
@@ -29,7 +31,8 @@ def build(folder):
     subprocess.run(
         [*shlex.split(os.environ.get("CC", "cc")), "-std=gnu11", "-O2",
          "-g", "-fPIC", "-shared", "-o", made,
-         source("tests/torture/faults.c"), "-lgcc_s"],
+         *(source("tests/torture/%s.c" % name) for name in PARTS),
+         "-lgcc_s"],
         check=True)
     return made
 
@@ -86,7 +89,7 @@ class Control:
 
     def _arm(self, target, nth, error, burst, depth):
         self._put("I", ARMED, 0)
-        self.map[WHERE:TABLE] = bytes(TABLE - WHERE)
+        self.map[WHERE:BLOCKS] = bytes(BLOCKS - WHERE)
         for form, at, value in (
                 ("I", FIRED, 0), ("Q", COUNT, 0), ("Q", TARGET, target),
                 ("Q", UNTIL, nth), ("i", ERROR, error),
@@ -100,6 +103,12 @@ class Control:
     @property
     def fired(self):
         return self._get("I", FIRED) != 0
+
+    @property
+    def blocks(self):
+        """How many blocks of memory are in use; of a daemon that has
+        ended, how many it did not give back."""
+        return self._get("q", BLOCKS)
 
     def places(self):
         assert self._get("I", NUMBER) < PLACES // 2, "the table is full"
@@ -116,7 +125,7 @@ class Control:
 
     def crash(self):
         """Where it crashed then, if it did."""
-        return self._stack(CRASH, TABLE)
+        return self._stack(CRASH, BLOCKS)
 
     def _stack(self, begin, end):
         text = self.map[begin:end].split(b"\0")[0].decode()

@@ -8,6 +8,7 @@ import http.client
 import itertools
 import json
 import sys
+import time
 
 from atomd_test import config, string_list, wait_for
 
@@ -47,27 +48,36 @@ def deployed(name):
                 string_list([sys.executable, "@DIR@/worker.py"]), name))
 
 
-def told(answer):
-    """A refusal says why, as every error of the API does."""
-    if answer.status >= 400:
-        said = json.loads(answer.body)["error"]
-        assert said["message"] and said["code"], answer
-    return answer.status
-
-
 class Scene:
     name = ""
     files = {}
     text = config(ECHO, extra=AUDIT).replace("workers = 2", "workers = 1")
+
+    refusal = ""
+
+    def told(self, answer):
+        """Its status; a refusal says why, as every error of the API does."""
+        self.refusal = ""
+        if answer.status >= 400:
+            said = json.loads(answer.body)["error"]
+            assert said["message"] and said["code"], answer
+            self.refusal = said["message"]
+        return answer.status
 
     def act(self, daemon):
         """One turn, a fault in it or not; its HTTP status, or "cut"."""
         raise NotImplementedError
 
     def check(self, daemon):
-        """One turn that has to work."""
+        """One turn that has to work; a store or a log that failed is tried
+        again by itself, and says meanwhile that it is not there."""
+        until = time.monotonic() + WAIT
         status = self.act(daemon)
-        assert status in (200, 202), "without a fault: %s" % status
+        while status == 503 and time.monotonic() < until:
+            time.sleep(0.05)
+            status = self.act(daemon)
+        assert status in (200, 202), "without a fault: %s %s" % (
+            status, self.refusal)
 
 
 class Call(Scene):
@@ -82,7 +92,7 @@ class Call(Scene):
                 timeout=WAIT)
         except CUT:
             return "cut"
-        status = told(answer)
+        status = self.told(answer)
         if status == 200:
             said = answer.json["choices"][0]["message"]["content"]
             assert said == "hello", said
@@ -104,7 +114,7 @@ class Stream(Scene):
         except CUT:
             return "cut"
         if answer.status != 200:
-            return told(answer)
+            return self.told(answer)
         text = ""
         events = [line[6:] for line in answer.text.split("\n")
                   if line.startswith("data: ")]
@@ -131,7 +141,7 @@ class Reload(Scene):
                                                    "workers = 1")
         daemon.configure(text)
         try:
-            return told(daemon.admin("POST", "/admin/v1/reload", {},
+            return self.told(daemon.admin("POST", "/admin/v1/reload", {},
                                      timeout=WAIT))
         except CUT:
             return "cut"
@@ -151,7 +161,7 @@ class Audit(Scene):
                                   {"instances": 1}, timeout=WAIT)
         except CUT:
             return "cut"
-        status = told(answer)
+        status = self.told(answer)
         if status == 200:
             self.acknowledged.append(answer.headers["x-request-id"])
         return status
@@ -169,7 +179,7 @@ class Rollout(Scene):
     def act(self, daemon):
         name = "r%d" % next(self.turn)
         try:
-            status = told(daemon.admin(
+            status = self.told(daemon.admin(
                 "POST", "/admin/v1/agents/w/deployments", {
                     "config": deployed(name).replace("@DIR@", daemon.dir),
                     "supersede": True}, timeout=WAIT))
