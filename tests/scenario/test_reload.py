@@ -200,4 +200,63 @@ def a_stop_does_not_apply_what_was_read():
         assert daemon.count_event("reloaded") == 0
 
 
+# While the file NO_DIGEST is there, OpenSSL has no memory for a digest, nor has
+# the next one who wants a larger block on that thread.
+NO_DIGEST = r"""
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static __thread int none;
+
+void *realloc(void *old, size_t size)
+{
+	static void *(*next)(void *, size_t);
+
+	if (none) {
+		none = 0;
+		return NULL;
+	}
+	if (next == NULL)
+		next = dlsym(RTLD_NEXT, "realloc");
+	return next(old, size);
+}
+
+int EVP_Digest(const void *bytes, size_t length, unsigned char *to,
+	       unsigned int *size, const void *type, void *engine)
+{
+	int (*next)(const void *, size_t, unsigned char *, unsigned int *,
+		    const void *, void *) = dlsym(RTLD_NEXT, "EVP_Digest");
+
+	none = access(getenv("NO_DIGEST"), F_OK) == 0;
+	return none ? 0 : next(bytes, length, to, size, type, engine);
+}
+"""
+
+
+def a_reload_without_memory_says_so_and_changes_nothing():
+    daemon = Daemon(config(), wait=None)
+    library, flag = daemon.dir + "/no_digest.so", daemon.dir + "/no_digest"
+    subprocess.run(
+        [*CC, "-D_GNU_SOURCE", "-shared", "-fPIC", "-x", "c", "-", "-o",
+         library], input=NO_DIGEST.encode(), check=True)
+    daemon.env = {"LD_PRELOAD": library, "NO_DIGEST": flag}
+    daemon.wait = "ready"
+    with daemon:
+        with open(flag, "wb"):
+            pass
+        answer = daemon.reload(config(agent("new")))
+        assert answer.status >= 400, answer
+        assert "no memory" in answer.json["error"]["message"], answer
+        assert daemon.count_event("reload_failed") == 1
+        assert daemon.invoke("new", "x").code == "agent_not_found"
+        os.unlink(flag)
+        assert daemon.reload().status == 200
+        assert daemon.invoke("new", "x").status == 200
+
+
+# A sanitizer wants to be loaded before all others; the plain build has it.
+if not os.environ.get("ATOMD_SANITIZERS"):
+    test(a_reload_without_memory_says_so_and_changes_nothing)
+
 run()
