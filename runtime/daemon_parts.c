@@ -277,7 +277,8 @@ atom_status daemon_start_history(const struct config *config,
 		       config->state_directory);
 	status = history_init(folder, encryption_keyring(), err);
 	if (status == ATOM_OK &&
-	    history_run(agents_measure, monitors_sampled) != ATOM_OK)
+	    history_run(config->monitoring_interval_ms, agents_measure,
+			monitors_sampled) != ATOM_OK)
 		status = atom_fail(err, ATOM_ENOMEM, "history: no memory");
 	return status;
 }

@@ -4,7 +4,8 @@
 
 /*
  * atom.history/1: what the metrics were.  The host samples its registry, the
- * plugins' families included, each 15 s and keeps two things over restarts:
+ * plugins' families included, each 15 s, or more often where the configuration
+ * says so (`raw_every_ms`), and keeps two things over restarts:
  *
  *	raw	each sample, for 6 hours
  *	rolled	one of each 5 minutes, for 30 days
@@ -117,7 +118,7 @@ typedef int32_t (*atom_history_visit)(void *argument,
 /* What there is.  Times are 0 when there is no sample. */
 struct atom_history_extent {
 	uint32_t struct_size;
-	int32_t raw_every_ms;
+	int32_t raw_every_ms; /* 1,000 to 15,000; constant */
 	int32_t rolled_every_ms;
 	uint32_t series_count; /* a histogram is one */
 	int64_t raw_first_ms;
@@ -133,8 +134,8 @@ struct atom_history {
 		       struct atom_history_extent *extent_r);
 	/* [pool] or a plugin's own thread: it may read files.  Each matching
 	 * series that has a sample in the range is visited once, in order of
-	 * name and then of making; no lock is held.  The last hour comes from
-	 * memory.
+	 * name and then of making; no lock is held.  The last 240
+	 * samples or more come from memory.
 	 * ATOM_EINVAL: a matcher or a range that is none.  ATOM_ELIMIT: more
 	 * than 500,000 samples; ask for less or with a step.  ATOM_EIO: what
 	 * lies on disk could not be read; what is in memory was visited. */

@@ -115,7 +115,8 @@ struct atom_monitor_ops {
 	ATOM_OPS_HEAD;
 	/* [pool] in order; NULL: not wanted. */
 	void (*event)(void *self, const struct atom_monitor_event *event);
-	/* [pool] each 15 s; NULL: not wanted. */
+	/* [pool] after each sample of the history (atomd/history.h), which
+	 * stands at a whole multiple of `raw_every_ms`; NULL: not wanted. */
 	void (*metrics)(void *self,
 			const struct atom_metric_snapshot *snapshot);
 };

@@ -279,14 +279,15 @@ struct config {
 	bool environment_said;	 /* and not the default */
 	struct config_freeze_windows freeze_windows; /* of all agents */
 	int64_t max_agents;			     /* 100 */
-	int64_t revision_history; /* 10; besides the one in force */
-	int64_t memory_limit_mib; /* 1,000; 0 = no limit */
-	int64_t token_limit;	  /* 500 */
-	bool monitoring_enabled;  /* true */
-	int64_t workers;	  /* 0 = one a core */
-	int log_level;		  /* ATOM_LOG_INFO */
-	bool log_journal;	  /* log_level = "journal" */
-	const char *user;	  /* "" */
+	int64_t revision_history;	/* 10; besides the one in force */
+	int64_t memory_limit_mib;	/* 1,000; 0 = no limit */
+	int64_t token_limit;		/* 500 */
+	bool monitoring_enabled;	/* true */
+	int64_t monitoring_interval_ms; /* 15,000 */
+	int64_t workers;		/* 0 = one a core */
+	int log_level;			/* ATOM_LOG_INFO */
+	bool log_journal;		/* log_level = "journal" */
+	const char *user;		/* "" */
 
 	const char *const *plugin_directories; /* NULL-ended, absolute */
 	bool plugin_watch;

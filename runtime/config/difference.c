@@ -153,6 +153,8 @@ static atom_status compare_parts(const struct config *now,
 		d->needs_restart = "log_level";
 	else if (now->monitoring_enabled != next->monitoring_enabled)
 		d->needs_restart = "monitoring_enabled";
+	else if (now->monitoring_interval_ms != next->monitoring_interval_ms)
+		d->needs_restart = "monitoring_interval";
 	return ATOM_OK;
 }
 

@@ -14,8 +14,11 @@
 
 /* The clock was set back by more than a leap second or an NTP step. */
 #define SET_BACK_MS 60000
+/* A timer may fire so much before the clock is there. */
+#define EARLY_MS 50
 
 struct history history = { .lock = PTHREAD_MUTEX_INITIALIZER,
+			   .every_ms = HISTORY_RAW_MS,
 			   .raw.fd = -1,
 			   .rolled_files.fd = -1 };
 
@@ -44,9 +47,19 @@ static void forget_future(int64_t now_ms)
 	history.period = 0;
 }
 
+/* A sample that is on time stands where it was due: who asks for what was at a
+ * whole multiple finds it there, and not the one before. */
+static int64_t time_of_sample(int64_t now_ms)
+{
+	const int64_t late_ms = (now_ms + EARLY_MS) % history.every_ms;
+
+	return late_ms <= history.every_ms / 10 ? now_ms + EARLY_MS - late_ms
+						: now_ms;
+}
+
 void history_sample(void)
 {
-	const int64_t now_ms = os.realtime_ms();
+	const int64_t now_ms = time_of_sample(os.realtime_ms());
 	const int64_t began_ns = os.monotonic_ns();
 
 	if (now_ms < history.last_ms - SET_BACK_MS)
@@ -72,7 +85,7 @@ static void set_timer(void)
 	const int64_t now_ms = os.realtime_ms();
 
 	(void)timer_set(loop_control(), &timer,
-			HISTORY_RAW_MS - now_ms % HISTORY_RAW_MS);
+			history.every_ms - now_ms % history.every_ms);
 }
 
 static void on_pool(struct work *w)
@@ -108,8 +121,10 @@ static void stop(void *argument)
 	timer_stop(&timer);
 }
 
-atom_status history_run(void (*measure)(void), void (*sampled)(void))
+atom_status history_run(int64_t every_ms, void (*measure)(void),
+			void (*sampled)(void))
 {
+	history.every_ms = (int32_t)every_ms;
 	before_sample = measure;
 	after_sample = sampled;
 	timer = (struct timer){ .fire = on_timer };
@@ -174,6 +189,7 @@ void history_fini(void)
 	mem_free(history.rolled);
 	mem_free(history.folder);
 	history = (struct history){ .lock = PTHREAD_MUTEX_INITIALIZER,
+				    .every_ms = HISTORY_RAW_MS,
 				    .raw.fd = -1,
 				    .rolled_files.fd = -1 };
 	sampling = false;
@@ -185,7 +201,7 @@ void history_extent(struct atom_history_extent *extent_r)
 {
 	struct atom_history_extent e = {
 		.struct_size = sizeof(e),
-		.raw_every_ms = HISTORY_RAW_MS,
+		.raw_every_ms = history.every_ms,
 		.rolled_every_ms = HISTORY_ROLLED_MS,
 	};
 	size_t count = 0;

@@ -6,8 +6,9 @@
  * What the metrics were: atomd/history.h says what is kept and how series look
  * to those who read it.
  *
- *	registry ── every 15 s, on the pool ──► rows of values
- *	    rows ──► chunks in memory, the last hour (chunk.h)
+ *	registry ── every so often, on the pool ──► rows of values
+ *	    rows ──► chunks in memory, CHUNK_ROWS each: of 15 s the last
+ *	         │   hour (chunk.h)
  *	         ├─► raw segments, 6 hours         (segment.h)
  *	         └─► rolled segments, 30 days, one row of 5 minutes
  *
@@ -27,10 +28,14 @@
 
 struct keyring;
 
-#define HISTORY_RAW_MS	    15000
-#define HISTORY_ROLLED_MS   300000
-#define HISTORY_SERIES_MAX  500
-#define HISTORY_SAMPLES_MAX 500000 /* of one reading */
+/* The longest time between two samples, and what the steps of a reading are
+ * whole multiples of. */
+#define HISTORY_RAW_MS 15000
+/* The shortest. */
+#define HISTORY_RAW_LEAST_MS 1000
+#define HISTORY_ROLLED_MS    300000
+#define HISTORY_SERIES_MAX   500
+#define HISTORY_SAMPLES_MAX  500000 /* of one reading */
 
 /* [control, at start] `folder` (copied) is made; what is there is taken up.
  * Without a keyring, or where the folder cannot be used, memory alone is used
@@ -41,12 +46,13 @@ atom_status history_init(const char *folder, struct keyring *keyring,
 /* When no thread uses it any more. */
 void history_fini(void);
 
-/* [control] Samples each HISTORY_RAW_MS, at whole multiples of it, until the
- * loops end.  `measure` (or NULL) is called before on control: the callbacks
+/* [control] Samples each `every_ms` (HISTORY_RAW_LEAST_MS to HISTORY_RAW_MS), at
+ * whole multiples of it, until the loops end.  `measure` (or NULL) is called before on control: the callbacks
  * of gauges find their numbers fresh; `sampled` (or NULL) after it, also on
  * control. */
-atom_status history_run(void (*measure)(void), void (*sampled)(void));
-/* [pool] One sample now; those not later than the one before are left out. */
+atom_status history_run(int64_t every_ms, void (*measure)(void),
+			void (*sampled)(void));
+/* [pool] One sample now; one that is on time stands at its whole multiple, those not later than the one before are left out. */
 void history_sample(void);
 
 /* As struct atom_history has them. [pool] */

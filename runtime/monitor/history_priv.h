@@ -92,6 +92,7 @@ struct history {
 	struct segments raw, rolled_files;
 
 	/* --- constant --- */
+	int32_t every_ms;
 	struct segment_place place; /* folder NULL: memory alone */
 	char *folder;
 	metric_id dropped, failures, sample_seconds;

@@ -213,11 +213,10 @@ static atom_status push(struct reading *r, struct part *part, int64_t time_ms,
 					      value };
 	const struct atom_history_sample *last =
 		part->count > 0 ? &part->samples[part->count - 1] : NULL;
-
-	const uint32_t weight =
-		spread != NULL ? HISTORY_ROLLED_MS / HISTORY_RAW_MS : 1;
+	uint32_t weight = 1;
 
 	if (spread != NULL) {
+		weight = (uint32_t)(HISTORY_ROLLED_MS / history.every_ms);
 		sample.lowest = spread[ROLLED_LOWEST];
 		sample.highest = spread[ROLLED_HIGHEST];
 		sample.mean = spread[ROLLED_MEAN];

@@ -8,7 +8,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "..", "scenario"))
 
-from atomd_test import (Daemon, Folder, config, run, test,  # noqa: E402
+from atomd_test import (OFTEN, Daemon, Folder, config, run, test,  # noqa: E402
                         wait_for)
 from beside import Server  # noqa: E402
 
@@ -56,8 +56,9 @@ def scale(daemon, count):
 @test
 def alertmanager_hears_what_fires_what_ends_and_not_what_is_silent():
     with Folder() as folder, alertmanager(folder) as manager:
-        text = config(agents=SCALED, extra=(
-            'monitors = ( { plugin = "alerts"; rules = [ "@DIR@/rules.yml" ];'
+        text = config(agents=SCALED, extra=OFTEN + (
+            'monitors = ( { plugin = "alerts"; interval = "1s";'
+            ' rules = [ "@DIR@/rules.yml" ];'
             ' receivers = ( { name = "am"; format = "alertmanager";'
             ' url = "%s/api/v2/alerts"; } ); } );' % manager.url))
         with Daemon(text, files={"rules.yml": RULES}) as daemon:

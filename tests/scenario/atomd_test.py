@@ -75,6 +75,8 @@ def wait_for(predicate, deadline=10.0, what=None):
 
 # --- configuration --------------------------------------------------------
 
+# Samples come as often as they can: for what waits for one.
+OFTEN = 'monitoring_interval = "1s";\n'
 ECHO = '{ name = "echo"; backend: { plugin = "echo"; }; }'
 
 

@@ -5,7 +5,7 @@ fail, hang or are not there."""
 import json
 import os
 
-from atomd_test import Daemon, config, run, test, wait_for
+from atomd_test import OFTEN, Daemon, config, run, test, wait_for
 
 RULES = """
 groups:
@@ -46,8 +46,9 @@ while True:
 
 
 def paging(script, more="", words=""):
-    return Daemon(config(extra="""
-        monitors = ( { plugin = "alerts"; rules = [ "@DIR@/rules.yml" ];
+    return Daemon(config(extra=OFTEN + """
+        monitors = ( { plugin = "alerts"; interval = "1s";
+            rules = [ "@DIR@/rules.yml" ];
             receivers = ( { name = "pager";
                 command = [ "python3", "page.py"%s ]; %s } ); } );
         """ % (words, more)), files={"rules.yml": RULES, "page.py": script},

@@ -9,7 +9,7 @@ import threading
 import time
 
 from atomctl_test import document, fails, succeeds
-from atomd_test import Daemon, config, run, test, wait_for
+from atomd_test import OFTEN, Daemon, config, run, test, wait_for
 
 ALERTS = "/admin/v1/alerts"
 SILENCES = ALERTS + "/silences"
@@ -71,8 +71,9 @@ class Hook:
 def watching(hook=None):
     receivers = ('receivers = ( { name = "hook"; url = "%s"; } );' % hook.url
                  if hook else "")
-    return config(extra='monitors = ( { plugin = "alerts"; '
-                  'rules = [ "@DIR@/rules.yml" ]; %s } );' % receivers)
+    return config(extra=OFTEN + 'monitors = ( { plugin = "alerts"; '
+                  'interval = "1s"; rules = [ "@DIR@/rules.yml" ]; %s } );'
+                  % receivers)
 
 
 def watched(hook=None):
@@ -147,7 +148,7 @@ def a_silence_holds_back_the_receiver_and_its_end_does_not():
 def a_silence_ends_by_itself_and_is_then_told():
     with Hook() as hook, watched(hook) as daemon:
         made = silence(daemon, [{"name": "alertname", "value": "u.|x",
-                                 "regex": True}], duration="20s")
+                                 "regex": True}], duration="4s")
         wait_for(lambda: "up firing" in hook.names(), 60,
                  what="the message when the silence was over")
         ends = datetime.datetime.fromisoformat(made["ends_at"])

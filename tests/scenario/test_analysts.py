@@ -5,8 +5,8 @@ garbage change nothing but the analyst's counters."""
 import json
 import re
 
-from atomd_test import Daemon, agent, config, process_agent, run, test, \
-    wait_for
+from atomd_test import OFTEN, Daemon, agent, config, process_agent, run, \
+    test, wait_for
 
 # Answers each question as its argument says.
 DOUBLE = r"""
@@ -74,7 +74,7 @@ def the_statistics_answer_without_a_model():
         agent(name, 'plugin = "analyst"') for name in (
             "performance_monitor", "error_tracking_monitor",
             "security_monitor"))
-    extra = "monitors = ( %s );" % ", ".join(
+    extra = OFTEN + "monitors = ( %s );" % ", ".join(
         analyst(name) for name in ("performance_monitor",
                                    "error_tracking_monitor",
                                    "security_monitor"))
@@ -108,7 +108,7 @@ def agents_that_hang_lie_or_answer_garbage_change_only_counters():
                       more="instances: { min = 1; max = 1; concurrency = 1; };")
         for kind in KINDS)
     extra = ('audit_sinks = ( { plugin = "file"; path = "@DIR@/audit";'
-             ' required = true; } );\nmonitors = ( %s );'
+             ' required = true; } );\n' + OFTEN + 'monitors = ( %s );'
              % ", ".join(analyst(kind, 'focus = "performance";'
                                  ' tokens_per_hour = 1000000;')
                          for kind in KINDS))
@@ -161,8 +161,8 @@ def agents_that_hang_lie_or_answer_garbage_change_only_counters():
 @test
 def a_budget_that_is_spent_asks_no_more():
     agents = agent() + ",\n" + agent("security_monitor", 'plugin = "analyst"')
-    extra = "monitors = ( %s );" % analyst("security_monitor",
-                                           "tokens_per_hour = 1000;")
+    extra = OFTEN + "monitors = ( %s );" % analyst(
+        "security_monitor", "tokens_per_hour = 1000;")
     with Daemon(config(agents, extra=extra)) as daemon:
         wait_for(lambda: questions(daemon, "security_monitor")["over_budget"]
                  >= 1, 120, "the budget to be spent")
@@ -179,9 +179,11 @@ def an_alert_is_a_reason_to_ask():
              '    labels: {severity: warning}\n')
     agents = agent() + ",\n" + agent("error_tracking_monitor",
                                      'plugin = "analyst"')
-    extra = ('monitors = ( { plugin = "alerts"; rules = [ "@DIR@/r.yml" ]; },'
-             ' { plugin = "analyst"; agent = "error_tracking_monitor";'
-             ' schedule = 0; } );')
+    extra = OFTEN + (
+        'monitors = ( { plugin = "alerts"; interval = "1s";'
+        ' rules = [ "@DIR@/r.yml" ]; },'
+        ' { plugin = "analyst"; agent = "error_tracking_monitor";'
+        ' schedule = 0; } );')
     with Daemon(config(agents, extra=extra),
                 files={"r.yml": rules}) as daemon:
         assert daemon.invoke("echo", "hello").status == 200

@@ -4,8 +4,8 @@ serves."""
 
 import json
 
-from atomd_test import Daemon, Folder, config, run, run_atomd, spoken, test, \
-    wait_for
+from atomd_test import OFTEN, Daemon, Folder, config, run, run_atomd, \
+    spoken, test, wait_for
 
 SCALED = ('{ name = "echo"; backend: { plugin = "echo"; };'
           ' instances: { min = 1; max = 4; concurrency = 1; };'
@@ -46,8 +46,8 @@ groups:
 
 @test
 def a_rule_fires_on_the_daemon_s_own_history():
-    extra = ('monitors = ( { plugin = "alerts"; rules = [ "@DIR@/rules.yml" ];'
-             ' } );')
+    extra = OFTEN + ('monitors = ( { plugin = "alerts"; interval = "1s";'
+                     ' rules = [ "@DIR@/rules.yml" ]; } );')
     with Daemon(config(agents=SCALED, extra=extra),
                 files={"rules.yml": RULES}) as daemon:
         assert daemon.chat("echo", "hi").content == "hi"
@@ -68,11 +68,11 @@ def scaled(daemon, wanted):
 @test
 def a_reload_adds_changes_and_ends_monitors_and_leaves_the_others():
     def text(*monitors):
-        return config(agents=SCALED, extra="monitors = ( %s );"
+        return config(agents=SCALED, extra=OFTEN + "monitors = ( %s );"
                       % ", ".join(monitors))
     logger = '{ plugin = "logger"; }'
     alerts = ('{ plugin = "alerts"; rules = [ "@DIR@/rules.yml" ];'
-              ' repeat = "%s"; }')
+              ' interval = "1s"; repeat = "%s"; }')
     with Daemon(text(alerts % "1h"), files={"rules.yml": RULES}) as daemon:
         assert daemon.chat("echo", "hi").content == "hi"
         wait_for(lambda: daemon.metrics().sum("atomd_alerts_firing"), 60,
@@ -128,7 +128,7 @@ def a_reload_adds_changes_and_ends_monitors_and_leaves_the_others():
 
 @test
 def what_is_unusual_is_watched_and_a_young_history_says_nothing():
-    extra = 'monitors = ( { plugin = "anomaly"; least_days = 2; } );'
+    extra = OFTEN + 'monitors = ( { plugin = "anomaly"; least_days = 2; } );'
     with Daemon(config(agents=SCALED, extra=extra)) as daemon:
         assert daemon.chat("echo", "hi").content == "hi"
         # Rolled rows of the days before are asked for after each sample.

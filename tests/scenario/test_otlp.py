@@ -7,7 +7,7 @@ import json
 import re
 import threading
 
-from atomd_test import Daemon, agent, config, run, test, wait_for
+from atomd_test import OFTEN, Daemon, agent, config, run, test, wait_for
 
 # Members of the protos by message, in lowerCamelCase, with what they must be:
 # opentelemetry/proto/{trace,logs,metrics,common,resource}/v1.
@@ -208,7 +208,7 @@ def exporter(collector, more=""):
 
 
 def exporting(collector, more=""):
-    return "monitors = ( %s );" % exporter(collector, more)
+    return OFTEN + "monitors = ( %s );" % exporter(collector, more)
 
 
 def items(daemon, signal, result):
@@ -333,7 +333,7 @@ def metrics_are_those_of_the_registry():
     with Collector() as collector, \
             Daemon(config(agent(), extra=exporting(
                 collector, 'traces = false; logs = false; '
-                'metrics_interval = "15s"; service = "here";'))) as daemon:
+                'metrics_interval = "1s"; service = "here";'))) as daemon:
         for _ in range(3):
             assert daemon.invoke("echo", "hi").status == 200
 
@@ -384,11 +384,11 @@ def metrics_are_those_of_the_registry():
 def every_call_counts_in_gen_ai_s_metrics_whatever_is_sampled():
     most = 30
     with Collector() as collector, Collector() as plain, \
-            Daemon(config(agent(), extra="monitors = ( %s, %s );" % (
+            Daemon(config(agent(), extra=OFTEN + "monitors = ( %s, %s );" % (
                 exporter(collector, 'sample = 0.0; logs = false; '
-                         'metrics_interval = "15s";'),
+                         'metrics_interval = "1s";'),
                 exporter(plain, 'conventions = "none"; logs = false; '
-                         'metrics_interval = "15s";')))) as daemon:
+                         'metrics_interval = "1s";')))) as daemon:
         for _ in range(most - 1):
             assert daemon.invoke("echo", "hi there").status == 200
         answer = daemon.post("/v1/agents/echo/invoke",

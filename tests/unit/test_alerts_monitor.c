@@ -205,8 +205,16 @@ static atom_status history_read(const struct atom_host *host,
 	return ATOM_OK;
 }
 
+static void history_extent(const struct atom_host *of,
+			   struct atom_history_extent *extent_r)
+{
+	(void)of;
+	extent_r->raw_every_ms = STEP_MS;
+}
+
 static const struct atom_history history_service = {
 	.struct_size = sizeof(history_service),
+	.extent = history_extent,
 	.read = history_read,
 };
 

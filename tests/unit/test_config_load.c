@@ -18,6 +18,7 @@ Test(config_load, an_empty_file_has_every_default)
 	cr_assert_eq(config->memory_limit_mib, 1000);
 	cr_assert_eq(config->token_limit, 500);
 	cr_assert(config->monitoring_enabled);
+	cr_assert_eq(config->monitoring_interval_ms, 15000);
 	cr_assert_eq(config->workers, 0);
 	cr_assert_eq(config->log_level, ATOM_LOG_INFO);
 	cr_assert_not(config->log_journal);
@@ -107,7 +108,8 @@ Test(config_load, every_key_of_the_host_is_read)
 {
 	ACCEPT("environment = \"staging\"; max_agents = 7;"
 	       "memory_limit = \"2G\"; token_limit = 0;"
-	       "monitoring_enabled = false; workers = 3;"
+	       "monitoring_enabled = false; monitoring_interval = \"2s\";"
+	       "workers = 3;"
 	       "log_level = \"journal\"; user = \"nobody\";"
 	       "plugins: { directories = [ \"p\", \"/q\" ]; watch = false;"
 	       " load_in_place = true; };"
@@ -127,6 +129,7 @@ Test(config_load, every_key_of_the_host_is_read)
 	cr_assert_eq(config->memory_limit_mib, 2048);
 	cr_assert_eq(config->token_limit, 0);
 	cr_assert_not(config->monitoring_enabled);
+	cr_assert_eq(config->monitoring_interval_ms, 2000);
 	cr_assert_eq(config->workers, 3);
 	cr_assert(config->log_journal);
 	cr_assert_str_eq(config->user, "nobody");

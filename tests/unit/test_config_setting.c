@@ -280,6 +280,9 @@ Test(config_setting, a_difference_names_other_parts)
 	cr_assert_str_eq(compared("state: { a = 1; };", "state: { a = 2; };")
 				 .needs_restart,
 			 "state");
+	cr_assert_str_eq(
+		compared("", "monitoring_interval = \"1s\";").needs_restart,
+		"monitoring_interval");
 	cr_assert_null(
 		compared("", "state: { store = \"sqlite\"; };").needs_restart,
 		"what is the default is no change");

@@ -544,6 +544,25 @@ static int64_t size_of_newest(char path[512])
 	return stat.st_size;
 }
 
+Test(history, a_sample_on_time_stands_at_its_multiple_and_a_late_one_does_not)
+{
+	metric_id c = metric_single(ATOM_METRIC_COUNTER, "t_total", "h");
+
+	metric_inc(c);
+	now_ms = START_MS + HISTORY_RAW_MS + 7;
+	history_sample();
+	metric_inc(c);
+	now_ms = START_MS + 2 * HISTORY_RAW_MS - 3; /* the timer was early */
+	history_sample();
+	now_ms = START_MS + 2 * HISTORY_RAW_MS + 4; /* and fired once more */
+	history_sample();
+	metric_inc(c);
+	now_ms = START_MS + 3 * HISTORY_RAW_MS + HISTORY_RAW_MS / 2;
+	history_sample();
+	now_ms += HISTORY_RAW_MS;
+	cr_assert_str_eq(read_name("t_total"), "t_total 1:1 2:2 3.5:3\n");
+}
+
 Test(history, a_torn_tail_costs_that_tail)
 {
 	metric_id c = metric_single(ATOM_METRIC_COUNTER, "t_total", "h");

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define PUMP_MS	       1000
-#define SAMPLE_MS      15000 /* the history's */
 #define EVALUATION_MAX (64u * 1024 * 1024)
 #define STATES_KEY     "states"
 #define RECEIVERS_MAX  16
@@ -45,7 +44,7 @@ static const struct atom_option alerts_options[] = {
 	ATOM_OPTION_STRINGS(struct alerts_options, rules, 0, 32, 0,
 			    "rule files, shell patterns allowed; empty: the "
 			    "ones that come with atomd"),
-	ATOM_OPTION_DURATION(struct alerts_options, interval, "15s", 15000,
+	ATOM_OPTION_DURATION(struct alerts_options, interval, "15s", 1000,
 			     3600000, 0, "how often rules are evaluated"),
 	ATOM_OPTION_DURATION(struct alerts_options, repeat, "4h", 60000,
 			     604800000, 0,
@@ -156,11 +155,19 @@ static bool take_found(struct monitor *monitor)
 	return asked;
 }
 
+/* It stands at a whole multiple, and is told of a little later. */
+static int64_t time_of_sample(const struct monitor *monitor, int64_t told_ms)
+{
+	struct atom_history_extent extent = { .struct_size = sizeof(extent) };
+
+	monitor->source.history->extent(monitor->source.host, &extent);
+	return told_ms - told_ms % extent.raw_every_ms;
+}
+
 static void on_metrics(void *self, const struct atom_metric_snapshot *snapshot)
 {
 	struct monitor *monitor = self;
-	/* Of the sample, which stands at a whole multiple. */
-	int64_t time_ms = snapshot->time_ms - snapshot->time_ms % SAMPLE_MS;
+	int64_t time_ms = time_of_sample(monitor, snapshot->time_ms);
 	char *text, *older;
 
 	if (time_ms - monitor->evaluated_ms < monitor->options->interval ||

@@ -26,7 +26,7 @@
 
 #define TICK_MS	      250
 #define TICKS	      4	    /* a second */
-#define SNAPSHOT_MS   15000 /* monitors get one each 15 s */
+#define SNAPSHOT_MS   15000 /* between two, at most */
 #define CALLS_MOST    512   /* of one request */
 #define CALLS_COUNTED 4096  /* at once: as many as the host keeps */
 #define LOGS_MOST     512
@@ -67,9 +67,9 @@ static const struct atom_option otlp_options[] = {
 			 "send events as log records"),
 	ATOM_OPTION_BOOL(struct otlp_options, metrics, "true", 0,
 			 "send metrics"),
-	ATOM_OPTION_DURATION(struct otlp_options, metrics_interval, "60s",
-			     SNAPSHOT_MS, 3600000, 0,
-			     "how often, in steps of 15 s"),
+	ATOM_OPTION_DURATION(struct otlp_options, metrics_interval, "60s", 1000,
+			     3600000, 0,
+			     "how often, in whole samples of the history"),
 	ATOM_OPTION_CHOICE(struct otlp_options, conventions, "1.41",
 			   conventions, 0,
 			   "names of generative AI in OpenTelemetry's semantic "
@@ -100,6 +100,7 @@ struct otlp {
 	uint64_t traced, counted; /* calls, as atom.calls/1 has it */
 	json_t *spans;		  /* being gathered; [control] */
 	int64_t sent_ms;	  /* metrics, monotonic; 0 = never; [pool] */
+	int64_t heard_ms;	  /* the same of the last snapshot */
 
 	pthread_mutex_t lock;
 	json_t *records;	  /* being gathered */
@@ -130,9 +131,14 @@ static bool due(struct otlp *o)
 {
 	int64_t now_ms = o->clock->monotonic_ns(o->host) / 1000000;
 
-	/* Snapshots come a little sooner or later than each 15 s. */
-	if (o->sent_ms != 0 && now_ms - o->sent_ms + SNAPSHOT_MS / 2 <
-				       o->options->metrics_interval)
+	int64_t between_ms = now_ms - o->heard_ms;
+
+	/* Snapshots come a little sooner or later: the nearest one is it. */
+	if (between_ms > SNAPSHOT_MS)
+		between_ms = SNAPSHOT_MS;
+	o->heard_ms = now_ms;
+	if (o->sent_ms != 0 &&
+	    now_ms - o->sent_ms + between_ms / 2 < o->options->metrics_interval)
 		return false;
 	o->sent_ms = now_ms;
 	return true;
