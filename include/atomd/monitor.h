@@ -100,7 +100,8 @@ struct atom_monitor_host {
 	 * one alert.  At most 2,000 are kept; what is wrong is logged. */
 	void (*alert)(const struct atom_host *host,
 		      const struct atom_alert *alert);
-	/* [any] Shown beside the agent and the alert, and recorded. */
+	/* [any] Shown beside the agent and the alert, kept over restarts (the
+	 * newest 200 of all monitors), and recorded. */
 	void (*annotate)(const struct atom_host *host,
 			 const struct atom_annotation *annotation);
 	/* [any] 1: people want to hear nothing of this alert now; id_r is the

@@ -552,6 +552,7 @@ atom_status monitors_start(const struct config *config, struct atom_error *err)
 	atom_status status = declare(err);
 
 	silences_recall();
+	notes_recall();
 	if (status != ATOM_OK || !config->monitoring_enabled ||
 	    config->monitor_count == 0)
 		return status;

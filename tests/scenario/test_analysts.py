@@ -3,6 +3,7 @@
 garbage change nothing but the analyst's counters."""
 
 import json
+import os
 import re
 
 from atomd_test import OFTEN, Daemon, agent, config, process_agent, run, \
@@ -196,6 +197,47 @@ def an_alert_is_a_reason_to_ask():
             "Asked because of the alert too_many_errors of echo."), row
         (alert,) = daemon.admin("GET", "/admin/v1/alerts").json
         assert alert["annotations"]["analysis"] == row["text"], alert
+        # After a restart it still stands beside the alert.
+        daemon.stop()
+        daemon.start()
+        (alert,) = wait_for(lambda: daemon.admin(
+            "GET", "/admin/v1/alerts?state=firing").json, 60, "the alert")
+        assert alert["annotations"]["analysis"] == row["text"], alert
+
+
+def stored_notes(daemon):
+    """What is noted, once the store has it."""
+    rows = notes(daemon)
+    wait_for(lambda: daemon.metrics().sum(
+        "atomd_state_write_behind_bytes") == 0, 60, "the store to have all")
+    return rows
+
+
+@test
+def notes_outlive_a_restart_and_a_kill():
+    agents = agent() + ",\n" + agent("security_monitor", 'plugin = "analyst"')
+    extra = OFTEN + "monitors = ( %s );" % analyst("security_monitor")
+    with Daemon(config(agents, extra=extra)) as daemon:
+        wait_for(lambda: len(notes(daemon)) >= 2, 60, "two notes")
+        before = notes(daemon)
+        daemon.stop()
+        for path, _, names in os.walk(daemon.dir + "/state"):
+            for name in names:
+                with open(os.path.join(path, name), "rb") as file:
+                    assert before[0]["prompt_hash"].encode() \
+                        not in file.read(), "a note stands there unsealed"
+        daemon.start()
+        after = notes(daemon)
+        assert after[-len(before):] == before, (before, after)
+        # More of them, and then no time to store anything.
+        wait_for(lambda: len(notes(daemon)) > len(before), 60, "another note")
+        stored = stored_notes(daemon)
+        assert len(stored) > len(before)
+        daemon.kill()
+        daemon.start()
+        after = notes(daemon)
+        assert after[-len(stored):] == stored, (stored, after)
+        assert daemon.count_event("annotations_not_read") == 0
 
 
 if __name__ == "__main__":

@@ -215,10 +215,11 @@ Test(analyst, memory_keeps_the_last_and_comes_back)
 	json_decref(told);
 	saved = memory_save(&memory);
 	cr_assert(memory_init(&other, 2));
-	memory_restore(&other, "{]", 2);
-	memory_restore(&other, "[1,null]", 8);
+	cr_assert(memory_restore(&other, "{]", 2) == false);
+	cr_assert(memory_restore(&other, "{}", 2) == false);
+	cr_assert(memory_restore(&other, "[1,null]", 8) == false);
 	cr_assert(json_array_size(other.messages) == 0);
-	memory_restore(&other, saved, strlen(saved));
+	cr_assert(memory_restore(&other, saved, strlen(saved)));
 	cr_assert(json_array_size(other.messages) == 2);
 	free(saved);
 	memory_fini(&other);

@@ -143,6 +143,8 @@ struct analyst {
 	struct trigger about;
 	char hash[HASH_MAX];
 	double taken;
+
+	bool not_stored; /* [control] and that is told */
 };
 
 static int64_t now_ms(const struct analyst *a)
@@ -156,22 +158,38 @@ static void count(const struct analyst *a, enum result result)
 		a->metric->update(a->host, a->counters[result], 1);
 }
 
-static void complain(const struct analyst *a, const char *why)
+static void tell(const struct analyst *a, int32_t level, const char *event,
+		 const char *message)
 {
 	const struct atom_log_field field = { "asked", a->options->agent, 0 };
 
-	a->log->write(a->host, ATOM_LOG_WARN, "analyst_failed", why, &field, 1);
+	a->log->write(a->host, level, event, message, &field, 1);
+}
+
+static void complain(const struct analyst *a, const char *why)
+{
+	tell(a, ATOM_LOG_WARN, "analyst_failed", why);
 }
 
 /* --- the answer [control] ---------------------------------------------------------- */
 
+/* Told once, until it can be stored again. */
+static void tell_stored(struct analyst *a, atom_status status, const char *why)
+{
+	if (status != ATOM_OK && !a->not_stored)
+		tell(a, ATOM_LOG_WARN, "analyst_memory_not_kept", why);
+	else if (status == ATOM_OK && a->not_stored)
+		tell(a, ATOM_LOG_INFO, "analyst_memory_kept",
+		     "what it remembers is stored again");
+	a->not_stored = status != ATOM_OK;
+}
+
 static void on_stored(void *argument, atom_status status, uint64_t version)
 {
-	const struct analyst *a = argument;
-
 	(void)version;
-	if (status != ATOM_OK && status != ATOM_ECANCELED)
-		complain(a, "what it remembers could not be stored");
+	if (status != ATOM_ECANCELED)
+		tell_stored(argument, status,
+			    "what it remembers could not be stored");
 }
 
 static void remember(struct analyst *a, const struct atom_span *answer)
@@ -190,9 +208,12 @@ static void remember(struct analyst *a, const struct atom_span *answer)
 	if (text != NULL) {
 		const struct atom_span value = { text, strlen(text) };
 
-		if (a->state->put(a->host, a->options->agent, &value,
-				  UINT64_MAX, on_stored, a, &error) != ATOM_OK)
-			complain(a, error.message);
+		atom_status status =
+			a->state->put(a->host, a->options->agent, &value,
+				      UINT64_MAX, on_stored, a, &error);
+
+		if (status != ATOM_OK)
+			tell_stored(a, status, error.message);
 	}
 	free(text);
 }
@@ -435,13 +456,20 @@ static void on_found(void *argument, atom_status status,
 		     const struct atom_span *value, uint64_t version)
 {
 	struct analyst *a = argument;
+	bool whole = status == ATOM_OK || status == ATOM_ENOENT ||
+		     status == ATOM_ECANCELED;
 
 	(void)version;
-	if (status != ATOM_OK || value->bytes == NULL)
-		return;
-	(void)pthread_mutex_lock(&a->lock);
-	memory_restore(&a->memory, value->bytes, value->length);
-	(void)pthread_mutex_unlock(&a->lock);
+	if (status == ATOM_OK && value->bytes != NULL) {
+		(void)pthread_mutex_lock(&a->lock);
+		whole = memory_restore(&a->memory, value->bytes, value->length);
+		(void)pthread_mutex_unlock(&a->lock);
+	}
+	if (!whole)
+		tell(a, ATOM_LOG_ERROR, "analyst_memory_damaged",
+		     "what it remembered of before could not be read whole: "
+		     "expected a JSON array of texts; it goes on with the "
+		     "rest");
 }
 
 static atom_status declare(struct analyst *a, struct atom_error *err)

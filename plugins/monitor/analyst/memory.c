@@ -82,9 +82,10 @@ char *memory_save(const struct memory *memory)
 	return json_dumps(memory->messages, JSON_COMPACT);
 }
 
-void memory_restore(struct memory *memory, const char *text, size_t length)
+bool memory_restore(struct memory *memory, const char *text, size_t length)
 {
 	json_t *read = json_loadb(text, length, 0, NULL);
+	bool whole = json_is_array(read);
 
 	for (size_t i = 0; i < json_array_size(read); i++) {
 		const json_t *one = json_array_get(read, i);
@@ -92,8 +93,11 @@ void memory_restore(struct memory *memory, const char *text, size_t length)
 		if (json_is_string(one))
 			memory_add(memory, json_string_value(one),
 				   json_string_length(one));
+		else
+			whole = false;
 	}
 	json_decref(read);
+	return whole;
 }
 
 void budget_init(struct budget *budget, double per_hour, int64_t now_ms)

@@ -30,9 +30,10 @@ void memory_fini(struct memory *memory);
 void memory_add(struct memory *memory, const char *text, size_t length);
 /* The newest messages that fit into MEMORY_TOLD_MAX, oldest first. */
 json_t *memory_told(const struct memory *memory);
-/* As kept over a restart; what does not read as that changes nothing. */
+/* As kept over a restart: a JSON array of texts. */
 char *memory_save(const struct memory *memory); /* malloc()ed */
-void memory_restore(struct memory *memory, const char *text, size_t length);
+/* False: it is none, and what of it is no text is left out. */
+bool memory_restore(struct memory *memory, const char *text, size_t length);
 
 /* Length of the well-formed UTF-8 text that `text` begins with, without NUL,
  * of at most `length` bytes. */
