@@ -20,7 +20,15 @@ function notesOf(alert) {
 		.filter(([word]) => !RULES_OWN.includes(word));
 }
 
-function alertCard(alert, silence) {
+// When that was said: the newest note beside the alert is what it has.
+function timeOf(alert, text, said) {
+	const note = said.find(row => row.alert === alert.name &&
+		row.agent === alert.agent && row.text === text);
+	return note ? h("span", { class: "dim" }, `${time(note.time)}, ` +
+		ago(note.time)) : null;
+}
+
+function alertCard(alert, silence, said) {
 	const notes = notesOf(alert);
 	return h("article", { class: "alert " + (TONES[alert.severity] || "plain") },
 		h("div", { class: "line" },
@@ -40,7 +48,9 @@ function alertCard(alert, silence) {
 		alert.annotations?.description ? h("p", {},
 			alert.annotations.description) : null,
 		notes.map(([word, text]) => h("blockquote", {},
-			h("cite", {}, word.replaceAll("_", " ")), h("p", {}, brief(text)))));
+			h("div", { class: "line" }, h("cite", {}, word.replaceAll("_", " ")),
+				timeOf(alert, text, said)),
+			h("p", { class: "pre" }, brief(text)))));
 }
 
 function matcherText(matcher) {
@@ -144,17 +154,18 @@ export default async function alertsPage({ may }) {
 		const [alerts, quiet, said] = await Promise.all([
 			known.alerts ? api(ALERTS) : [], known.silences ? api(SILENCES) : [],
 			known.notes ? api(NOTES) : []]);
-		const now = JSON.stringify(alerts);
+		const noted = listOf(said, "annotations");
+		const now = JSON.stringify([alerts, noted]);
 		if (now !== shown || list.firstChild === null) {
 			shown = now;
 			const rows = listOf(alerts, "alerts");
 			fill(list, rows.length === 0 ? h("p", { class: "empty" },
 				known.alerts ? "No alert is pending or firing."
 					: "This daemon tells no alerts over its API.")
-				: rows.map(row => alertCard(row, silence)));
+				: rows.map(row => alertCard(row, silence, noted)));
 		}
 		silences.set(listOf(quiet, "silences"));
-		notes.set(listOf(said, "annotations"));
+		notes.set(noted);
 		again();
 	}
 

@@ -19,6 +19,9 @@ const ORDERS = {
 	abort: { word: "Abort", done: "aborted", danger: true,
 		text: "All calls go back to the old revision at once. Calls under way " +
 			"end where they began." },
+	back: { word: "Go back", done: "taken back", order: "abort", danger: true,
+		text: "All calls go back to the old revision at once: it is still " +
+			"warm." },
 	retry: { word: "Try again", done: "begun again",
 		text: "The rollout begins again, from its first step." },
 };
@@ -31,7 +34,7 @@ function possible(rollout) {
 			rollout.waits_for === "person" ? "resume" : "pause", "abort"]
 			.filter(Boolean);
 	case "warm":
-		return ["abort"];
+		return ["back"];
 	case "over":
 		return rollout.outcome === "aborted" ? ["retry"] : [];
 	default:
@@ -125,10 +128,10 @@ export function rolloutView(may, changed) {
 				h("span", { class: "actions" }, may(["modify_config"])
 					? possible(rollout).map(which => h("button", {
 						type: "button", "data-order": which,
-						class: ORDERS[which].danger && which === "abort"
-							? "danger" : which === "promote" ? "primary" : "",
+						class: which === "abort" || which === "back" ? "danger"
+							: which === "promote" ? "primary" : "",
 						onclick: () => order(rollout, which, changed),
-					}, rollout.stage === "warm" ? "Go back" : ORDERS[which].word))
+					}, ORDERS[which].word))
 					: null)),
 			split(rollout),
 			facts([
@@ -139,7 +142,7 @@ export function rolloutView(may, changed) {
 					`${count(judge.value)} against ${count(judge.threshold)}`
 					: null],
 				["Waits for", { person: "a person", thaw: "the end of the freeze",
-					time: "its time" }[rollout.waits_for]],
+					time: "its time", webhook: "a webhook" }[rollout.waits_for]],
 				["Begun", `${time(rollout.began)} by ${rollout.who || "–"}` +
 					(rollout.why ? ": " + rollout.why : "")],
 				["Ended", rollout.ended ? time(rollout.ended) : null],

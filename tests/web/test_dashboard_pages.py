@@ -15,7 +15,7 @@ import threading
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "scenario"))
 
-from atomd_test import (Daemon, Skip, agent, config,  # noqa: E402
+from atomd_test import (OFTEN, Daemon, Skip, agent, config,  # noqa: E402
                         process_agent, run, seconds, source, test, wait_for)
 from npm import installed  # noqa: E402
 
@@ -24,6 +24,10 @@ CANARY = """
                   steps = ( { percent = 20.0; manual = true; },
                             { percent = 50.0; manual = true; } ); };
     bad_events: { error = true; slower_than_ms = 4000; };
+"""
+STEADY = """
+    deployment: { plugin = "canary"; hold = "1h"; rollback_window_ms = 0;
+                  steps = ( { percent = 20.0; } ); };
 """
 # Fires at the first evaluation; silencing it is one of the checks.
 RULES = """
@@ -53,6 +57,9 @@ def text(prefix):
               ' chunk_delay_ms = 50;' % prefix,
               "memory: { max_messages = 20; };" + CANARY),
         agent("classifier", 'plugin = "echo"; delay_ms = 30;'),
+        agent("translator", 'plugin = "echo"; prefix = "%s ";' % prefix,
+              STEADY),
+        agent("performance_monitor", 'plugin = "analyst"'),
         process_agent(
             "profiler", ["python3", source("tests", "scenario", "worker.py")],
             more='instances: { min = 1; max = 4; concurrency = 2; };'
@@ -60,8 +67,11 @@ def text(prefix):
     return config(
         agents=agents, security="",
         extra='audit_sinks = ( { plugin = "file"; path = "@DIR@/audit"; } );\n'
-        'monitors = ( { plugin = "alerts"; rules = [ "@DIR@/rules.yml" ]; } '
-        ');')
+        + OFTEN +
+        'monitors = ( { plugin = "alerts"; interval = "1s";'
+        ' rules = [ "@DIR@/rules.yml" ]; },'
+        ' { plugin = "analyst"; agent = "performance_monitor";'
+        ' schedule = 0; } );')
 
 
 class Load:
@@ -172,12 +182,28 @@ def charts_are_drawn_and_are_tables_too():
 
 @test
 def what_a_role_may_not_do_is_not_shown():
-    passed("operator sees no orders", "caller sees the console alone")
+    passed("operator sees no orders", "caller sees the console alone",
+           "reader is refused")
 
 
 @test
 def a_rollout_is_promoted_and_gone_back_from():
     passed("promote", "abort", "revision difference")
+
+
+@test
+def a_rollout_is_paused_and_resumed():
+    passed("pause", "resume")
+
+
+@test
+def an_aborted_rollout_is_tried_again():
+    passed("retry")
+
+
+@test
+def what_is_promoted_is_undone_while_it_is_warm_and_later():
+    passed("back while warm", "undo of an ended rollout")
 
 
 @test
@@ -193,6 +219,11 @@ def instances_are_set_by_hand():
 @test
 def an_alert_is_silenced():
     passed("alert", "silence", "end of a silence")
+
+
+@test
+def what_an_analyst_noted_stands_beside_its_alert():
+    passed("note of an analyst")
 
 
 @test
