@@ -111,9 +111,12 @@ function leave() {
 
 function mark(at) {
 	for (const link of nav.children)
-		if (link.dataset.page === at)
+		if (link.dataset.page === at) {
 			link.setAttribute("aria-current", "page");
-		else
+			// On a phone the row of links is longer than the screen.
+			nav.scrollLeft = link.offsetLeft - nav.offsetLeft -
+				(nav.clientWidth - link.offsetWidth) / 2;
+		} else
 			link.removeAttribute("aria-current");
 }
 

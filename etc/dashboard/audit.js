@@ -36,11 +36,11 @@ export default function auditPage() {
 		input("Since", "since", "2h"), input("Until", "until", ""),
 		field("At most", h("select", { name: "limit" }, ["100", "500", "2000"]
 			.map(value => h("option", { value }, value)))),
-		h("button", { type: "submit", class: "primary" }, "Search"),
-		button("Clear", () => {
+		h("div", { class: "actions" }, button("Clear", () => {
 			form.reset();
 			search();
-		}, "quiet"));
+		}, "quiet"), h("button", { type: "submit", class: "primary" },
+			"Search")));
 
 	async function search() {
 		put(error, "");

@@ -45,16 +45,19 @@ export function put(node, text) {
 }
 
 // Columns: { name, cell(row) -> text or node, number?, wide? }.  Rows that say
-// the same as before are left standing, with the focus in them.
+// the same as before are left standing, with the focus in them.  On a phone one
+// with wide columns is no table for the eye; its roles say that it still is one.
 export function table(columns, { caption, empty = "Nothing here." } = {}) {
-	const body = h("tbody");
+	const body = h("tbody", { role: "rowgroup" });
 	const node = h("div", {
-		class: "scroll", tabindex: "0", role: "region", "aria-label": caption,
-	}, h("table", {},
+		class: columns.some(column => column.wide) ? "scroll stack" : "scroll",
+		tabindex: "0", role: "region", "aria-label": caption,
+	}, h("table", { role: "table" },
 		h("caption", { class: "hidden" }, caption),
-		h("thead", {}, h("tr", {}, columns.map(column => h("th", {
-			scope: "col", class: column.number ? "number" : null,
-		}, column.name)))),
+		h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
+			columns.map(column => h("th", { role: "columnheader",
+				scope: "col", class: column.number ? "number" : null,
+			}, column.name)))),
 		body));
 	const none = h("p", { class: "empty" }, empty);
 	const box = h("div", {}, none);
@@ -66,8 +69,8 @@ export function table(columns, { caption, empty = "Nothing here." } = {}) {
 			if (now === shown && box.firstChild !== null)
 				return;
 			shown = now;
-			body.replaceChildren(...rows.map(row => h("tr", {},
-				columns.map(column => h("td", {
+			body.replaceChildren(...rows.map(row => h("tr", { role: "row" },
+				columns.map(column => h("td", { role: "cell",
 					class: [column.number && "number",
 						column.wide && "wide"].filter(Boolean).join(" ") || null,
 					"data-name": column.name,

@@ -126,7 +126,10 @@ export function eventText(event) {
 	if (event.name === "rollout")
 		return `${d.from} → ${d.to} ${d.phase} at ${weight(d.weight)}` +
 			(d.reason ? ": " + d.reason : "");
-	return Object.entries(d).map(([k, v]) => k + " " + brief(v)).join(", ");
+	if (event.name === "workflow")
+		return `${d.revision}: ${brief(d.step).replaceAll("_", " ")}, ` +
+			`${d.status}` + (d.result ? ": " + d.result : "");
+	return Object.entries(d).filter(([k]) => k !== "agent").map(([k, v]) => k + " " + brief(v)).join(", ");
 }
 
 function parts() {

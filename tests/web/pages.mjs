@@ -89,9 +89,12 @@ async function axe(page, name, rules = null) {
 }
 
 async function shot(page, name, full = true) {
-	if (shots)
-		await page.screenshot({ path: `${shots}/dashboard-${name}.png`,
-			fullPage: full });
+	if (!shots)
+		return;
+	// What sticks to the top is where it was, in a picture of the whole page.
+	await page.evaluate(() => scrollTo(0, 0));
+	await page.screenshot({ path: `${shots}/dashboard-${name}.png`,
+		fullPage: full });
 }
 
 const pressed = (page, name) => page.getByRole("button", { name, exact: true });
@@ -598,6 +601,15 @@ async function wide(page_, name) {
 		throw new Error(`${name} is ${over} px wider than the screen`);
 }
 
+// All of it can be read without moving anything to the side.
+async function across(page_, locator, name) {
+	const box = await locator.boundingBox();
+	const { width } = page_.viewportSize();
+	if (box.x < 0 || box.x + box.width > width)
+		throw new Error(`${name} goes from ${box.x} to ${box.x + box.width}, ` +
+			`the screen to ${width}`);
+}
+
 await check("phone", async () => {
 	const phone = await open("admin", "", { width: 390, height: 844 });
 	await phone.locator("tbody a", { hasText: "summarizer" }).waitFor();
@@ -606,10 +618,18 @@ await check("phone", async () => {
 	await shot(phone, "phone", false);
 	for (const [path, title] of [["agents/summarizer", "summarizer"],
 		["alerts", "Alerts"], ["audit", "Audit"], ["plugins", "Plugins"],
-		["try", "Try it"]]) {
+		["compliance", "Compliance"], ["try", "Try it"]]) {
 		await go(phone, path, title);
 		await wide(phone, path);
+		await across(phone, phone.locator(path.startsWith("agents")
+			? "nav a" : "nav a[aria-current]").first(), "the page's link");
 	}
+	await go(phone, "alerts", "Alerts");
+	const row = phone.locator("tbody tr", { hasText: "Asked because" }).first();
+	await across(phone, row.locator("td").last(), "an analyst's text");
+	equal(await phone.getByRole("cell", { name: "monitor/analyst" }).count() > 0,
+		true, "cells for those who do not see it");
+	await axe(phone, "alerts on a phone");
 	await done(phone);
 });
 
