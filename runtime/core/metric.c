@@ -279,8 +279,7 @@ static metric_id find_or_add(struct family *family, const struct buffer *key)
 		return 0;
 	series->id = take_spare(family);
 	if (!series->id)
-		series->id = metric_cells_new(family->type, family->bounds,
-					      family->bound_count);
+		series->id = metric_cells_new(family->type, family->buckets);
 	return series->id;
 }
 

@@ -113,11 +113,22 @@ static bool copy_id(char *to, size_t size, const char *id)
 	return true;
 }
 
+static void slot_replace(struct exemplar_slot *slot, double value,
+			 int64_t time_ms, const struct metric_call *call)
+{
+	struct exemplar is = { .value = value, .time_ms = time_ms };
+
+	if (copy_id(is.trace_id, sizeof(is.trace_id), call->trace_id) &&
+	    copy_id(is.request_id, sizeof(is.request_id), call->request_id) &&
+	    (is.trace_id[0] != '\0' || is.request_id[0] != '\0'))
+		(void)slot_write(slot, &is);
+}
+
 void exemplar_put(_Atomic(struct exemplar_slot *) *slots, size_t count,
 		  size_t bucket, double value, const struct metric_call *call)
 {
 	struct exemplar_slot *slot = slots_of(slots, count);
-	struct exemplar is = { .value = value, .time_ms = os.realtime_ms() };
+	const int64_t now = os.realtime_coarse_ms();
 	int64_t then;
 
 	if (slot == NULL)
@@ -125,12 +136,8 @@ void exemplar_put(_Atomic(struct exemplar_slot *) *slots, size_t count,
 	slot += bucket;
 	then = atomic_load_explicit(&slot->time_ms, memory_order_relaxed);
 	/* A clock that was set back must not keep the old one for long. */
-	if (then != 0 && is.time_ms >= then && is.time_ms - then < KEPT_MS)
-		return;
-	if (copy_id(is.trace_id, sizeof(is.trace_id), call->trace_id) &&
-	    copy_id(is.request_id, sizeof(is.request_id), call->request_id) &&
-	    (is.trace_id[0] != '\0' || is.request_id[0] != '\0'))
-		(void)slot_write(slot, &is);
+	if (then == 0 || now < then || now - then >= KEPT_MS)
+		slot_replace(slot, value, now, call);
 }
 
 bool exemplar_get(struct exemplar_slot *slots, size_t bucket,

@@ -144,7 +144,7 @@ void metric_family_free(struct family *family)
 	table_fini(&family->by_labels);
 	mem_free(family->series);
 	mem_free(family->spares);
-	mem_free(family->bounds);
+	mem_free(family->buckets);
 	mem_free(family->help);
 	mem_free(family->name);
 	mem_free(family);
@@ -168,16 +168,16 @@ struct family *metric_family_new(const struct atom_metric_spec *spec)
 		complete = complete && family->label_names[i];
 	}
 	if (spec->bound_count) {
-		family->bounds = mem_array(spec->bound_count, sizeof(double));
-		complete = complete && family->bounds;
+		family->buckets =
+			metric_buckets_new(spec->bounds, spec->bound_count);
+		complete = complete && family->buckets;
 	}
 	if (!complete) {
 		metric_family_free(family);
 		return NULL;
 	}
 	family->bound_count = spec->bound_count;
-	if (spec->bound_count)
-		memcpy(family->bounds, spec->bounds,
-		       spec->bound_count * sizeof(double));
+	if (family->buckets)
+		family->bounds = family->buckets->bounds;
 	return family;
 }

@@ -5,6 +5,7 @@
 /*
  * Behind metric.h: metric.c keeps the families and their series,
  * metric_family.c says what a family may be, metric_shard.c the numbers,
+ * metric_bucket.h where a histogram counts a value,
  * metric_exemplar.c which calls they are of,
  * metric_render.c makes the text, metric_visit.c tells the numbers and
  * metric_process.c what every exporter says about its process.
@@ -15,10 +16,10 @@
 #include <stdint.h>
 
 #include "core/metric.h"
+#include "core/metric_bucket.h"
 #include "core/table.h"
 
 #define METRIC_LABELS_MAX   4
-#define METRIC_BOUNDS_MAX   32
 #define METRIC_FAMILIES_MAX 2048
 #define METRIC_SERIES_MAX   1000 /* of a family, by default */
 
@@ -26,13 +27,14 @@
 
 atom_status metric_shards_init(unsigned int serving_loops);
 void metric_shards_fini(void);
-/* Room for one series; `bounds` live until metric_shards_fini().  The caller
- * holds the registry's lock.  0 when there is no room. */
-metric_id metric_cells_new(int type, const double *bounds, size_t bound_count);
+/* Room for one series; a histogram's `buckets` live until
+ * metric_shards_fini().  The caller holds the registry's lock.  0 when there is
+ * no room. */
+metric_id metric_cells_new(int type, const struct metric_buckets *buckets);
 /* All to 0, before the id is used again. */
 void metric_cells_clear(metric_id series);
 /* Observations per bucket, bound_count + 1 of them, the last one +Inf. */
-void metric_buckets(metric_id series, double *counts);
+void metric_bucket_counts(metric_id series, double *counts);
 /* A histogram's bounds. */
 const double *metric_bounds(metric_id series, size_t *count_r);
 
@@ -82,7 +84,8 @@ struct family {
 	char *help;
 	char *label_names[METRIC_LABELS_MAX];
 	size_t label_count;
-	double *bounds;
+	struct metric_buckets *buckets; /* a histogram's, else NULL */
+	const double *bounds;		/* in it */
 	size_t bound_count;
 
 	struct table by_labels;

@@ -158,7 +158,7 @@ static void append_histogram(struct buffer *out, const struct family *family,
 	double counts[METRIC_BOUNDS_MAX + 1];
 	double below = 0;
 
-	metric_buckets(series->id, counts);
+	metric_bucket_counts(series->id, counts);
 	for (size_t i = 0; i <= family->bound_count; i++) {
 		below += counts[i];
 		buffer_append_text(out, family->name);

@@ -48,8 +48,7 @@ struct shard {
 };
 
 struct histogram {
-	const double *bounds;
-	uint32_t bound_count;
+	const struct metric_buckets *buckets;
 	uint32_t at; /* its first cell */
 	_Atomic(struct exemplar_slot *) exemplars;
 };
@@ -75,7 +74,8 @@ static struct shard *shared_shard(void)
 
 /* --- cells --------------------------------------------------------------- */
 
-static struct page *page_new(struct shard *shard, uint32_t number)
+__attribute__((noinline, cold)) static struct page *page_new(
+	struct shard *shard, uint32_t number)
 {
 	void *memory = mem_zalloc(sizeof(struct page) + 63);
 
@@ -137,17 +137,25 @@ static inline void add_shared(cell *c, double amount)
 		continue;
 }
 
+__attribute__((noinline)) static void add_other(uint32_t at, double amount)
+{
+	cell *c = cell_of(shared_shard(), at);
+
+	if (c)
+		add_shared(c, amount);
+}
+
 static inline void add(uint32_t at, double amount)
 {
-	const bool alone = attached < shard_count - 1;
-	cell *c = cell_of(alone ? &shards[attached] : shared_shard(), at);
+	cell *c;
 
-	if (!c)
+	if (attached >= shard_count - 1) {
+		add_other(at, amount);
 		return;
-	if (alone)
+	}
+	c = cell_of(&shards[attached], at);
+	if (c)
 		add_alone(c, amount);
-	else
-		add_shared(c, amount);
 }
 
 static double sum(uint32_t at)
@@ -174,8 +182,8 @@ const double *metric_bounds(metric_id series, size_t *count_r)
 {
 	const struct histogram *h = histogram_of(series);
 
-	*count_r = h->bound_count;
-	return h->bounds;
+	*count_r = h->buckets->count;
+	return h->buckets->bounds;
 }
 
 struct exemplar_slot *metric_exemplars(metric_id series)
@@ -184,26 +192,11 @@ struct exemplar_slot *metric_exemplars(metric_id series)
 				    memory_order_acquire);
 }
 
-/* The first bucket whose bound is >= value, by halving without branches. */
-static inline uint32_t bucket_of(const struct histogram *h, double value)
-{
-	const double *at = h->bounds;
-	uint32_t left = h->bound_count;
-
-	while (left > 1) {
-		uint32_t half = left / 2;
-
-		at += at[half - 1] < value ? half : 0;
-		left -= half;
-	}
-	return (uint32_t)(at - h->bounds) + (*at < value);
-}
-
-void metric_buckets(metric_id series, double *counts)
+void metric_bucket_counts(metric_id series, double *counts)
 {
 	const struct histogram *h = histogram_of(series);
 
-	for (uint32_t i = 0; i <= h->bound_count; i++)
+	for (uint32_t i = 0; i <= h->buckets->count; i++)
 		counts[i] = sum(h->at + 1 + i);
 }
 
@@ -247,6 +240,32 @@ void metric_set(metric_id series, double value)
 				      memory_order_relaxed);
 }
 
+/* By a thread that is no loop. */
+__attribute__((noinline)) static bool observe_shared(uint32_t at,
+						     uint32_t bucket,
+						     double value)
+{
+	cell *cells = cell_of(shared_shard(), at);
+
+	if (!cells)
+		return false;
+	add_shared(&cells[1 + bucket], 1);
+	add_shared(&cells[0], value);
+	return true;
+}
+
+static inline bool observe_alone(struct shard *shard, uint32_t at,
+				 uint32_t bucket, double value)
+{
+	cell *cells = cell_of(shard, at);
+
+	if (!cells)
+		return false;
+	add_alone(&cells[1 + bucket], 1);
+	add_alone(&cells[0], value);
+	return true;
+}
+
 static inline void observe(metric_id series, double value,
 			   const struct metric_call *call)
 {
@@ -255,26 +274,15 @@ static inline void observe(metric_id series, double value,
 		return;
 
 	struct histogram *h = histogram_of(series);
-	const uint32_t at = bucket_of(h, value);
-	const bool alone = attached < shard_count - 1;
-	cell *cells =
-		cell_of(alone ? &shards[attached] : shared_shard(), h->at);
+	const uint32_t bucket = metric_bucket_of(h->buckets, value);
+	const bool counted =
+		attached < shard_count - 1
+			? observe_alone(&shards[attached], h->at, bucket, value)
+			: observe_shared(h->at, bucket, value);
 
-	if (!cells)
-		return;
-
-	cell *bucket = &cells[1 + at];
-
-	if (alone) {
-		add_alone(bucket, 1);
-		add_alone(&cells[0], value);
-	} else {
-		add_shared(bucket, 1);
-		add_shared(&cells[0], value);
-	}
-	if (call != NULL)
-		exemplar_put(&h->exemplars, h->bound_count + 1, at, value,
-			     call);
+	if (counted && call != NULL)
+		exemplar_put(&h->exemplars, h->buckets->count + 1, bucket,
+			     value, call);
 }
 
 void metric_observe(metric_id series, double value)
@@ -310,7 +318,7 @@ uint64_t metric_count(metric_id series)
 	if (!takes(series, ATOM_METRIC_HISTOGRAM))
 		return 0;
 	(void)metric_bounds(series, &bound_count);
-	metric_buckets(series, counts);
+	metric_bucket_counts(series, counts);
 	for (size_t i = 0; i <= bound_count; i++)
 		total += counts[i];
 	return (uint64_t)total;
@@ -329,7 +337,7 @@ double metric_quantile(metric_id series, double q)
 
 	const double *bounds = metric_bounds(series, &bound_count);
 
-	metric_buckets(series, counts);
+	metric_bucket_counts(series, counts);
 	for (i = 0; i <= bound_count; i++)
 		total += counts[i];
 	if (total == 0)
@@ -370,7 +378,7 @@ static metric_id id_of(int type, uint32_t index)
 	return (metric_id)type << TYPE_SHIFT | index;
 }
 
-metric_id metric_cells_new(int type, const double *bounds, size_t bound_count)
+metric_id metric_cells_new(int type, const struct metric_buckets *buckets)
 {
 	const uint32_t number = histograms_used;
 	_Atomic(struct histogram *) *slot;
@@ -395,14 +403,13 @@ metric_id metric_cells_new(int type, const double *bounds, size_t bound_count)
 		atomic_store_explicit(slot, page, memory_order_release);
 	}
 
-	uint32_t at = take_cells((uint32_t)bound_count + 2);
+	uint32_t at = take_cells(buckets->count + 2);
 
 	if (at == UINT32_MAX)
 		return 0;
 	/* Written once, before anybody has the id. */
 	page += number % HISTOGRAM_PAGE;
-	page->bounds = bounds;
-	page->bound_count = (uint32_t)bound_count;
+	page->buckets = buckets;
 	page->at = at;
 	histograms_used++;
 	return id_of(type, number);
@@ -417,8 +424,8 @@ void metric_cells_clear(metric_id series)
 		const struct histogram *h = histogram_of(series);
 
 		at = h->at;
-		count = h->bound_count + 2;
-		exemplar_clear(metric_exemplars(series), h->bound_count + 1);
+		count = h->buckets->count + 2;
+		exemplar_clear(metric_exemplars(series), h->buckets->count + 1);
 	}
 	for (unsigned int i = 0; i < shard_count; i++) {
 		struct page *page =

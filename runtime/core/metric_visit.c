@@ -93,7 +93,7 @@ static void visit_series(const struct family *family,
 		value += strlen(value) + 1;
 	}
 	if (family->type == ATOM_METRIC_HISTOGRAM) {
-		metric_buckets(series->id, counts);
+		metric_bucket_counts(series->id, counts);
 		view.bound_count = family->bound_count;
 		view.bounds = family->bounds;
 		view.counts = counts;

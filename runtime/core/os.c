@@ -27,6 +27,14 @@ static int64_t real_realtime_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+static int64_t real_realtime_coarse_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 static int real_random(void *bytes, size_t length)
 {
 	unsigned char *at = bytes;
@@ -70,6 +78,7 @@ static int real_pidfd_open(pid_t pid, unsigned int flags)
 struct os os = {
 	.monotonic_ns = real_monotonic_ns,
 	.realtime_ms = real_realtime_ms,
+	.realtime_coarse_ms = real_realtime_coarse_ms,
 	.random = real_random,
 	.alloc = malloc,
 	.realloc = realloc,

@@ -23,6 +23,9 @@ struct os {
 	/* Nanoseconds of CLOCK_MONOTONIC; milliseconds of CLOCK_REALTIME. */
 	int64_t (*monotonic_ns)(void);
 	int64_t (*realtime_ms)(void);
+	/* As of the kernel's last tick, a few milliseconds ago; a fifth of the
+	 * cost. */
+	int64_t (*realtime_coarse_ms)(void);
 	/* Fill with bytes fit for keys; 0, or -1 with errno. */
 	int (*random)(void *bytes, size_t length);
 

@@ -665,7 +665,7 @@ Test(core_metric, an_exemplar_is_the_first_call_of_a_second_in_its_bucket)
 	const struct metric_call third = { "1af7651916cd43dd8448eb211c80319c",
 					   "" };
 
-	os.realtime_ms = test_realtime_ms;
+	os.realtime_coarse_ms = test_realtime_ms;
 	test_ms = 1700000000007;
 	metric_observe_call(id, 0.5, &first);
 	test_ms += 999;

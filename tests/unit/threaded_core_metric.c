@@ -214,7 +214,7 @@ static void an_exemplar_is_of_one_call_whoever_writes(void)
 {
 	static char letters[THREADS];
 	struct buffer text = BUFFER_INIT(1024 * 1024);
-	int64_t (*const before)(void) = os.realtime_ms;
+	int64_t (*const before)(void) = os.realtime_coarse_ms;
 	pthread_t threads[THREADS];
 	const char *at;
 	bool last;
@@ -222,7 +222,7 @@ static void an_exemplar_is_of_one_call_whoever_writes(void)
 	CHECK(metric_init(LOOPS) == ATOM_OK);
 	histogram = metric_single(ATOM_METRIC_HISTOGRAM, "test_seconds",
 				  "a histogram");
-	os.realtime_ms = ticking_ms;
+	os.realtime_coarse_ms = ticking_ms;
 	atomic_store(&left, THREADS);
 	for (int i = 0; i < THREADS; i++) {
 		letters[i] = (char)('a' + i);
@@ -241,7 +241,7 @@ static void an_exemplar_is_of_one_call_whoever_writes(void)
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
 	CHECK(metric_count(histogram) == (uint64_t)THREADS * CALLS);
-	os.realtime_ms = before;
+	os.realtime_coarse_ms = before;
 	buffer_fini(&text);
 	metric_fini();
 }
