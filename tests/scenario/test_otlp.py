@@ -2,10 +2,12 @@
 """Calls as traces, events as logs and metrics, at a collector that takes
 nothing but what OTLP's JSON encoding allows."""
 
+import contextlib
 import http.server
 import json
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 from atomd_test import OFTEN, Daemon, agent, config, run, test, wait_for
 
@@ -147,6 +149,10 @@ class Collector:
 
     def __init__(self, answers=()):
         self.answers, self.seen, self.faults = list(answers), [], []
+        # While it is not set, no answer comes.
+        self.open = threading.Event()
+        self.open.set()
+        self.lock, self.waiting, self.most = threading.Lock(), {}, {}
         self.streams = Streams()
         outer = self
 
@@ -154,6 +160,11 @@ class Collector:
             def do_POST(self):
                 length = int(self.headers["Content-Length"])
                 body = self.rfile.read(length)
+                with outer.counting(self.path):
+                    outer.open.wait()
+                    self.answer(body)
+
+            def answer(self, body):
                 status, headers, text = (outer.answers.pop(0)
                                          if outer.answers
                                          else (200, {}, "{}"))
@@ -185,9 +196,20 @@ class Collector:
         return self
 
     def __exit__(self, *_):
+        self.open.set()
         self.server.shutdown()
         self.thread.join()
         self.server.server_close()
+
+    @contextlib.contextmanager
+    def counting(self, path):
+        """Requests of a path that are not answered yet, and the most ever."""
+        with self.lock:
+            self.waiting[path] = self.waiting.get(path, 0) + 1
+            self.most[path] = max(self.most.get(path, 0), self.waiting[path])
+        yield
+        with self.lock:
+            self.waiting[path] -= 1
 
     @property
     def url(self):
@@ -302,6 +324,83 @@ def what_it_refuses_is_not_and_a_dead_one_slows_nobody():
         wait_for(lambda: items(daemon, "traces", "failed") >= 6, 30,
                  "a try to fail")
         assert daemon.invoke("echo", "hi").status == 200
+
+
+@test
+def a_burst_arrives_whole_in_requests_of_one_size_one_after_the_other():
+    calls, threads = 1400, 8
+    with Collector() as collector, \
+            Daemon(config(agent(), extra=exporting(
+                collector, 'logs = false; metrics = false; '
+                'timeout = "120s"; schedule_delay = "250ms";'))) as daemon:
+        # The collector is slow to answer what comes first: the rest of the
+        # burst is more than the queue holds.
+        collector.open.clear()
+        assert daemon.invoke("echo", "hi").status == 200
+        wait_for(lambda: collector.waiting.get("/v1/traces"), 30,
+                 "a first request")
+        with ThreadPoolExecutor(threads) as pool:
+            done = list(pool.map(lambda _: daemon.invoke("echo", "hi").status,
+                                 range(calls)))
+        assert done == [200] * calls, set(done)
+        collector.open.set()
+        wait_for(lambda: len(collector.spans()) == 3 * (calls + 1), 60,
+                 "all spans to arrive")
+        assert len({s["spanId"] for s in collector.spans()}) == \
+            3 * (calls + 1)
+        sizes = [len(scope["spans"]) for r in collector.taken("/v1/traces")
+                 for one in r["resourceSpans"] for scope in one["scopeSpans"]]
+        assert max(sizes) == 512 and sizes.count(512) >= 7, sizes
+        assert collector.most == {"/v1/traces": 1}, collector.most
+        assert items(daemon, "traces", "dropped") == 0
+        assert daemon.count_event("otlp_queue_full") == 0
+
+
+@test
+def what_finds_the_queue_full_is_counted_and_told_once():
+    scaled = ('{ name = "echo"; backend: { plugin = "echo"; };'
+              ' instances: { min = 1; max = 4; concurrency = 1; };'
+              ' scaling: { plugin = "fixed"; }; }')
+    events = 24
+    with Collector() as collector, \
+            Daemon(config(scaled, extra=exporting(
+                collector, 'traces = false; metrics = false; '
+                'timeout = "120s"; schedule_delay = "250ms"; '
+                'max_queue_size = 16; max_export_batch_size = 4;'))) as daemon:
+        def scale(to):
+            assert daemon.atomctl("scale", "echo", str(to)).returncode == 0
+        collector.open.clear()
+        scale(2)
+        wait_for(lambda: collector.waiting.get("/v1/logs"), 30,
+                 "a first request")
+        for i in range(events):
+            scale(3 + i % 2)
+        wait_for(lambda: items(daemon, "logs", "dropped") >= events - 16, 30,
+                 "what is too much to be dropped")
+        line = daemon.wait_event("otlp_queue_full")
+        assert line["max_queue_size"] == 16, line
+        collector.open.set()
+
+        def sizes():
+            return [len(scope["logRecords"])
+                    for r in collector.taken("/v1/logs")
+                    for one in r["resourceLogs"] for scope in one["scopeLogs"]]
+        wait_for(lambda: sum(sizes()[1:]) == 16, 30, "what waited to be sent")
+        assert sizes()[1:] == [4] * 4, sizes()
+        wait_for(lambda: items(daemon, "logs", "sent") == sum(sizes()), 30,
+                 "it to be counted")
+        assert daemon.count_event("otlp_queue_full") == 1
+
+
+@test
+def a_batch_is_no_larger_than_the_queue():
+    with Collector() as collector:
+        with Daemon(config(agent(), extra=exporting(
+                collector, "max_queue_size = 16;"))) as daemon:
+            line = daemon.wait_event("monitor_failed")
+            assert line["message"] == \
+                "monitor/otlp: option `max_export_batch_size`: expected " \
+                "at most `max_queue_size`, which is 16, found 512", line
 
 
 @test

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Metrics as monitor/otlp encodes them, and calls as it counts them. */
+/* Metrics as monitor/otlp encodes them, calls as it counts them, and what waits
+ * to be sent. */
 
 #include <math.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 
 #include "plugins/monitor/otlp/genai.h"
 #include "plugins/monitor/otlp/metrics.h"
+#include "plugins/monitor/otlp/queue.h"
 
 #define NOW_MS	 INT64_C(1700000000000)
 #define SINCE_MS INT64_C(1600000000000)
@@ -327,4 +329,90 @@ Test(otlp, sets_of_attributes_are_bounded_and_no_call_is_lost)
 	cr_assert(strstr(batch.requests[0].body,
 			 "{\"key\":\"otel.metric.overflow\",\"value\":"
 			 "{\"boolValue\":true}}") != NULL);
+}
+
+/* --- what waits ------------------------------------------------------------------ */
+
+static struct queue queue;
+
+static void queue_of(size_t max, size_t batch_size)
+{
+	const struct queue_options options = { max, batch_size, 1000 };
+	struct atom_error err = ATOM_ERROR_INIT;
+
+	cr_assert_eq(queue_init(&queue, &options, &err), ATOM_OK, "%s",
+		     err.message);
+}
+
+/* Numbers from `first` on. */
+static void queue_numbers(json_int_t first, json_int_t count, int64_t now_ms)
+{
+	json_t *items = json_array();
+
+	for (json_int_t i = 0; i < count; i++)
+		(void)json_array_append_new(items, json_integer(first + i));
+	queue_add(&queue, items, now_ms);
+}
+
+static void expect_batch(const char *text, int64_t now_ms)
+{
+	json_t *items = queue_take(&queue, now_ms);
+
+	expect(items, text);
+	json_decref(items);
+}
+
+Test(otlp, a_full_batch_is_due_at_once_and_another_after_the_delay)
+{
+	queue_of(8, 3);
+	cr_expect_not(queue_due(&queue, 5000));
+	queue_numbers(1, 2, 5000);
+	cr_expect_not(queue_due(&queue, 5999));
+	cr_expect(queue_due(&queue, 6000));
+	/* What comes later does not put it off. */
+	queue_numbers(3, 1, 5500);
+	cr_expect(queue_due(&queue, 5500));
+	queue_numbers(4, 1, 5500);
+	expect_batch("[1,2,3]", 5600);
+	cr_expect_not(queue_due(&queue, 6599));
+	cr_expect(queue_due(&queue, 6600));
+	expect_batch("[4]", 6600);
+	cr_expect_null(queue_take(&queue, 6600));
+	cr_expect_eq(queue_take_dropped(&queue), 0);
+	queue_fini(&queue);
+}
+
+Test(otlp, only_what_finds_the_queue_full_is_dropped)
+{
+	queue_of(5, 2);
+	for (json_int_t round = 0; round < 3; round++) {
+		queue_numbers(10 * round + 1, 4, 0);
+		cr_expect_eq(queue_room(&queue), 1);
+		queue_numbers(10 * round + 5, 3, 0);
+		cr_expect_eq(queue_room(&queue), 0);
+		cr_expect_eq(queue_take_dropped(&queue), 2);
+		cr_expect_eq(queue_take_dropped(&queue), 0);
+		json_decref(queue_take(&queue, 0));
+		cr_expect_eq(queue_room(&queue), 2);
+		json_decref(queue_take(&queue, 0));
+		cr_expect(queue_due(&queue, 1000));
+		cr_expect_not(queue_due(&queue, 999));
+		json_decref(queue_take(&queue, 0));
+		cr_expect_eq(queue_room(&queue), 5);
+	}
+	/* With what waits. */
+	queue_numbers(1, 4, 0);
+	queue_fini(&queue);
+}
+
+Test(otlp, a_batch_fits_in_the_queue)
+{
+	const struct queue_options options = { 16, 17, 1000 };
+	struct atom_error err = ATOM_ERROR_INIT;
+
+	cr_expect_eq(queue_init(&queue, &options, &err), ATOM_EINVAL);
+	cr_expect_str_eq(err.message,
+			 "option `max_export_batch_size`: expected at most "
+			 "`max_queue_size`, which is 16, found 17");
+	queue_fini(&queue);
 }

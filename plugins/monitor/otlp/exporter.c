@@ -76,6 +76,11 @@ static void forget_first(struct exporter *e)
 	e->count--;
 }
 
+bool exporter_idle(const struct exporter *e)
+{
+	return e->count == 0;
+}
+
 void exporter_fini(struct exporter *e)
 {
 	if (e->transfer != NULL)
@@ -200,6 +205,8 @@ static void on_success(struct exporter *e)
 	forget_first(e);
 	e->due_ms = 0;
 	e->wait_ms = WAIT_FIRST_MS;
+	if (e->delivered != NULL)
+		e->delivered(e->argument);
 }
 
 static void on_failure(struct exporter *e, bool again, const char *why)

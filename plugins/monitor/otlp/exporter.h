@@ -4,7 +4,7 @@
 
 /*
  * Requests of one signal on their way to a collector: a queue of EXPORTER_MAX,
- * posted one at a time.  As OTLP/HTTP says: 429, 502, 503 and 504, and a
+ * posted one at a time, the next when its owner pumps again.  As OTLP/HTTP says: 429, 502, 503 and 504, and a
  * connection that fails, are tried again, after Retry-After or 1 s, then twice
  * as long each time up to 30 s with a jitter of a quarter; any other status
  * ends it, and so does its age.  A queue that is full loses its oldest; one of
@@ -53,6 +53,10 @@ struct exporter {
 	int64_t retry_after_ms; /* as the answer says; -1 = it does not */
 	int64_t due_ms, wait_ms;
 	bool complained; /* since the last success */
+	/* After a request has been delivered; may be NULL.  The next one may
+	 * go at once. */
+	void (*delivered)(void *argument);
+	void *argument;
 	char answer[4096];
 	size_t answer_length;
 };
@@ -71,5 +75,7 @@ void exporter_add(struct exporter *exporter, char *body, size_t items);
 void exporter_replace(struct exporter *exporter);
 /* Posts the oldest, if it is time. */
 void exporter_pump(struct exporter *exporter);
+/* Nothing waits and nothing is on its way. */
+bool exporter_idle(const struct exporter *exporter);
 
 #endif

@@ -4,14 +4,17 @@
  * monitor/otlp: calls as traces, events as logs and metrics to an OTLP/HTTP
  * collector.
  *
- *	[pool]     event(): a record more in the batch of logs
+ *	[pool]     event(): a record more in the queue of logs
  *	           metrics(): when it is time, a batch of metrics
- *	[control]  a timer, each quarter of a second: calls that have ended are
- *	           counted and what waits is posted; once a second they are read
- *	           as spans, and what has gathered is queued
+ *	[control]  a timer, each quarter of a second and when a request has been
+ *	           delivered: calls that have ended are counted, and queued as
+ *	           spans; of each queue a batch that is due is posted, if
+ *	           none is on its way
  *
  * A collector that is gone or slow holds up nothing: the queues are bounded,
- * what they lose is counted.
+ * what they lose is counted, and told once until they are empty again.  Calls
+ * that the queue of spans has no room for stay with the host, which keeps the
+ * last 4,096.
  */
 
 #include <pthread.h>
@@ -23,13 +26,12 @@
 #include "plugins/monitor/otlp/exporter.h"
 #include "plugins/monitor/otlp/genai.h"
 #include "plugins/monitor/otlp/metrics.h"
+#include "plugins/monitor/otlp/queue.h"
 
 #define TICK_MS	      250
-#define TICKS	      4	    /* a second */
 #define SNAPSHOT_MS   15000 /* between two, at most */
-#define CALLS_MOST    512   /* of one request */
+#define SPANS_MOST    3	    /* of a call */
 #define CALLS_COUNTED 4096  /* at once: as many as the host keeps */
-#define LOGS_MOST     512
 
 struct otlp_options {
 	const char *endpoint;
@@ -44,6 +46,9 @@ struct otlp_options {
 	int64_t metrics_interval;
 	int64_t timeout;
 	int64_t expires;
+	int64_t max_queue_size;
+	int64_t max_export_batch_size;
+	int64_t schedule_delay;
 };
 
 static const char *const conventions[] = { "1.41", "none", NULL };
@@ -78,10 +83,30 @@ static const struct atom_option otlp_options[] = {
 			     0, "longest wait for one answer"),
 	ATOM_OPTION_DURATION(struct otlp_options, expires, "5m", 1000, 3600000,
 			     0, "a request that is older is given up"),
+	ATOM_OPTION_INT(struct otlp_options, max_queue_size, "2048", 16, 65536,
+			0,
+			"spans, and log records, that wait; more are "
+			"dropped"),
+	ATOM_OPTION_INT(struct otlp_options, max_export_batch_size, "512", 1,
+			65536, 0,
+			"spans or log records of one request; so many are "
+			"sent at once"),
+	ATOM_OPTION_DURATION(struct otlp_options, schedule_delay, "1s", TICK_MS,
+			     60000, 0,
+			     "longest wait of a span or log record for a "
+			     "request to be filled"),
 };
 
 /* A UUID for the process, so that a reload goes on with its series; [control] */
 static char instance_id[37];
+
+/* Of which a batch is made when it is due, with those that wait for it. */
+struct signal {
+	struct exporter exporter;
+	struct queue queue; /* logs: under the lock */
+	char *(*encode)(const struct otlp_resource *resource, json_t *items);
+	bool dropping; /* since the queue was empty */
+};
 
 struct otlp {
 	const struct atom_host *host;
@@ -90,57 +115,59 @@ struct otlp {
 	const struct atom_timer *timers;
 	const struct atom_clock *clock;
 	const struct atom_metric *metric;
+	const struct atom_log *log;
 	char instance[sizeof(instance_id)];
 	struct otlp_resource resource;
 	struct exporter_options to;
-	struct exporter traces, logs, metrics;
+	struct signal traces, logs;
+	struct exporter metrics;
 	struct atom_timer_handle *timer;
-	unsigned int ticks;
 	bool watching, tracing;
 	uint64_t traced, counted; /* calls, as atom.calls/1 has it */
 	json_t *spans;		  /* being gathered; [control] */
+	size_t visited;		  /* calls, meanwhile */
 	int64_t sent_ms;	  /* metrics, monotonic; 0 = never; [pool] */
 	int64_t heard_ms;	  /* the same of the last snapshot */
 
 	pthread_mutex_t lock;
-	json_t *records;	  /* being gathered */
-	size_t lost;		  /* records that found no room */
 	struct genai *genai;	  /* NULL: nothing is counted */
 	struct otlp_batch *batch; /* made and not yet taken, or NULL */
 };
 
 /* --- [pool] --------------------------------------------------------------------------- */
 
+static int64_t now_ms(const struct otlp *o)
+{
+	return o->clock->monotonic_ns(o->host) / 1000000;
+}
+
 static void on_event(void *self, const struct atom_monitor_event *event)
 {
 	struct otlp *o = self;
+	json_t *records;
 
 	if (!o->options->logs)
 		return;
+	records = json_array();
+	otlp_add_log(records, event);
 	(void)pthread_mutex_lock(&o->lock);
-	if (o->records == NULL)
-		o->records = json_array();
-	if (json_array_size(o->records) < LOGS_MOST)
-		otlp_add_log(o->records, event);
-	else
-		o->lost++;
+	queue_add(&o->logs.queue, records, now_ms(o));
 	(void)pthread_mutex_unlock(&o->lock);
 }
 
 static bool due(struct otlp *o)
 {
-	int64_t now_ms = o->clock->monotonic_ns(o->host) / 1000000;
-
-	int64_t between_ms = now_ms - o->heard_ms;
+	const int64_t now = now_ms(o);
+	int64_t between_ms = now - o->heard_ms;
 
 	/* Snapshots come a little sooner or later: the nearest one is it. */
 	if (between_ms > SNAPSHOT_MS)
 		between_ms = SNAPSHOT_MS;
-	o->heard_ms = now_ms;
+	o->heard_ms = now;
 	if (o->sent_ms != 0 &&
-	    now_ms - o->sent_ms + between_ms / 2 < o->options->metrics_interval)
+	    now - o->sent_ms + between_ms / 2 < o->options->metrics_interval)
 		return false;
-	o->sent_ms = now_ms;
+	o->sent_ms = now;
 	return true;
 }
 
@@ -195,6 +222,7 @@ static void on_call(void *argument, const struct atom_ended_call *call)
 {
 	struct otlp *o = argument;
 
+	o->visited++;
 	if (otlp_sampled(call->trace_id, o->options->sample))
 		otlp_add_spans(o->spans, call, o->options->conventions == 0);
 }
@@ -205,48 +233,77 @@ static void drop(struct otlp *o, const struct exporter *e, uint64_t items)
 		o->metric->update(o->host, e->dropped, (double)items);
 }
 
-static void gather_spans(struct otlp *o)
+/* As drop(), and told when it is the first since the queue was empty. */
+static void overflow(struct otlp *o, struct signal *is, uint64_t items)
 {
-	uint64_t missed = 0;
-	size_t count;
-	char *body;
+	const struct atom_log_field fields[] = {
+		{ "url", is->exporter.url, 0 },
+		{ "max_queue_size", NULL, o->options->max_queue_size },
+	};
 
-	o->spans = json_array();
-	o->calls->read(o->host, &o->traced, CALLS_MOST, on_call, o, &missed);
-	drop(o, &o->traces, missed);
-	count = json_array_size(o->spans);
-	if (count == 0) {
-		json_decref(o->spans);
+	drop(o, &is->exporter, items);
+	if (items == 0 || is->dropping)
 		return;
-	}
-	body = otlp_traces(&o->resource, o->spans);
-	if (body != NULL)
-		exporter_add(&o->traces, body, count);
-	else
-		drop(o, &o->traces, count);
+	is->dropping = true;
+	if (o->log != NULL)
+		o->log->write(o->host, ATOM_LOG_WARN, "otlp_queue_full",
+			      "the collector takes less than there is and what "
+			      "finds the queue full is dropped: raise "
+			      "max_queue_size, lower sample or look at the "
+			      "collector",
+			      fields, 2);
 }
 
-static void gather_logs(struct otlp *o)
+/* As many calls as the queue has room for, each as its spans. */
+static void gather_spans(struct otlp *o)
 {
-	json_t *records;
-	size_t lost, count;
+	struct queue *queue = &o->traces.queue;
+	size_t most;
+
+	do {
+		uint64_t missed = 0;
+
+		most = queue_room(queue) / SPANS_MOST;
+		o->spans = json_array();
+		o->visited = 0;
+		if (most > 0)
+			o->calls->read(o->host, &o->traced, most, on_call, o,
+				       &missed);
+		queue_add(queue, o->spans, now_ms(o));
+		overflow(o, &o->traces, missed);
+	} while (o->visited > 0 && o->visited == most);
+}
+
+/* A batch that is due on its way, unless one is.  `lock`: the queue's, or
+ * NULL. */
+static void send_due(struct otlp *o, struct signal *is, pthread_mutex_t *lock)
+{
+	const int64_t now = now_ms(o);
+	json_t *batch = NULL;
+	size_t items, dropped;
+	bool empty;
 	char *body;
 
-	(void)pthread_mutex_lock(&o->lock);
-	records = o->records;
-	lost = o->lost;
-	o->records = NULL;
-	o->lost = 0;
-	(void)pthread_mutex_unlock(&o->lock);
-	drop(o, &o->logs, lost);
-	if (records == NULL)
+	if (lock != NULL)
+		(void)pthread_mutex_lock(lock);
+	if (exporter_idle(&is->exporter) && queue_due(&is->queue, now))
+		batch = queue_take(&is->queue, now);
+	empty = is->queue.count == 0;
+	dropped = queue_take_dropped(&is->queue);
+	if (lock != NULL)
+		(void)pthread_mutex_unlock(lock);
+	overflow(o, is, dropped);
+	if (batch == NULL) {
+		if (empty && exporter_idle(&is->exporter))
+			is->dropping = false;
 		return;
-	count = json_array_size(records);
-	body = otlp_logs(&o->resource, records);
+	}
+	items = json_array_size(batch);
+	body = is->encode(&o->resource, batch);
 	if (body != NULL)
-		exporter_add(&o->logs, body, count);
+		exporter_add(&is->exporter, body, items);
 	else
-		drop(o, &o->logs, count);
+		drop(o, &is->exporter, items);
 }
 
 static void on_counted(void *argument, const struct atom_ended_call *call)
@@ -294,15 +351,28 @@ static void on_timer(void *argument)
 
 	if (o->genai != NULL)
 		count_calls(o);
-	if (o->ticks++ % TICKS == 0) {
-		if (o->tracing)
-			gather_spans(o);
-		gather_logs(o);
-		gather_metrics(o);
-	}
-	exporter_pump(&o->traces);
-	exporter_pump(&o->logs);
+	if (o->tracing)
+		gather_spans(o);
+	send_due(o, &o->traces, NULL);
+	send_due(o, &o->logs, &o->lock);
+	gather_metrics(o);
+	exporter_pump(&o->traces.exporter);
+	exporter_pump(&o->logs.exporter);
 	exporter_pump(&o->metrics);
+}
+
+/* What waits behind it goes in the next turn of the loop. */
+static void on_delivered(void *argument)
+{
+	struct otlp *o = argument;
+
+	o->timers->set(o->timer, 0, TICK_MS);
+}
+
+static void signal_fini(struct signal *is)
+{
+	exporter_fini(&is->exporter);
+	queue_fini(&is->queue);
 }
 
 static void destroy(void *self)
@@ -314,10 +384,9 @@ static void destroy(void *self)
 		(void)o->calls->watch(o->host, 0, &error);
 	if (o->timer != NULL)
 		o->timers->free(&o->timer);
-	exporter_fini(&o->traces);
-	exporter_fini(&o->logs);
+	signal_fini(&o->traces);
+	signal_fini(&o->logs);
 	exporter_fini(&o->metrics);
-	json_decref(o->records);
 	batch_free(o->batch);
 	free(o->genai);
 	(void)pthread_mutex_destroy(&o->lock);
@@ -376,6 +445,34 @@ static void make_instance_id(const struct atom_host *host)
 		       b[13], b[14], b[15]);
 }
 
+static atom_status exporter_start(struct otlp *o, struct exporter *e,
+				  const char *path, const char *name,
+				  uint32_t family, struct atom_error *err)
+{
+	atom_status status =
+		exporter_init(e, o->host, &o->to, path, name, family, err);
+
+	e->delivered = on_delivered;
+	e->argument = o;
+	return status;
+}
+
+static atom_status signal_init(struct otlp *o, struct signal *is,
+			       const char *path, const char *name,
+			       uint32_t family, struct atom_error *err)
+{
+	const struct queue_options queue = {
+		.max_queue_size = (size_t)o->options->max_queue_size,
+		.max_export_batch_size =
+			(size_t)o->options->max_export_batch_size,
+		.schedule_delay_ms = o->options->schedule_delay,
+	};
+	atom_status status =
+		exporter_start(o, &is->exporter, path, name, family, err);
+
+	return status == ATOM_OK ? queue_init(&is->queue, &queue, err) : status;
+}
+
 static atom_status start(struct otlp *o, struct atom_error *err)
 {
 	static const char *const labels[] = { "signal", "result", NULL };
@@ -402,14 +499,14 @@ static atom_status start(struct otlp *o, struct atom_error *err)
 	if (o->metric != NULL)
 		status = o->metric->declare(o->host, &items, &family, err);
 	if (status == ATOM_OK)
-		status = exporter_init(&o->traces, o->host, &o->to,
-				       "/v1/traces", "traces", family, err);
+		status = signal_init(o, &o->traces, "/v1/traces", "traces",
+				     family, err);
 	if (status == ATOM_OK)
-		status = exporter_init(&o->logs, o->host, &o->to, "/v1/logs",
-				       "logs", family, err);
+		status = signal_init(o, &o->logs, "/v1/logs", "logs", family,
+				     err);
 	if (status == ATOM_OK)
-		status = exporter_init(&o->metrics, o->host, &o->to,
-				       "/v1/metrics", "metrics", family, err);
+		status = exporter_start(o, &o->metrics, "/v1/metrics",
+					"metrics", family, err);
 	if (status == ATOM_OK)
 		status =
 			o->timers->create(o->host, on_timer, o, &o->timer, err);
@@ -434,6 +531,9 @@ static atom_status create(const struct atom_host *host, const void *options,
 	o->timers = atom_service(host, ATOM_TIMER);
 	o->clock = atom_service(host, ATOM_CLOCK);
 	o->metric = atom_service(host, ATOM_METRIC);
+	o->log = atom_service(host, ATOM_LOG);
+	o->traces.encode = otlp_traces;
+	o->logs.encode = otlp_logs;
 	make_instance_id(host);
 	memcpy(o->instance, instance_id, sizeof(o->instance));
 	o->resource = (struct otlp_resource){
