@@ -13,6 +13,7 @@
 #include "agent/recent.h"
 #include "agent/rollouts_priv.h"
 #include "agent/session.h"
+#include "core/health.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/os.h"
@@ -127,8 +128,10 @@ static void swap_done(struct agent *agent)
 {
 	agent->swapped = false;
 	session_limits(agent->name, &agent->stable->agent->memory);
-	log_line(ATOM_LOG_INFO, "revision_serving",
-		 "a revision serves its agent's calls",
+	/* A start tells how many; ten thousand lines would push others out of a
+	 * pipe that is read slowly. */
+	log_line(health_is_started() ? ATOM_LOG_INFO : ATOM_LOG_DEBUG,
+		 "revision_serving", "a revision serves its agent's calls",
 		 LOG_TEXT("agent", agent->name),
 		 LOG_NUMBER("revision", agent->stable->number));
 	if (agent->replaced == NULL)

@@ -140,6 +140,16 @@ void health_stopping(void)
 	(void)pthread_mutex_unlock(&lock);
 }
 
+bool health_is_started(void)
+{
+	bool is;
+
+	(void)pthread_mutex_lock(&lock);
+	is = started;
+	(void)pthread_mutex_unlock(&lock);
+	return is;
+}
+
 bool health_is_stopping(void)
 {
 	bool is;

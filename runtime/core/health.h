@@ -30,6 +30,7 @@ void health_report(const char *component, enum health_state state,
 		   bool required, const char *error);
 /* The start is over. */
 void health_started(void);
+bool health_is_started(void);
 /* [control] The control thread goes round, and what it begins now may be
  * somebody's who does not come back: so that it can be said who.  NULL: that
  * is over.  Held up for 10 s it is not ready. */

@@ -117,6 +117,17 @@ def no_signal_cuts_what_a_stop_has_still_to_write():
 
 
 @test
+def a_start_with_many_agents_loses_no_line_of_the_log():
+    # Nobody reads it meanwhile, and a pipe holds 64 KiB.
+    many = config(agents=[agent("a%d" % i) for i in range(600)],
+                  extra="max_agents = 1000;")
+    with Daemon(many.replace('"debug"', '"info"')) as daemon:
+        assert daemon.count_event("listening") == 2
+        assert daemon.count_event("revision_serving") == 0
+        assert daemon.wait_event("ready")["agents"] == 600
+
+
+@test
 def sigterm_during_the_start_ends_it_too():
     with Folder() as folder:
         import subprocess
