@@ -58,7 +58,8 @@ static atom_status take_value(struct setting *to, const config_setting_t *from,
 		break;
 	case CONFIG_TYPE_STRING:
 		text = config_setting_get_string(from);
-		text = text ? text : "";
+		if (text == NULL)
+			return ATOM_ENOMEM;
 		/* \xHH may have made bytes that the file did not hold. */
 		if (!source_is_utf8(text, strlen(text), &bad)) {
 			complain_at(errors, to->file, to->line,
@@ -90,10 +91,15 @@ static atom_status convert(const config_setting_t *from, const char *file,
 		return ATOM_ENOMEM;
 	status = take_value(to, from, errors);
 	for (int i = 0; status == ATOM_OK && i < length; i++) {
+		const config_setting_t *next =
+			config_setting_get_elem(from, (unsigned int)i);
 		struct setting *member = NULL;
 
-		status = convert(config_setting_get_elem(from, (unsigned int)i),
-				 file, &member, errors);
+		/* libconfig does not see that it has no memory for one. */
+		status = to->type == SETTING_GROUP &&
+					 config_setting_name(next) == NULL
+				 ? ATOM_ENOMEM
+				 : convert(next, file, &member, errors);
 		if (status == ATOM_OK)
 			status = setting_add(to, member);
 		if (status != ATOM_OK)

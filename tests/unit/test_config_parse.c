@@ -44,6 +44,49 @@ Test(config_parse, it_is_not_begun_without_memory)
 	buffer_fini(&errors);
 }
 
+/* In the place of libc's: libconfig's names and texts come from here. */
+static unsigned int strdups_left;
+
+/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
+__attribute__((visibility("default"))) char *__strdup(const char *text);
+
+char *__strdup(const char *text)
+{
+	size_t size = strlen(text) + 1;
+	char *copy;
+
+	if (strdups_left > 0 && --strdups_left == 0)
+		return NULL;
+	copy = malloc(size);
+	return copy ? memcpy(copy, text, size) : NULL;
+}
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
+
+Test(config_parse, what_libconfig_had_no_memory_for_is_missed)
+{
+	static const char text[] =
+		"a = \"x\"; b: { c = 1; d = ( \"y\", { e = 2; } ); };";
+	struct setting *root = NULL;
+	unsigned int n;
+	bool failed = true;
+
+	for (n = 1; failed; n++) {
+		struct buffer errors = BUFFER_INIT(4096);
+		atom_status status;
+
+		strdups_left = n;
+		status = parse_text(text, strlen(text), "a.conf", &root,
+				    &errors);
+		failed = strdups_left == 0;
+		strdups_left = 0;
+		cr_assert_eq(status, failed ? ATOM_ENOMEM : ATOM_OK, "%u", n);
+		cr_assert_eq(errors.length > 0, failed);
+		buffer_fini(&errors);
+	}
+	setting_free(&root);
+	cr_assert_gt(n, 5);
+}
+
 Test(config_parse, integers_never_wrap)
 {
 	static const char *const numbers[] = {
