@@ -265,12 +265,12 @@ atom_status rollouts_begin(struct agent *agent,
 	live->to = to;
 	status = live_begin_state(live, start, false, err);
 	live->from = live->to = NULL;
+	if (status == ATOM_OK && (live->who == NULL || live->why == NULL ||
+				  workflow_new(live) != ATOM_OK))
+		status = atom_fail(err, ATOM_ENOMEM, "no memory for a rollout");
+	/* Last: it takes the candidate. */
 	if (status == ATOM_OK)
 		status = live_equip(live, from, to, err);
-	if (status == ATOM_OK)
-		status = workflow_new(live);
-	if (status == ATOM_OK && (live->who == NULL || live->why == NULL))
-		status = atom_fail(err, ATOM_ENOMEM, "no memory for a rollout");
 	if (status != ATOM_OK) {
 		live_free(&live);
 		return status;
