@@ -38,13 +38,25 @@ static void find_place(const char *text, size_t offset, int *line_r,
 	}
 }
 
+/* Where a text has no memory to grow, jansson loses bytes of it, or ends the
+ * process by an assertion: it is not begun where there is less than it may
+ * take. */
+static bool may_decode(size_t length)
+{
+	void *room = take(4096 + 4 * length);
+
+	mem_free(room);
+	return room != NULL;
+}
+
 atom_status json_decode(const char *text, size_t length, json_t **value_r,
 			struct atom_error *err)
 {
 	struct json_scan_error wrong;
 	struct json_span whole;
+	const unsigned int before = failures;
 	json_error_t why;
-	json_t *value;
+	json_t *value = NULL;
 	int line, column;
 
 	/* Before jansson, which nests 2,048 deep. */
@@ -54,10 +66,14 @@ atom_status json_decode(const char *text, size_t length, json_t **value_r,
 				 "JSON, line %d, column %d: %s", line, column,
 				 wrong.what);
 	}
-	value = json_loadb(text, length,
-			   JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
-	if (!value && json_error_code(&why) == json_error_out_of_memory)
+	if (may_decode(length))
+		value = json_loadb(text, length,
+				   JSON_REJECT_DUPLICATES | JSON_DECODE_ANY,
+				   &why);
+	if (failures != before) {
+		json_decref(value);
 		return atom_fail(err, ATOM_ENOMEM, "no memory for the JSON");
+	}
 	if (!value)
 		return atom_fail(err, ATOM_EINVAL,
 				 "JSON, line %d, column %d: %s", why.line,

@@ -265,6 +265,8 @@ void control_answer_status(struct control_call *call, atom_status status,
 		break;
 	}
 	api_error_set(&call->error, code, NULL, "%s",
-		      err != NULL ? err->message : "it failed");
+		      err != NULL && err->message[0] != '\0' ? err->message
+		      : status == ATOM_ENOMEM		     ? "no memory"
+							     : "it failed");
 	control_answer_error(call);
 }

@@ -105,6 +105,31 @@ Test(core_json, without_memory_it_says_so)
 	}
 }
 
+/* jansson does not see that a text has lost what there was no memory for. */
+Test(core_json, a_text_is_whole_or_none)
+{
+	static const char text[] =
+		"[\"0123456789 0123456789 0123456789 0123456789\"]";
+	unsigned int n;
+
+	for (n = 1;; n++) {
+		struct atom_error err = ATOM_ERROR_INIT;
+		json_t *value = NULL;
+		atom_status status;
+
+		failing_memory_begin(n);
+		status = decode(text, &value, &err);
+		if (!failing_memory_end()) {
+			cr_assert_eq(status, ATOM_OK);
+			json_decref(value);
+			break;
+		}
+		cr_assert_eq(status, ATOM_ENOMEM, "%u: %d", n, status);
+		cr_assert_null(value);
+	}
+	cr_assert_gt(n, 5);
+}
+
 Test(core_json, a_member_lost_for_want_of_memory_is_counted)
 {
 	const unsigned int before = json_failures();
