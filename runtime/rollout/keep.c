@@ -236,10 +236,12 @@ static bool write_cells(json_t *parent, const char *name,
 
 static bool write_verdict(json_t *parent, const struct atom_verdict *verdict)
 {
-	json_t *object = json_object(), *rows = json_array();
+	json_t *object = json_object(), *rows;
 
-	if (json_object_set_new(parent, "judged", object) != 0 ||
-	    json_object_set_new(object, "evidence", rows) != 0 ||
+	if (json_object_set_new(parent, "judged", object) != 0)
+		return false;
+	rows = json_array();
+	if (json_object_set_new(object, "evidence", rows) != 0 ||
 	    !WRITE(object, verdict_fields, verdict))
 		return false;
 	for (uint32_t i = 0; i < verdict->evidence_count; i++) {
@@ -276,17 +278,21 @@ static bool write_rollout(json_t *root, const struct rollout *rollout)
 	       write_verdict(root, &rollout->judged);
 }
 
+static int append(const char *bytes, size_t length, void *out)
+{
+	return buffer_append(out, bytes, length) == ATOM_OK ? 0 : -1;
+}
+
 atom_status rollout_encode(const struct rollout *rollout, struct buffer *out)
 {
 	json_t *root = json_object();
-	char *text = NULL;
 	atom_status status = ATOM_ENOMEM;
 
-	if (root != NULL && write_rollout(root, rollout))
-		text = json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(17));
-	if (text != NULL)
-		status = buffer_append(out, text, strlen(text));
-	free(text);
+	/* Not json_dumps(), which loses what its text has no memory for. */
+	if (root != NULL && write_rollout(root, rollout) &&
+	    json_dump_callback(root, append, out,
+			       JSON_COMPACT | JSON_REAL_PRECISION(17)) == 0)
+		status = ATOM_OK;
 	json_decref(root);
 	return status;
 }

@@ -6,7 +6,9 @@
 #include <criterion/criterion.h>
 
 #include <math.h>
+#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/memory.h"
@@ -734,6 +736,57 @@ Test(rollout, what_was_read_writes_the_same_bytes)
 	cr_assert_str_eq(kept.bytes, again.bytes);
 	buffer_fini(&kept);
 	buffer_fini(&again);
+	host_end(&host);
+}
+
+/* JSON's memory: the n-th block is not there, and the others are counted. */
+static unsigned int left, in_use;
+
+static void *take(size_t size)
+{
+	if (left > 0 && --left == 0)
+		return NULL;
+	in_use++;
+	return malloc(size);
+}
+
+static void give_back(void *block)
+{
+	in_use -= block != NULL;
+	free(block);
+}
+
+Test(rollout, without_memory_nothing_is_written_and_nothing_kept)
+{
+	struct buffer whole = BUFFER_INIT(1 << 20);
+	unsigned int n;
+
+	begin("sequential");
+	host.calls = 20;
+	to_weight(2500);
+	host_wait(&host, 30);
+	cr_assert_eq(rollout_encode(host.rollout, &whole), ATOM_OK);
+	json_set_alloc_funcs(take, give_back);
+	for (n = 1;; n++) {
+		struct buffer kept = BUFFER_INIT(1 << 20);
+		atom_status encoded;
+
+		in_use = 0;
+		left = n;
+		encoded = rollout_encode(host.rollout, &kept);
+		/* What jansson can do without is not in the text. */
+		if (encoded == ATOM_OK)
+			cr_assert_str_eq(kept.bytes, whole.bytes, "%u", n);
+		else
+			cr_assert_eq(encoded, ATOM_ENOMEM, "%u", n);
+		buffer_fini(&kept);
+		cr_assert_eq(in_use, 0, "%u: %u", n, in_use);
+		if (left > 0)
+			break;
+	}
+	buffer_fini(&whole);
+	cr_assert_gt(n, 100);
+	left = 0;
 	host_end(&host);
 }
 
