@@ -378,7 +378,7 @@ static void publish(const struct live *live)
 		(json_int_t)state->from, "to", (json_int_t)state->to, "weight",
 		(int)state->at.weight, "step", (int)state->at.step, "cause",
 		state->at.cause, "reason", state->at.reason);
-	char *text = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
+	char *text = json != NULL ? json_write(json, JSON_COMPACT) : NULL;
 	struct atom_span span = { .bytes = text };
 
 	if (text != NULL) {

@@ -5,6 +5,7 @@
 #include "agent/agents.h"
 #include "agent/scaler.h"
 #include "audit/audit.h"
+#include "core/json.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/metric.h"
@@ -80,7 +81,7 @@ static json_t *json_of(const struct scaling_event *event)
 
 static void publish(const struct scaling_event *event, const json_t *json)
 {
-	char *text = json_dumps(json, JSON_COMPACT);
+	char *text = json_write(json, JSON_COMPACT);
 	struct atom_span span = { .bytes = text };
 
 	if (text == NULL)

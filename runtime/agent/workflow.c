@@ -261,7 +261,7 @@ static void tell_step(const struct workflow *w)
 		live->agent->name, "revision", (json_int_t)live->state->to,
 		"step", workflow_kinds[w->step].name, "status",
 		step_words[step->state], "result", step->result);
-	char *text = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
+	char *text = json != NULL ? json_write(json, JSON_COMPACT) : NULL;
 
 	log_line(failed ? ATOM_LOG_WARN : ATOM_LOG_INFO, "workflow_step",
 		 step->result, LOG_TEXT("agent", live->agent->name),

@@ -111,6 +111,17 @@ atom_status json_encode(const json_t *value, struct buffer *out)
 	return encoding.status ? encoding.status : ATOM_EINVAL;
 }
 
+char *json_write(const json_t *value, size_t flags)
+{
+	const unsigned int before = failures;
+	char *text = json_dumps(value, flags);
+
+	if (failures == before)
+		return text;
+	mem_free(text);
+	return NULL;
+}
+
 const char *json_text(const json_t *object, const char *name,
 		      const char *fallback)
 {

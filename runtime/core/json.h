@@ -22,6 +22,9 @@ atom_status json_decode(const char *text, size_t length, json_t **value_r,
 			struct atom_error *err);
 /* Compact, appended. */
 atom_status json_encode(const json_t *value, struct buffer *out);
+/* json_dumps(), which leaves out what its text has no memory for; then NULL.
+ * The caller's, to be freed by free(). */
+char *json_write(const json_t *value, size_t flags);
 /* A member's text, or `fallback`. */
 const char *json_text(const json_t *object, const char *name,
 		      const char *fallback);

@@ -10,6 +10,7 @@
 
 #include <jansson.h>
 
+#include "core/json.h"
 #include "core/memory.h"
 #include "gateway/route.h"
 #include "security/principal.h"
@@ -263,7 +264,7 @@ atom_status openapi_build(struct buffer *out, struct atom_error *err)
 		"name", "Apache-2.0", "identifier", "Apache-2.0", "servers",
 		"url", "/", "paths", paths(), "components", parts);
 	if (document != NULL)
-		text = json_dumps(document, JSON_INDENT(1));
+		text = json_write(document, JSON_INDENT(1));
 	if (text != NULL)
 		status = buffer_append_text(out, text);
 	if (status == ATOM_OK)

@@ -8,6 +8,7 @@
 #include "core/health.h"
 #include "core/id.h"
 #include "core/log.h"
+#include "core/json.h"
 #include "core/memory.h"
 #include "gateway/messages.h"
 #include "gateway/replay_priv.h"
@@ -25,7 +26,7 @@ static struct replay *replays;
 
 static bool messages_valid(const json_t *messages, char *why, size_t why_size)
 {
-	char *text = json_dumps(messages, JSON_COMPACT | JSON_ENCODE_ANY);
+	char *text = json_write(messages, JSON_COMPACT | JSON_ENCODE_ANY);
 	struct json_scan_error error = { 0, "" };
 	struct message_list list;
 	struct json_span span;
@@ -76,7 +77,7 @@ bool replay_inputs_valid(const json_t *inputs, char *why, size_t why_size)
 static bool take_input(struct replay_input *input, const json_t *row)
 {
 	const json_t *messages = json_object_get(row, "messages");
-	char *text = json_dumps(
+	char *text = json_write(
 		messages != NULL ? messages : json_object_get(row, "input"),
 		JSON_COMPACT | JSON_ENCODE_ANY);
 

@@ -130,6 +130,31 @@ Test(core_json, a_text_is_whole_or_none)
 	cr_assert_gt(n, 5);
 }
 
+Test(core_json, what_is_written_is_whole_or_nothing)
+{
+	json_t *value = json_pack("{s:s,s:s}", "name",
+				  "0123456789 0123456789 0123456789", "other",
+				  "0123456789 0123456789 0123456789");
+	char *whole = json_write(value, JSON_COMPACT);
+	bool failed = true;
+
+	cr_assert_not_null(whole);
+	for (unsigned int n = 1; failed; n++) {
+		char *text;
+
+		failing_memory_begin(n);
+		text = json_write(value, JSON_COMPACT);
+		failed = failing_memory_end();
+		if (failed)
+			cr_assert_null(text, "%u", n);
+		else
+			cr_assert_str_eq(text, whole);
+		free(text);
+	}
+	free(whole);
+	json_decref(value);
+}
+
 Test(core_json, a_member_lost_for_want_of_memory_is_counted)
 {
 	const unsigned int before = json_failures();
