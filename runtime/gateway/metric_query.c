@@ -33,6 +33,7 @@ struct query {
 	struct buffer out;
 	size_t series;
 	size_t steps;
+	int64_t last_ms; /* the newest sample */
 	atom_status status;
 	struct atom_error error;
 };
@@ -138,6 +139,18 @@ static double column_of(const struct atom_history_sample *s, enum column column)
 	}
 }
 
+/* Of what the step that ends then has so far: the last one is under way. */
+static double seconds_of(const struct query *q, int64_t time_ms)
+{
+	const int64_t step_ms = q->history.step_ms;
+	const int64_t begin_ms = time_ms - step_ms;
+
+	return (double)(q->last_ms > begin_ms && q->last_ms < time_ms
+				? q->last_ms - begin_ms
+				: step_ms) /
+	       1000;
+}
+
 /* One value a step.  A counter's growth is told where the step before has a
  * sample, too. */
 static void append_column(struct query *q, const char *name, enum column column,
@@ -159,8 +172,8 @@ static void append_column(struct query *q, const char *name, enum column column,
 			else if (at > 0 &&
 				 samples[at - 1].time_ms == time_ms - step_ms)
 				value = (samples[at].value -
-					 samples[at - 1].value) *
-					1000 / (double)step_ms;
+					 samples[at - 1].value) /
+					seconds_of(q, time_ms);
 			at++;
 		}
 		if (i > 0)
@@ -207,8 +220,13 @@ static int32_t on_series(void *argument, const struct atom_history_series *s,
 static void on_pool(struct work *work)
 {
 	struct query *q = CONTAINER_OF(work, struct query, work);
+	struct atom_history_extent extent;
 	char start[TEXT_TIME_MAX];
 
+	history_extent(&extent);
+	q->last_ms = extent.last_ms;
+	if (q->history.resolution == ATOM_HISTORY_ROLLED)
+		q->last_ms -= q->last_ms % HISTORY_ROLLED_MS;
 	text_of_time(q->history.from_ms - 1 + q->history.step_ms, start);
 	buffer_append_text(&q->out, "{\"metric\":");
 	buffer_append_json_string(&q->out, control_query(q->call, "metric"));

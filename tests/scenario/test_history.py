@@ -3,7 +3,7 @@
 
 from urllib.parse import quote
 
-from atomd_test import Daemon, agent, config, run, test, wait_for
+from atomd_test import OFTEN, Daemon, agent, config, run, test, wait_for
 
 SERVED = 'atomd_requests_total{agent="echo",code="200"}'
 
@@ -24,10 +24,9 @@ def values(daemon, metric, name="values"):
 
 @test
 def calls_are_told_and_told_again_after_a_restart():
-    with Daemon(config(agent())) as daemon:
+    with Daemon(config(agent(), extra=OFTEN)) as daemon:
         for _ in range(3):
             assert daemon.invoke("echo", "hello").status == 200
-        # A sample is taken each 15 s.
         (before,) = wait_for(lambda: values(daemon, SERVED), 60, "a sample")
         assert before[-1] == 3, before
         (buckets,) = values(
@@ -35,15 +34,34 @@ def calls_are_told_and_told_again_after_a_restart():
         assert buckets[-1] == 3, buckets
         assert values(daemon, "process_resident_memory_bytes",
                       "mean")[0][-1] > 1e6
-        # One more sample's rate is nothing new.
+        # A step without a call.
         wait_for(lambda: values(daemon, SERVED, "per_second")[0][-1:] == [0],
-                 60, "another sample")
+                 60, "another step")
         daemon.stop()
         daemon.start()
         assert daemon.invoke("echo", "hello").status == 200
         assert values(daemon, SERVED)[0][:len(before)] == before
         wait_for(lambda: values(daemon, SERVED)[0][-1] == 4, 60,
                  "the counter to carry on")
+
+
+@test
+def the_rate_of_the_step_under_way_is_of_what_has_passed_of_it():
+    with Daemon(config(agent(), extra=OFTEN)) as daemon:
+        def steeper():
+            """Is the rate of the last step more than that of a whole one that
+            has grown by as much?"""
+            assert daemon.invoke("echo", "hello").status == 200
+            answer = query(daemon, SERVED, "&range=1m").json
+            if not answer["series"]:
+                return False
+            (series,) = answer["series"]
+            was, now = series["values"][-2:]
+            if was is None or now is None or was == now:
+                return False
+            assert series["per_second"][-1] * 15 > (now - was) * 0.99, series
+            return series["per_second"][-1] * 15 > (now - was) * 1.01
+        wait_for(steeper, 60, "a step that is under way")
 
 
 @test
