@@ -32,7 +32,7 @@ struct stream {
 	struct timer look;
 	int64_t ends_ns;
 	bool blocked; /* it takes no more for now */
-	char principal[PRINCIPAL_NAME_MAX];
+	struct standing standing;
 };
 
 /* What a loop has of it. */
@@ -190,13 +190,13 @@ static void on_look(struct timer *timer)
 	struct stream *stream = CONTAINER_OF(timer, struct stream, look);
 
 	if (os.monotonic_ns() >= stream->ends_ns ||
-	    !standing_holds(stream->principal) ||
+	    !standing_holds(&stream->standing, stream->request) ||
 	    timer_set(http_loop(stream->request), timer, FEED_LOOK_MS) !=
 		    ATOM_OK)
 		stream_end(stream);
 }
 
-bool feed_join(struct http_request *request, const char *principal)
+bool feed_join(struct http_request *request, const struct principal *principal)
 {
 	struct loop *loop = http_loop(request);
 	struct line *line = &lines[loop_index(loop)];
@@ -209,8 +209,7 @@ bool feed_join(struct http_request *request, const char *principal)
 		stream->look.fire = on_look;
 		stream->ends_ns =
 			os.monotonic_ns() + (int64_t)FEED_AGE_MS * 1000000;
-		(void)snprintf(stream->principal, sizeof(stream->principal),
-			       "%s", principal);
+		standing_begin(&stream->standing, principal);
 		if (timer_set(loop, &stream->look, FEED_LOOK_MS) != ATOM_OK)
 			mem_free(TAKE(stream));
 	}
@@ -256,7 +255,8 @@ static void on_kick(struct loop *loop, struct message *message)
 	atomic_store(&line->kicked, false);
 	for (stream = line->streams; stream != NULL; stream = next) {
 		next = stream->next;
-		if (atomic_load(&ended) || !standing_holds(stream->principal))
+		if (atomic_load(&ended) ||
+		    !standing_holds(&stream->standing, stream->request))
 			stream_end(stream);
 		else if (!stream->blocked)
 			stream_tell(stream);

@@ -16,7 +16,8 @@
  * told to it as the event `missed`.  Nobody waits for a stream.
  *
  * A stream ends with the event `again` after FEED_AGE_MS, for whoever comes back
- * is judged again, and within FEED_LOOK_MS of its key being revoked or expired.
+ * is judged again, and within FEED_LOOK_MS of its holder no longer being let in
+ * (security/standing.h).
  */
 
 #include <stdbool.h>
@@ -27,6 +28,7 @@
 #include "core/buffer.h"
 
 struct http_request;
+struct principal;
 
 #define FEED_EVENTS	 64
 #define FEED_EVENT_BYTES 8192 /* larger ones lose their details */
@@ -40,9 +42,9 @@ atom_status feed_init(struct atom_error *err);
 void feed_fini(void);
 
 /* [loop] The answer to this request is a stream from now on, for as long as
- * the principal of that name stands (security/standing.h).  False: there are
+ * this principal stands (security/standing.h).  False: there are
  * FEED_STREAMS_MAX already, or no memory; the request is as it was. */
-bool feed_join(struct http_request *request, const char *principal);
+bool feed_join(struct http_request *request, const struct principal *principal);
 /* How many watch. [any] */
 unsigned int feed_watched(void);
 

@@ -68,7 +68,7 @@ struct follower {
 	struct log_filter filter;
 	uint64_t after;
 	bool blocked; /* the client is slow */
-	char principal[PRINCIPAL_NAME_MAX];
+	struct standing standing;
 };
 
 static void follower_end(struct follower *f)
@@ -109,7 +109,7 @@ static void on_look(struct timer *timer)
 {
 	struct follower *f = CONTAINER_OF(timer, struct follower, timer);
 	struct http_request *request = f->request;
-	bool stands = standing_holds(f->principal);
+	bool stands = standing_holds(&f->standing, request);
 
 	if (!f->blocked && stands)
 		(void)log_visit(f->after, follow_one, f);
@@ -145,8 +145,7 @@ static struct follower *follower_new(struct http_request *request,
 	f->request = request;
 	f->loop = http_loop(request);
 	f->filter = *filter;
-	(void)snprintf(f->principal, sizeof(f->principal), "%s",
-		       principal->name);
+	standing_begin(&f->standing, principal);
 	f->timer.fire = on_look;
 	http_set_user(request, f);
 	http_on_gone(request, on_gone);

@@ -235,7 +235,7 @@ void handle_overview(struct http_request *request,
 		control_call(request, admission, NULL, on_overview);
 		return;
 	}
-	if (feed_join(request, admission->principal.name)) {
+	if (feed_join(request, &admission->principal)) {
 		ask();
 		return;
 	}

@@ -67,9 +67,9 @@ struct jwt_identity {
 	/* "jwt:TAG:SUB", or "jwt:TAG:#HASH" where `sub` is long or has
 	 * characters that a name should not have. */
 	char name[PRINCIPAL_NAME_MAX];
-	const char *role; /* the configuration's text */
-	char **agents;	  /* NULL-ended, jwt_agents_free(); NULL = all */
-	int64_t expires_ms;
+	const char *role;   /* the configuration's text */
+	char **agents;	    /* NULL-ended, jwt_agents_free(); NULL = all */
+	int64_t expires_ms; /* `exp` and the leeway, Unix time */
 };
 void jwt_agents_free(char ***agents);
 

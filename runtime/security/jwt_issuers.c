@@ -314,6 +314,7 @@ static void fill(const struct jwt_identity *identity, struct principal *p)
 	p->permissions = role_permissions(identity->role);
 	p->limited = identity->agents != NULL;
 	p->agents = (const char *const *)identity->agents;
+	p->expires_ms = identity->expires_ms;
 }
 
 static enum jwt_verdict judge_new(const struct snapshot *s, const char *bearer,

@@ -260,18 +260,17 @@ static atom_status by_token(const struct http_request *request,
 
 /* --- client certificates ----------------------------------------------------------- */
 
-/* After every bearer that is ours: who sends one means it. */
-static bool by_certificate(const struct http_request *request,
-			   const struct policy *policy, struct principal *p)
+bool principal_of_certificate(const struct http_request *request,
+			      struct principal *principal_r)
 {
+	const struct policy *policy =
+		atomic_load_explicit(&current, memory_order_acquire);
 	const struct http_certificate *certificate =
 		http_client_certificate(request);
 
-	if (certificate == NULL ||
-	    !certificate_principal(policy->certificates, certificate, p))
-		return false;
-	metric_inc(auth_ok);
-	return true;
+	return certificate != NULL &&
+	       certificate_principal(policy->certificates, certificate,
+				     principal_r);
 }
 
 /* --- nobody in particular --------------------------------------------------------- */
@@ -367,8 +366,11 @@ atom_status principal_of(const struct http_request *request,
 	}
 	if (status != ATOM_ENOENT)
 		return status;
-	if (by_certificate(request, policy, principal_r))
+	/* After every bearer that is ours: who sends one means it. */
+	if (principal_of_certificate(request, principal_r)) {
+		metric_inc(auth_ok);
 		return ATOM_OK;
+	}
 	/* SDKs always send some bearer: where anybody may call it counts as
 	 * none. */
 	if (bearer != NULL && policy->anonymous_role[0] == '\0')

@@ -59,6 +59,9 @@ struct principal {
 	 * (limit/named.h), if any. */
 	struct limiter *limiter;
 	bool unlimited; /* who administers the machine */
+	/* A token's end with the leeway, Unix time; 0: a key or a certificate
+	 * has one that may change (standing.h), the others none. */
+	int64_t expires_ms;
 };
 
 /* [loop] Who sent this request.  ATOM_OK; ATOM_ENOENT: nobody (no credential
@@ -70,6 +73,10 @@ struct principal {
  * read at the start: 503. */
 atom_status principal_of(const struct http_request *request,
 			 struct principal *principal_r, struct atom_error *err);
+/* [loop] Whom the client certificate of its connection stands for just now.
+ * False: nobody. */
+bool principal_of_certificate(const struct http_request *request,
+			      struct principal *principal_r);
 /* Is it for this agent, as far as its list of agents goes?  Within the same
  * loop iteration as principal_of(), as what follows. */
 bool principal_is_for(const struct principal *principal, const char *agent,

@@ -6,13 +6,43 @@
 #include "core/os.h"
 #include "security/keys_priv.h"
 
-bool standing_holds(const char *principal)
-{
-	static const char kind[] = "key:";
-	const struct key *key;
+#define KEY	    "key:"
+#define CERTIFICATE "cert:"
 
-	if (strncmp(principal, kind, sizeof(kind) - 1) != 0)
-		return true;
-	key = key_find(principal + sizeof(kind) - 1);
-	return key != NULL && key_in_force(key, os.realtime_ms());
+void standing_begin(struct standing *standing,
+		    const struct principal *principal)
+{
+	memcpy(standing->name, principal->name, sizeof(standing->name));
+	standing->expires_ms = principal->expires_ms;
+}
+
+static bool key_holds(const char *id, int64_t now_ms)
+{
+	const struct key *key = key_find(id);
+
+	return key != NULL && key_in_force(key, now_ms);
+}
+
+static bool certificate_holds(const char *name,
+			      const struct http_request *request)
+{
+	struct principal now;
+
+	return principal_of_certificate(request, &now) &&
+	       strcmp(now.name, name) == 0;
+}
+
+bool standing_holds(const struct standing *standing,
+		    const struct http_request *request)
+{
+	const char *name = standing->name;
+	const int64_t now_ms = os.realtime_ms();
+
+	if (standing->expires_ms != 0 && now_ms >= standing->expires_ms)
+		return false;
+	if (strncmp(name, KEY, strlen(KEY)) == 0)
+		return key_holds(name + strlen(KEY), now_ms);
+	if (strncmp(name, CERTIFICATE, strlen(CERTIFICATE)) == 0)
+		return certificate_holds(name, request);
+	return true;
 }

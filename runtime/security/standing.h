@@ -3,15 +3,33 @@
 #define SECURITY_STANDING_H
 
 /*
- * Whether who was let in for a stream is still let in: an API key may be
- * revoked, or expire, while something is written to its holder without end.
- * One look-up without a lock.
+ * Whether who was let in for a stream is still let in, while something is
+ * written to its holder without end: an API key may be revoked, or expire; a
+ * token has its `exp`; a client certificate its last day, and a reload may
+ * bring a revocation list, other authorities or other rows.  Peers, the
+ * bootstrap key and the anonymous role stand: nothing takes them back but a
+ * restart.  Looks without a lock; a certificate is verified again only after
+ * a reload.
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 
-/* False once the key behind a principal's name ("key:ID") is revoked or
- * expired.  Names of other kinds stand: nothing here takes them back. [loop] */
-bool standing_holds(const char *principal);
+#include "security/principal.h"
+
+struct http_request;
+
+/* Who it was when the stream began. */
+struct standing {
+	char name[PRINCIPAL_NAME_MAX];
+	int64_t expires_ms; /* a token's, Unix time; 0: not by itself */
+};
+
+void standing_begin(struct standing *standing,
+		    const struct principal *principal);
+/* False once it would not be let in any more.  `request`: the one whose answer
+ * the stream is; its connection has the certificate. [loop] */
+bool standing_holds(const struct standing *standing,
+		    const struct http_request *request);
 
 #endif

@@ -8,8 +8,9 @@ import signal
 import socket
 import time
 
-from atomd_test import (Daemon, agent, config, run, seconds, source, test,
-                        wait_for)
+from atomd_test import (Daemon, Folder, agent, config, run, seconds, source,
+                        test, wait_for)
+from issuer import Issuer
 from wire import Stream, Wire
 
 FOLDER = source("etc", "dashboard")
@@ -288,6 +289,34 @@ def streams_end_once_their_key_has_expired():
             assert kinds[-1] == "again" and watching.complete, kinds
             reading.body()
         assert daemon.get("/admin/v1/me", key=key).status == 401
+
+
+@test
+def streams_end_once_their_token_has_expired():
+    with Folder() as folder:
+        issuer = Issuer(folder.path)
+        signer = issuer.add("EdDSA")
+        jwt = ('jwt = ( { issuer = "https://id.example"; audience = "atomd";'
+               ' jwks = "jwks.json"; leeway = "1s";'
+               ' roles = ( { claim = "root"; role = "admin"; } ); } );')
+        with Daemon(config(security=jwt),
+                    files={"jwks.json": issuer.jwks()}) as daemon:
+            lasting = issuer.token(signer, ends_in=300, role="root")
+            token = issuer.token(signer, ends_in=3, role="root")
+            with follow(daemon, token) as watching, \
+                    follow(daemon, token, path=FOLLOW_LOG) as reading, \
+                    follow(daemon, lasting) as other, \
+                    follow(daemon, lasting, path=FOLLOW_LOG) as another:
+                # Silent until it ends, where the other one tells each second.
+                reading.body()
+                kinds = [event.kind for event in watching]
+                assert kinds[-1] == "again" and watching.complete, kinds
+                assert daemon.get("/admin/v1/me", key=token).status == 401
+                assert daemon.chat("echo", "x", key=lasting).status == 200
+                assert next(e for e in other if e.kind == "overview" and
+                            e.json["totals"]["calls"] == 1)
+                assert next(part for part in another.parts
+                            if b'"event":"call"' in part)
 
 
 @test

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 import time
@@ -14,6 +15,7 @@ from atomd_test import (Daemon, Folder, Headers, Answer, agent, config, run,
                         run_atomd, seconds, spoken, test, wait_for)
 from authority import Authority
 from mock_upstream import Mock
+from wire import Stream, Wire
 
 AGENTS = [agent("echo"), agent("other"),
           agent("memory", more="memory: { max_messages = 10; };")]
@@ -421,6 +423,72 @@ def a_list_that_is_new_to_the_listener_holds_for_open_connections():
                      10, "the open connection gives no role any more")
             place.refused(daemon, ops)
             held.close()
+
+
+def follow(place, daemon, issued, path):
+    """A stream whose holder is known by a certificate, its head read."""
+    sock = socket.create_connection(("127.0.0.1", daemon.port), seconds(30))
+    sock = place.context(issued).wrap_socket(sock,
+                                             server_hostname="127.0.0.1")
+    sock.settimeout(seconds(30))
+    sock.sendall(("GET %s?follow=1 HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n"
+                  % (path, daemon.port)).encode())
+    stream = Stream(Wire(sock))
+    assert stream.status == 200, (stream.status, stream.body())
+    return stream
+
+
+def ends_with_again(stream):
+    kinds = [event.kind for event in stream]
+    return kinds[-1] == "again" and stream.complete
+
+
+OVERVIEW, LOG = "/admin/v1/overview", "/admin/v1/logs"
+ADMIN = '{ subject = "CN=ops,O=Example"; role = "admin"; }'
+OTHER = '{ subject = "CN=other,O=Example"; role = "admin"; }'
+
+
+@test
+def streams_end_once_their_certificate_has_expired():
+    with Place() as place:
+        other = place.ca.issue("/O=Example/CN=other", usage="clientAuth")
+        with place.daemon(place.clients(), rows(ADMIN, OTHER)) as daemon:
+            ops = place.ca.issue("/O=Example/CN=ops", usage="clientAuth",
+                                 ends_in=5)
+            with follow(place, daemon, ops, OVERVIEW) as watching, \
+                    follow(place, daemon, ops, LOG) as reading, \
+                    follow(place, daemon, other, OVERVIEW) as kept:
+                # Silent until it ends, where the other one tells each second.
+                reading.body()
+                assert ends_with_again(watching)
+                place.refused(daemon, ops)
+                assert daemon.metrics().sum("atomd_overview_streams") == 1
+                kept.close()
+
+
+@test
+def streams_end_once_a_reload_refuses_their_certificate():
+    with Place() as place:
+        ops = place.ca.issue("/O=Example/CN=ops", usage="clientAuth")
+        other = place.ca.issue("/O=Example/CN=other", usage="clientAuth")
+        crl = place.ca.crl()
+        tls = place.clients('client_crl = "%s";' % crl)
+        with place.daemon(tls, rows(ADMIN, OTHER)) as daemon:
+            with follow(place, daemon, ops, OVERVIEW) as watching, \
+                    follow(place, daemon, ops, LOG) as reading, \
+                    follow(place, daemon, other, OVERVIEW) as kept, \
+                    follow(place, daemon, other, LOG) as kept_log:
+                place.ca.revoke(ops)
+                place.ca.crl(crl)
+                assert reload(daemon).status == 200
+                reading.body()
+                assert ends_with_again(watching)
+                assert daemon.metrics().sum("atomd_overview_streams") == 1
+                # A row that is gone is as good as a revocation.
+                daemon.configure(place.config(tls, rows(ADMIN)))
+                assert reload(daemon).status == 200
+                kept_log.body()
+                assert ends_with_again(kept)
 
 
 @test
