@@ -5,6 +5,7 @@
 
 #include "core/os.h"
 #include "security/keys_priv.h"
+#include "security/role.h"
 
 #define KEY	    "key:"
 #define CERTIFICATE "cert:"
@@ -13,6 +14,8 @@ void standing_begin(struct standing *standing,
 		    const struct principal *principal)
 {
 	memcpy(standing->name, principal->name, sizeof(standing->name));
+	memcpy(standing->role, principal->role, sizeof(standing->role));
+	standing->permissions = principal->permissions;
 	standing->expires_ms = principal->expires_ms;
 }
 
@@ -23,13 +26,14 @@ static bool key_holds(const char *id, int64_t now_ms)
 	return key != NULL && key_in_force(key, now_ms);
 }
 
-static bool certificate_holds(const char *name,
+static bool certificate_holds(const struct standing *standing,
 			      const struct http_request *request)
 {
 	struct principal now;
 
 	return principal_of_certificate(request, &now) &&
-	       strcmp(now.name, name) == 0;
+	       strcmp(now.name, standing->name) == 0 &&
+	       principal_has(&now, standing->permissions);
 }
 
 bool standing_holds(const struct standing *standing,
@@ -40,9 +44,11 @@ bool standing_holds(const struct standing *standing,
 
 	if (standing->expires_ms != 0 && now_ms >= standing->expires_ms)
 		return false;
+	if ((standing->permissions & ~role_permissions(standing->role)) != 0)
+		return false;
 	if (strncmp(name, KEY, strlen(KEY)) == 0)
 		return key_holds(name + strlen(KEY), now_ms);
 	if (strncmp(name, CERTIFICATE, strlen(CERTIFICATE)) == 0)
-		return certificate_holds(name, request);
+		return certificate_holds(standing, request);
 	return true;
 }

@@ -6,10 +6,10 @@
  * Whether who was let in for a stream is still let in, while something is
  * written to its holder without end: an API key may be revoked, or expire; a
  * token has its `exp`; a client certificate its last day, and a reload may
- * bring a revocation list, other authorities or other rows.  Peers, the
- * bootstrap key and the anonymous role stand: nothing takes them back but a
- * restart.  Looks without a lock; a certificate is verified again only after
- * a reload.
+ * bring a revocation list, other authorities or other rows, or take
+ * permissions from a role.  That an issuer, its keys, the bootstrap key or the
+ * anonymous role are gone from the configuration is not seen.  Looks without a
+ * lock; a certificate is verified again only after a reload.
  */
 
 #include <stdbool.h>
@@ -22,12 +22,14 @@ struct http_request;
 /* Who it was when the stream began. */
 struct standing {
 	char name[PRINCIPAL_NAME_MAX];
-	int64_t expires_ms; /* a token's, Unix time; 0: not by itself */
+	char role[64];
+	uint32_t permissions; /* that the role gave */
+	int64_t expires_ms;   /* a token's, Unix time; 0: not by itself */
 };
 
 void standing_begin(struct standing *standing,
 		    const struct principal *principal);
-/* False once it would not be let in any more.  `request`: the one whose answer
+/* False once it would not be let in any more, or to less.  `request`: the one whose answer
  * the stream is; its connection has the certificate. [loop] */
 bool standing_holds(const struct standing *standing,
 		    const struct http_request *request);

@@ -320,6 +320,26 @@ def streams_end_once_their_token_has_expired():
 
 
 @test
+def streams_end_once_a_reload_takes_from_their_role():
+    def roles(words):
+        return config(security='roles = ( { name = "x"; permissions = '
+                      '[ %s ]; } );' % words)
+    with Daemon(roles('"view_metrics", "view_logs", "invoke_agent"')) as daemon:
+        key, kept = key_of(daemon, "x"), key_of(daemon, "admin")
+        with follow(daemon, key) as watching, \
+                follow(daemon, key, path=FOLLOW_LOG) as reading, \
+                follow(daemon, kept) as other:
+            assert daemon.reload(roles('"invoke_agent"')).status == 200
+            # Silent until it ends, where the other one tells each second.
+            reading.body()
+            kinds = [event.kind for event in watching]
+            assert kinds[-1] == "again" and watching.complete, kinds
+            assert daemon.get("/admin/v1/me", key=key).status == 200
+            assert daemon.metrics().sum("atomd_overview_streams") == 1
+            other.close()
+
+
+@test
 def a_stop_does_not_wait_for_those_who_watch():
     with secured() as daemon:
         key = key_of(daemon, "read_only")
