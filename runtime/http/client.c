@@ -64,9 +64,12 @@ void client_count_end(struct atom_http_transfer *t, atom_status status)
 
 	metric_inc(results[result_of(status)]);
 	metric_add(in_flight, -1);
-	if (t->phase < PHASE_SENT ||
-	    curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &connects) !=
-		    CURLE_OK)
+	if (t->phase < PHASE_SENT)
+		return;
+	if (t->is_lean)
+		connects = !t->lean.used;
+	else if (curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &connects) !=
+		 CURLE_OK)
 		return;
 	metric_inc(connects > 0 ? connections_new : connections_reused);
 }
@@ -128,6 +131,7 @@ static void client_free(struct http_client *client)
 	while (client->idle_count > 0)
 		curl_easy_cleanup(client->idle[--client->idle_count]);
 	client_loop_fini(client);
+	lean_fini(client);
 	if (clients[loop_index(client->loop)] == client)
 		clients[loop_index(client->loop)] = NULL;
 	mem_free(client);
@@ -152,6 +156,7 @@ static void client_end(void *argument)
 		transfer_end(client->unlaunched.first, ATOM_ECANCELED, &err);
 	while (client->transfers.first != NULL)
 		transfer_end(client->transfers.first, ATOM_ECANCELED, &err);
+	lean_stop(client);
 	/* One more than there are, so that the last callback of a lookup does
 	 * not free what is still in use here. */
 	client->lookups++;
@@ -167,11 +172,20 @@ static void begin_curl(void)
 	curl_code = curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-/* libcurl is loaded for the first that wants it. */
-static atom_status need_curl(struct atom_error *err)
+/* libcurl is loaded for the first transfer that wants it, and set up on each
+ * loop where one does. */
+static atom_status need_curl(struct http_client *client, struct atom_error *err)
 {
-	if (pthread_once(&curl_once, begin_curl) == 0 && curl_code == CURLE_OK)
+	if (client->multi != NULL)
 		return ATOM_OK;
+	if (pthread_once(&curl_once, begin_curl) == 0 &&
+	    curl_code == CURLE_OK) {
+		if (client_loop_init(client) == ATOM_OK)
+			return ATOM_OK;
+		client_loop_fini(client);
+		return atom_fail(err, ATOM_ENOMEM,
+				 "no memory for an HTTP client");
+	}
 	return atom_fail(err, ATOM_EUNAVAILABLE, "%s",
 			 curl_lazy_reason()[0] != '\0'
 				 ? curl_lazy_reason()
@@ -185,21 +199,17 @@ static atom_status client_of_loop(struct loop *loop,
 {
 	struct http_client **place = &clients[loop_index(loop)];
 	struct http_client *client = *place;
-	atom_status status;
 
 	*client_r = client;
 	if (client != NULL && !client->ended)
 		return ATOM_OK;
 	if (stopped[loop_index(loop)])
 		return atom_fail(err, ATOM_ECANCELED, "the daemon is stopping");
-	status = need_curl(err);
-	if (status != ATOM_OK)
-		return status;
 	client = mem_zalloc(sizeof(*client));
 	if (client == NULL)
 		goto fail;
 	client->loop = loop;
-	if (client_loop_init(client) != ATOM_OK ||
+	if (lean_init(client) != ATOM_OK ||
 	    loop_at_stop(loop, client_end, client) != ATOM_OK)
 		goto fail;
 	*place = *client_r = client;
@@ -211,6 +221,61 @@ fail:
 }
 
 /* --- the service ----------------------------------------------------------- */
+
+static atom_status new_curl(struct http_client *client,
+			    const struct atom_http_request *request,
+			    struct atom_http_transfer **transfer_r,
+			    struct atom_error *err)
+{
+	atom_status status = need_curl(client, err);
+	struct atom_http_transfer *t = NULL;
+
+	if (status != ATOM_OK)
+		return status;
+	t = transfer_new(client, request, CURL_ERROR_SIZE);
+	if (t == NULL)
+		goto no_memory;
+	t->reason = transfer_behind(t);
+	t->easy = easy_take(client);
+	if (t->easy == NULL)
+		goto no_memory;
+	status = easy_prepare(t, request, err);
+	if (status != ATOM_OK) {
+		transfer_free(t);
+		return status;
+	}
+	*transfer_r = t;
+	return ATOM_OK;
+no_memory:
+	if (t != NULL)
+		transfer_free(t);
+	return atom_fail(err, ATOM_ENOMEM, "no memory for an HTTP request");
+}
+
+/* Of a checked request, with the transport that it needs. */
+static atom_status new_transfer(struct http_client *client,
+				const struct atom_http_request *request,
+				struct atom_http_transfer **transfer_r,
+				struct atom_error *err)
+{
+	struct lean_url url;
+
+	if (!lean_can(request, &url))
+		return new_curl(client, request, transfer_r, err);
+	*transfer_r = lean_new(client, request, &url);
+	return *transfer_r != NULL ? ATOM_OK
+				   : atom_fail(err, ATOM_ENOMEM,
+					       "no memory for an HTTP request");
+}
+
+static atom_status launch(struct atom_http_transfer *t, struct atom_error *err)
+{
+	if (transfer_arm(t) != ATOM_OK)
+		return atom_fail(err, ATOM_ENOMEM, "no memory for a timer");
+	if (t->is_lean && lean_launch_kept(t))
+		return ATOM_OK;
+	return resolve_and_launch(t, err);
+}
 
 static atom_status start(const struct atom_host *host,
 			 const struct atom_http_request *request,
@@ -239,18 +304,15 @@ static atom_status start(const struct atom_host *host,
 				 "%d HTTP requests are under way on one loop, "
 				 "which is the most; try later",
 				 HTTP_TRANSFERS_MAX);
-	t = transfer_new(client, request);
-	if (t == NULL)
-		return atom_fail(err, ATOM_ENOMEM,
-				 "no memory for an HTTP request");
+	status = request_check(request, err);
+	if (status == ATOM_OK)
+		status = new_transfer(client, request, &t, err);
+	if (status != ATOM_OK)
+		return status;
 	t->host = host;
 	t->events = events;
 	t->argument = argument;
-	status = easy_prepare(t, request, err);
-	if (status == ATOM_OK && transfer_arm(t) != ATOM_OK)
-		status = atom_fail(err, ATOM_ENOMEM, "no memory for a timer");
-	if (status == ATOM_OK)
-		status = resolve_and_launch(t, err);
+	status = launch(t, err);
 	if (status != ATOM_OK) {
 		transfer_free(t);
 		return status;
@@ -277,9 +339,12 @@ static const char *header(struct atom_http_transfer *t, const char *name)
 {
 	struct curl_header *found;
 
-	if (t->phase != PHASE_BEGUN ||
-	    curl_easy_header(t->easy, name, 0, CURLH_HEADER, -1, &found) !=
-		    CURLHE_OK)
+	if (t->phase != PHASE_BEGUN)
+		return NULL;
+	if (t->is_lean)
+		return lean_header(t, name);
+	if (curl_easy_header(t->easy, name, 0, CURLH_HEADER, -1, &found) !=
+	    CURLHE_OK)
 		return NULL;
 	return found->value;
 }
@@ -305,7 +370,7 @@ atom_status http_client_register(struct atom_error *err)
 	status = declare_metrics(err);
 	if (status != ATOM_OK)
 		return status;
-	status = host_register_on_demand(ATOM_HTTP, &service, need_curl);
+	status = host_register(ATOM_HTTP, &service);
 	if (status != ATOM_OK)
 		return atom_fail(err, status, "register " ATOM_HTTP);
 	return ATOM_OK;

@@ -4,8 +4,10 @@
 
 /*
  * The service atom.http/1 (atomd/host.h): an HTTP client on the calling
- * loop.  One libcurl multi handle a loop, nothing shared between loops; names
- * are resolved on the pool and handed over, so that no loop blocks.
+ * loop.  Two transports, told apart by the request: a lean one for plain http://
+ * (client_lean.h), and libcurl, one multi handle a loop, opened when the first
+ * request needs it.  Nothing is shared between loops; names are resolved on the
+ * pool and handed over, so that no loop blocks.
  */
 
 #include <atomd/host.h>

@@ -39,6 +39,12 @@ static int64_t connect_at(const struct atom_http_transfer *t)
 	return t->phase < PHASE_SENT ? t->began_ms + t->connect_ms : INT64_MAX;
 }
 
+/* When the next of several addresses has its turn. */
+static int64_t turn_at(const struct atom_http_transfer *t)
+{
+	return t->lean.turn_ms > 0 ? t->lean.turn_ms : INT64_MAX;
+}
+
 static int64_t total_at(const struct atom_http_transfer *t)
 {
 	return t->total_ms > 0 ? t->began_ms + t->total_ms : INT64_MAX;
@@ -82,6 +88,8 @@ static void on_deadline(struct timer *timer)
 	if (now < connect_at(t) && now < head_at(t) && now < stall_at(t) &&
 	    now < total_at(t)) {
 		t->put_off = false;
+		if (now >= turn_at(t))
+			lean_take_turn(t);
 		(void)transfer_arm(t);
 		return;
 	}
@@ -99,6 +107,7 @@ atom_status transfer_arm(struct atom_http_transfer *t)
 	int64_t next = earlier(earlier(connect_at(t), head_at(t)),
 			       earlier(stall_at(t), total_at(t)));
 
+	next = earlier(next, turn_at(t));
 	if (next == INT64_MAX ||
 	    (timer_pending(&t->timer) && t->timer.at_ms <= next))
 		return ATOM_OK;

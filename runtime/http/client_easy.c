@@ -14,7 +14,6 @@
  */
 
 #define USER_AGENT    "atomd/" PACKAGE_VERSION
-#define URL_MAX	      8192
 #define CA_CACHE_S    3600L
 #define RECEIVE_BYTES 8192L
 #define SEND_BYTES    16384L
@@ -75,13 +74,13 @@ static atom_status prepare_url(struct atom_http_transfer *t, const char *text,
 	CURLU *url = curl_url();
 	atom_status status = ATOM_EINVAL;
 
-	if (url == NULL || text == NULL || strlen(text) > URL_MAX ||
+	if (url == NULL || text == NULL || strlen(text) > HTTP_URL_MAX ||
 	    curl_url_set(url, CURLUPART_URL, text, CURLU_DISALLOW_USER) !=
 		    CURLUE_OK) {
 		atom_fail(err, status,
 			  "a URL is http://HOST[:PORT][/PATH] or https://..., "
 			  "without a user name, at most %d bytes",
-			  URL_MAX);
+			  HTTP_URL_MAX);
 		goto out;
 	}
 	scheme = url_part(url, CURLUPART_SCHEME, 0);
@@ -115,7 +114,7 @@ static atom_status prepare_proxy(struct atom_http_transfer *t, const char *text,
 	CURLU *url = curl_url();
 	atom_status status = ATOM_EINVAL;
 
-	if (url == NULL || strlen(text) > URL_MAX ||
+	if (url == NULL || strlen(text) > HTTP_URL_MAX ||
 	    curl_url_set(url, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME) !=
 		    CURLUE_OK)
 		goto out;
@@ -143,33 +142,6 @@ out:
 
 /* --- header fields ---------------------------------------------------------- */
 
-static bool is_token(const char *text, size_t length)
-{
-	static const char also[] = "!#$%&'*+-.^_`|~";
-
-	for (size_t i = 0; i < length; i++) {
-		char c = text[i];
-
-		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') &&
-		    !(c >= '0' && c <= '9') &&
-		    memchr(also, c, sizeof(also) - 1) == NULL)
-			return false;
-	}
-	return length > 0;
-}
-
-static bool is_field(const char *field)
-{
-	const char *colon = strchr(field, ':');
-
-	if (colon == NULL || !is_token(field, (size_t)(colon - field)))
-		return false;
-	for (const char *at = colon + 1; *at != '\0'; at++)
-		if (((unsigned char)*at < ' ' && *at != '\t') || *at == 127)
-			return false;
-	return true;
-}
-
 static atom_status add_field(struct atom_http_transfer *t, const char *field)
 {
 	struct curl_slist *longer = curl_slist_append(t->fields, field);
@@ -185,30 +157,13 @@ static atom_status prepare_fields(struct atom_http_transfer *t,
 				  struct atom_error *err)
 {
 	bool typed = false;
-	size_t bytes = 0;
 
-	if (request->header_count > HTTP_FIELDS_MAX)
-		return atom_fail(err, ATOM_ELIMIT,
-				 "an HTTP request has at most %d header fields",
-				 HTTP_FIELDS_MAX);
 	/* Without it a body waits a second for leave to be sent. */
 	if (add_field(t, "Expect:") != ATOM_OK)
 		return atom_fail(err, ATOM_ENOMEM, "no memory for a request");
 	for (size_t i = 0; i < request->header_count; i++) {
 		const char *field = request->headers[i];
 
-		bytes += strlen(field);
-		if (!is_field(field))
-			return atom_fail(err, ATOM_EINVAL,
-					 "header field %zu of a request is not "
-					 "`Name: value` without control "
-					 "characters",
-					 i + 1);
-		if (bytes > HTTP_FIELD_BYTES_MAX)
-			return atom_fail(err, ATOM_ELIMIT,
-					 "the header fields of a request are "
-					 "over %d bytes",
-					 HTTP_FIELD_BYTES_MAX);
 		if (add_field(t, field) != ATOM_OK)
 			return atom_fail(err, ATOM_ENOMEM,
 					 "no memory for a request");
@@ -255,19 +210,9 @@ static atom_status prepare_method(struct atom_http_transfer *t,
 				  struct atom_error *err)
 {
 	const char *method = request->method;
-	uint64_t length = 0;
+	uint64_t length = request_body_length(request);
 	CURLcode code;
 
-	if (method == NULL || strlen(method) > 32 ||
-	    !is_token(method, strlen(method)))
-		return atom_fail(err, ATOM_EINVAL,
-				 "the method of an HTTP request is a word");
-	if (request->body_count > HTTP_BODY_MAX)
-		return atom_fail(err, ATOM_ELIMIT,
-				 "the body of a request has at most %d pieces",
-				 HTTP_BODY_MAX);
-	for (size_t i = 0; i < t->piece_count; i++)
-		length += t->pieces[i].length;
 	if (strcmp(method, "HEAD") == 0)
 		code = curl_easy_setopt(t->easy, CURLOPT_NOBODY, 1L);
 	else if (strcmp(method, "GET") == 0 && length == 0)

@@ -12,8 +12,9 @@
 static const char *reason_of(const struct atom_http_transfer *t,
 			     CURLcode result, char *out, size_t size)
 {
-	const char *in =
-		t->reason[0] != '\0' ? t->reason : curl_easy_strerror(result);
+	const char *in = t->reason != NULL && t->reason[0] != '\0'
+				 ? t->reason
+				 : curl_easy_strerror(result);
 	size_t n = 0;
 
 	for (; *in != '\0' && n + 1 < size; in++)
@@ -24,8 +25,8 @@ static const char *reason_of(const struct atom_http_transfer *t,
 	return out;
 }
 
-static atom_status explain_cut(const struct atom_http_transfer *t,
-			       const char *reason, struct atom_error *err)
+atom_status transfer_explain_cut(const struct atom_http_transfer *t,
+				 const char *reason, struct atom_error *err)
 {
 	if (t->phase == PHASE_BEGUN)
 		return atom_fail(err, ATOM_EIO,
@@ -42,6 +43,46 @@ static atom_status explain_cut(const struct atom_http_transfer *t,
 			 t->where, reason);
 }
 
+atom_status transfer_explain_connect(const struct atom_http_transfer *t,
+				     const char *reason, struct atom_error *err)
+{
+	return atom_fail(err, ATOM_EIO,
+			 "no connection to %s: %s; check the address, and that "
+			 "it is up",
+			 t->where, reason);
+}
+
+atom_status transfer_explain_answer(const struct atom_http_transfer *t,
+				    const char *reason, struct atom_error *err)
+{
+	return atom_fail(err, ATOM_EPROTO, "what %s sent is no HTTP answer: %s",
+			 t->where, reason);
+}
+
+atom_status transfer_explain_head(const struct atom_http_transfer *t,
+				  struct atom_error *err)
+{
+	return atom_fail(err, ATOM_ELIMIT,
+			 "the head of the answer of %s is over %d bytes",
+			 t->where, HTTP_HEAD_MAX);
+}
+
+atom_status transfer_explain_announced(const struct atom_http_transfer *t,
+				       struct atom_error *err)
+{
+	return atom_fail(err, ATOM_ELIMIT,
+			 "the answer of %s is announced with over %llu bytes",
+			 t->where, (unsigned long long)t->answer_max);
+}
+
+atom_status transfer_explain_length(const struct atom_http_transfer *t,
+				    struct atom_error *err)
+{
+	return atom_fail(err, ATOM_ELIMIT,
+			 "the answer of %s is over %llu bytes", t->where,
+			 (unsigned long long)t->answer_max);
+}
+
 atom_status transfer_explain(const struct atom_http_transfer *t,
 			     CURLcode result, struct atom_error *err)
 {
@@ -49,14 +90,9 @@ atom_status transfer_explain(const struct atom_http_transfer *t,
 
 	(void)reason_of(t, result, reason, sizeof(reason));
 	if (t->head_too_long)
-		return atom_fail(err, ATOM_ELIMIT,
-				 "the head of the answer of %s is over %d "
-				 "bytes",
-				 t->where, HTTP_HEAD_MAX);
+		return transfer_explain_head(t, err);
 	if (t->answer_too_long)
-		return atom_fail(err, ATOM_ELIMIT,
-				 "the answer of %s is over %llu bytes",
-				 t->where, (unsigned long long)t->answer_max);
+		return transfer_explain_length(t, err);
 	switch (result) {
 	case CURLE_OUT_OF_MEMORY:
 		return atom_fail(err, ATOM_ENOMEM,
@@ -66,18 +102,12 @@ atom_status transfer_explain(const struct atom_http_transfer *t,
 				 "%s did not answer in time: %s", t->where,
 				 reason);
 	case CURLE_FILESIZE_EXCEEDED:
-		return atom_fail(err, ATOM_ELIMIT,
-				 "the answer of %s is announced with over %llu "
-				 "bytes",
-				 t->where, (unsigned long long)t->answer_max);
+		return transfer_explain_announced(t, err);
 	case CURLE_COULDNT_RESOLVE_HOST:
 	case CURLE_COULDNT_RESOLVE_PROXY:
 	case CURLE_COULDNT_CONNECT:
 	case CURLE_PROXY:
-		return atom_fail(err, ATOM_EIO,
-				 "no connection to %s: %s; check the address, "
-				 "and that it is up",
-				 t->where, reason);
+		return transfer_explain_connect(t, reason, err);
 	case CURLE_SSL_CACERT_BADFILE:
 		return atom_fail(err, ATOM_EINVAL,
 				 "the file of certificate authorities for %s "
@@ -102,10 +132,8 @@ atom_status transfer_explain(const struct atom_http_transfer *t,
 	case CURLE_HTTP2_STREAM:
 	case CURLE_WRITE_ERROR:
 	case CURLE_OK:
-		return atom_fail(err, ATOM_EPROTO,
-				 "what %s sent is no HTTP answer: %s", t->where,
-				 reason);
+		return transfer_explain_answer(t, reason, err);
 	default:
-		return explain_cut(t, reason, err);
+		return transfer_explain_cut(t, reason, err);
 	}
 }

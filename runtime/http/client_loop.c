@@ -230,7 +230,9 @@ atom_status client_loop_init(struct http_client *client)
 	CURLM *multi = curl_multi_init();
 
 	client->multi = multi;
-	if (multi == NULL)
+	if (client->used == NULL)
+		client->used = mem_array(HTTP_USED_MAX, sizeof(*client->used));
+	if (multi == NULL || client->used == NULL)
 		return ATOM_ENOMEM;
 	client->timer.fire = on_timer;
 	if (timer_set(client->loop, &client->timer, FAR_MS) != ATOM_OK)
@@ -250,5 +252,6 @@ void client_loop_fini(struct http_client *client)
 	if (client->multi != NULL)
 		(void)curl_multi_cleanup(client->multi);
 	client->multi = NULL;
+	mem_free(TAKE(client->used));
 	timer_stop(&client->timer);
 }

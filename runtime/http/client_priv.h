@@ -9,9 +9,13 @@
  *	start -> RESOLVING -> CONNECTING -> SENT -> BEGUN -> end
  *	              \___________\___________\______________/ failed, cancelled
  *
- * libcurl may not be entered from inside its own callbacks.  A transfer that
- * is ended there (a plugin cancels from `data`) has its `end` at once, and
- * waits as `dead` until libcurl has returned.
+ * Which transport carries a transfer is settled when it begins: the lean one
+ * (client_lean.h) or libcurl.
+ *
+ * libcurl may not be entered from inside its own callbacks, and the lean
+ * transport's reader goes on behind its own.  A transfer that is ended there (a
+ * plugin cancels from `data`) has its `end` at once, and waits as `dead` until
+ * they have returned.
  */
 
 #include <curl/curl.h>
@@ -24,6 +28,7 @@
 
 #include "core/loop.h"
 #include "core/table.h"
+#include "http/client_lean.h"
 
 struct http_client;
 struct lookup;
@@ -40,6 +45,8 @@ struct lookup;
 #define HTTP_FIELD_BYTES_MAX (64 * 1024)
 #define HTTP_BODY_MAX	     64 /* pieces of a request's body */
 #define HTTP_CONNECT_MS	     10000
+#define HTTP_URL_MAX	     8192
+#define HTTP_METHOD_MAX	     32
 #define HTTP_ANSWER_MAX	     (64ull * 1024 * 1024)
 
 enum phase {
@@ -62,6 +69,9 @@ struct atom_http_transfer {
 	struct transfer_list *list; /* the client's or a lookup's */
 	struct atom_http_transfer *next, *previous;
 	struct atom_http_transfer *next_resumed;
+
+	bool is_lean;	  /* else libcurl's */
+	struct lean lean; /* client_lean.h */
 
 	CURL *easy;
 	struct curl_slist *fields;
@@ -89,7 +99,7 @@ struct atom_http_transfer {
 	size_t head_bytes;
 	uint64_t answer_max;
 	uint64_t received;
-	char reason[CURL_ERROR_SIZE];
+	char *reason; /* CURL_ERROR_SIZE bytes for libcurl's words, or NULL */
 
 	size_t piece; /* of the body, and where in it */
 	size_t piece_offset;
@@ -105,12 +115,13 @@ struct used {
 
 struct http_client {
 	struct loop *loop;
-	CURLM *multi;
+	struct lean_pool lean;
+	CURLM *multi;	    /* NULL until a transfer needs libcurl */
 	struct timer timer; /* libcurl's; always pending, may be far off */
 	bool running;	    /* client_run() is under way */
 	bool due;	    /* libcurl wants to run again at once */
 	bool ended;
-	unsigned int inside; /* libcurl is calling us */
+	unsigned int inside; /* libcurl, or a lean answer, is calling us */
 	size_t transfer_count;
 	size_t lookups; /* under way */
 	struct transfer_list transfers;
@@ -121,7 +132,7 @@ struct http_client {
 	CURL *idle[HTTP_EASY_MAX];
 	size_t idle_count;
 	struct table names;
-	struct used used[HTTP_USED_MAX];
+	struct used *used; /* HTTP_USED_MAX of them, with `multi` */
 };
 
 /* --- client.c ------------------------------------------------------------ */
@@ -129,6 +140,13 @@ struct http_client {
 void client_count_end(struct atom_http_transfer *transfer, atom_status status);
 /* Frees what an ended client still holds, once no lookup is under way. */
 void client_unref_lookup(struct http_client *client);
+
+/* --- client_request.c ----------------------------------------------------- */
+
+/* Its method, fields and body; the URL is each transport's. */
+atom_status request_check(const struct atom_http_request *request,
+			  struct atom_error *err);
+uint64_t request_body_length(const struct atom_http_request *request);
 
 /* --- client_loop.c: libcurl's sockets and timer on the loop -------------- */
 
@@ -141,7 +159,7 @@ void client_reap(struct http_client *client);
 
 /* --- client_easy.c: a request as libcurl's options ------------------------ */
 
-/* Checks the request and fills easy, fields, peer_host, peer_port, where. */
+/* Of a checked request: fills easy, fields, peer_host, peer_port, where. */
 atom_status easy_prepare(struct atom_http_transfer *transfer,
 			 const struct atom_http_request *request,
 			 struct atom_error *err);
@@ -159,16 +177,24 @@ bool used_is_quiet(const struct http_client *client, const char *peer,
 
 /* --- client_transfer.c ---------------------------------------------------- */
 
-struct atom_http_transfer *transfer_new(
-	struct http_client *client, const struct atom_http_request *request);
+/* With `behind` bytes of memory behind its struct, and no transport yet. */
+struct atom_http_transfer *transfer_new(struct http_client *client,
+					const struct atom_http_request *request,
+					size_t behind);
+char *transfer_behind(struct atom_http_transfer *transfer);
 /* Never told `end`; not in libcurl any more. */
 void transfer_free(struct atom_http_transfer *transfer);
-/* Give it to libcurl, now or when that has returned; `addresses` NULL: the
- * host is one itself, or it is launched already. */
+/* Give it to its transport: to libcurl now or when that has returned.
+ * `addresses` NULL: the host is one itself, or it is launched already. */
 atom_status transfer_launch(struct atom_http_transfer *transfer,
 			    const char *addresses, struct atom_error *err);
 /* libcurl is through with it. */
 void transfer_done(struct atom_http_transfer *transfer, CURLcode result);
+/* The head of its answer, or bytes of the body, to the plugin.  False when the
+ * plugin ended it within. */
+bool transfer_tell_head(struct atom_http_transfer *transfer, int32_t status);
+bool transfer_tell_data(struct atom_http_transfer *transfer, const char *bytes,
+			size_t length);
 /* Deliver what was held back while it was paused. */
 void transfer_go_on(struct atom_http_transfer *transfer);
 /* Tells `end`, then frees it or makes it dead. */
@@ -207,6 +233,21 @@ void resolve_fini(struct http_client *client);
 
 /* --- client_error.c -------------------------------------------------------- */
 
+/* No connection could be made; it broke; what came is no HTTP; it is more
+ * than may be.  `reason` is for people. */
+atom_status transfer_explain_connect(const struct atom_http_transfer *transfer,
+				     const char *reason,
+				     struct atom_error *err);
+atom_status transfer_explain_cut(const struct atom_http_transfer *transfer,
+				 const char *reason, struct atom_error *err);
+atom_status transfer_explain_answer(const struct atom_http_transfer *transfer,
+				    const char *reason, struct atom_error *err);
+atom_status transfer_explain_head(const struct atom_http_transfer *transfer,
+				  struct atom_error *err);
+atom_status transfer_explain_announced(
+	const struct atom_http_transfer *transfer, struct atom_error *err);
+atom_status transfer_explain_length(const struct atom_http_transfer *transfer,
+				    struct atom_error *err);
 /* A whole sentence about what libcurl says; never ATOM_OK. */
 atom_status transfer_explain(const struct atom_http_transfer *transfer,
 			     CURLcode result, struct atom_error *err);

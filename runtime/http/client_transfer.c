@@ -59,9 +59,21 @@ static void plugin_end(const struct atom_host *host, int64_t began_ns,
 		      function);
 }
 
-/* False when the plugin ended the transfer in it. */
-static bool deliver(struct atom_http_transfer *t, const char *bytes,
-		    size_t length)
+bool transfer_tell_head(struct atom_http_transfer *t, int32_t status)
+{
+	int64_t began;
+
+	t->phase = PHASE_BEGUN;
+	/* Without memory for the timer, that of `total` is still there. */
+	(void)transfer_arm(t);
+	began = host_call_begin();
+	t->events->head(t->argument, t, status);
+	plugin_end(t->host, began, "http_head");
+	return !t->ended;
+}
+
+bool transfer_tell_data(struct atom_http_transfer *t, const char *bytes,
+			size_t length)
 {
 	int64_t began = host_call_begin();
 
@@ -73,21 +85,16 @@ static bool deliver(struct atom_http_transfer *t, const char *bytes,
 /* --- life -------------------------------------------------------------------- */
 
 struct atom_http_transfer *transfer_new(struct http_client *client,
-					const struct atom_http_request *request)
+					const struct atom_http_request *request,
+					size_t behind)
 {
-	size_t count =
-		request->body_count <= HTTP_BODY_MAX ? request->body_count : 0;
+	size_t count = request->body_count;
 	struct atom_http_transfer *t =
-		mem_zalloc(sizeof(*t) + count * sizeof(t->pieces[0]));
+		mem_zalloc(sizeof(*t) + count * sizeof(t->pieces[0]) + behind);
 
 	if (t == NULL)
 		return NULL;
 	t->client = client;
-	t->easy = easy_take(client);
-	if (t->easy == NULL) {
-		mem_free(t);
-		return NULL;
-	}
 	t->began_ms = loop_now_ms(client->loop);
 	t->last_ms = t->began_ms;
 	t->connect_ms =
@@ -104,20 +111,36 @@ struct atom_http_transfer *transfer_new(struct http_client *client,
 	return t;
 }
 
+char *transfer_behind(struct atom_http_transfer *t)
+{
+	return (char *)&t->pieces[t->piece_count];
+}
+
+static void free_easy(struct atom_http_transfer *t)
+{
+	struct http_client *client = t->client;
+
+	if (t->added)
+		(void)curl_multi_remove_handle(client->multi, t->easy);
+	if (t->easy != NULL)
+		easy_give(client, t->easy);
+	curl_slist_free_all(t->fields);
+	curl_slist_free_all(t->addresses);
+	mem_free(t->peer_host);
+	mem_free(t->peer_port);
+	mem_free(t->where);
+}
+
 void transfer_free(struct atom_http_transfer *t)
 {
 	struct http_client *client = t->client;
 
 	timer_stop(&t->timer);
 	transfer_list_remove(t);
-	if (t->added)
-		(void)curl_multi_remove_handle(client->multi, t->easy);
-	easy_give(client, t->easy);
-	curl_slist_free_all(t->fields);
-	curl_slist_free_all(t->addresses);
-	mem_free(t->peer_host);
-	mem_free(t->peer_port);
-	mem_free(t->where);
+	if (t->is_lean)
+		lean_free(t);
+	else
+		free_easy(t);
 	mem_free(t);
 	client->transfer_count--;
 }
@@ -147,6 +170,10 @@ atom_status transfer_launch(struct atom_http_transfer *t, const char *addresses,
 
 	transfer_list_remove(t);
 	t->phase = PHASE_CONNECTING;
+	if (t->is_lean) {
+		transfer_list_add(&client->transfers, t);
+		return lean_launch(t, addresses, err);
+	}
 	if (addresses != NULL && set_addresses(t, addresses) != ATOM_OK)
 		goto fail;
 	if (client->inside > 0) {
@@ -174,7 +201,10 @@ void transfer_end(struct atom_http_transfer *t, atom_status status,
 	t->ended = true;
 	timer_stop(&t->timer);
 	transfer_list_remove(t);
-	leave_resumed(t);
+	if (t->is_lean)
+		lean_leave(t, status == ATOM_OK);
+	else
+		leave_resumed(t);
 	client_count_end(t, status);
 	began = host_call_begin();
 	t->events->end(t->argument, status, t->phase >= PHASE_SENT, error);
@@ -270,18 +300,9 @@ int transfer_on_connected(void *argument, char *peer, char *own, int peer_port,
 static bool head_ended(struct atom_http_transfer *t)
 {
 	long status = 0;
-	int64_t began;
 
 	(void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
-	if (status < 200)
-		return true;
-	t->phase = PHASE_BEGUN;
-	/* Without memory for the timer, that of `total` is still there. */
-	(void)transfer_arm(t);
-	began = host_call_begin();
-	t->events->head(t->argument, t, (int32_t)status);
-	plugin_end(t->host, began, "http_head");
-	return !t->ended;
+	return status < 200 || transfer_tell_head(t, (int32_t)status);
 }
 
 size_t transfer_on_field(char *bytes, size_t size, size_t count, void *argument)
@@ -324,7 +345,7 @@ size_t transfer_on_body(char *bytes, size_t size, size_t count, void *argument)
 	t->last_ms = loop_now_ms(t->client->loop);
 	if (length == 0)
 		return 0;
-	return deliver(t, bytes, length) ? length : 0;
+	return transfer_tell_data(t, bytes, length) ? length : 0;
 }
 
 /* --- backpressure ----------------------------------------------------------------- */
@@ -332,6 +353,8 @@ size_t transfer_on_body(char *bytes, size_t size, size_t count, void *argument)
 void transfer_pause(struct atom_http_transfer *t)
 {
 	t->paused = true;
+	if (t->is_lean && !t->ended)
+		lean_watch(t);
 }
 
 void transfer_resume(struct atom_http_transfer *t)
@@ -341,6 +364,10 @@ void transfer_resume(struct atom_http_transfer *t)
 	t->paused = false;
 	t->last_ms = loop_now_ms(t->client->loop);
 	(void)transfer_arm(t);
+	if (t->is_lean) {
+		lean_resume(t);
+		return;
+	}
 	if (t->resumed || !t->stopped)
 		return;
 	t->resumed = true;

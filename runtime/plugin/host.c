@@ -23,7 +23,6 @@ struct service {
 	const char *id;
 	const void *table;
 	bool in_init; /* there already when init() runs */
-	atom_status (*need)(struct atom_error *err); /* or NULL */
 };
 
 static struct service services[SERVICES_MAX];
@@ -49,26 +48,19 @@ atom_status host_register(const char *service_id, const void *table)
 	return add(&(struct service){ .id = service_id, .table = table });
 }
 
-atom_status host_register_on_demand(const char *service_id, const void *table,
-				    atom_status (*need)(struct atom_error *err))
-{
-	return add(&(struct service){
-		.id = service_id, .table = table, .need = need });
-}
-
 atom_status host_register_basic(void)
 {
 	static const struct service basic[] = {
-		{ ATOM_LOG, &host_log_service, true, NULL },
-		{ ATOM_METRIC, &host_metric_service, true, NULL },
-		{ ATOM_CLOCK, &host_clock_service, true, NULL },
-		{ ATOM_SECRET, &host_secret_service, true, NULL },
-		{ ATOM_THREAD, &host_thread_service, true, NULL },
-		{ ATOM_TIMER, &host_timer_service, false, NULL },
-		{ ATOM_WORK, &host_work_service, false, NULL },
-		{ ATOM_SEAL, &host_seal_service, false, NULL },
-		{ ATOM_STATE, &host_state_service, false, NULL },
-		{ ATOM_EVENT, &host_event_service, false, NULL },
+		{ ATOM_LOG, &host_log_service, true },
+		{ ATOM_METRIC, &host_metric_service, true },
+		{ ATOM_CLOCK, &host_clock_service, true },
+		{ ATOM_SECRET, &host_secret_service, true },
+		{ ATOM_THREAD, &host_thread_service, true },
+		{ ATOM_TIMER, &host_timer_service, false },
+		{ ATOM_WORK, &host_work_service, false },
+		{ ATOM_SEAL, &host_seal_service, false },
+		{ ATOM_STATE, &host_state_service, false },
+		{ ATOM_EVENT, &host_event_service, false },
 	};
 	static const char *const labels[] = { "plugin", "function", NULL };
 	static const struct atom_metric_spec spec = {
@@ -90,7 +82,6 @@ atom_status host_register_basic(void)
 static const void *find_service(const struct atom_host *host, const char *id)
 {
 	const struct configured *configured = host_private(host);
-	struct atom_error err = ATOM_ERROR_INIT;
 	const struct service *found = NULL;
 
 	for (size_t i = 0; id != NULL && i < service_count; i++)
@@ -98,11 +89,7 @@ static const void *find_service(const struct atom_host *host, const char *id)
 			found = &services[i];
 	if (found == NULL || (configured->only_init && !found->in_init))
 		return NULL;
-	if (found->need == NULL || found->need(&err) == ATOM_OK)
-		return found->table;
-	log_line(ATOM_LOG_ERROR, "service_absent", err.message,
-		 LOG_TEXT("service", id));
-	return NULL;
+	return found->table;
 }
 
 /* --- who is asking ------------------------------------------------------- */

@@ -19,11 +19,6 @@
 /* [control] before any component is configured.  `service_id` and `table` are
  * static.  ATOM_EEXIST, ATOM_ELIMIT. */
 atom_status host_register(const char *service_id, const void *table);
-/* One whose `need` is called whenever a component asks for it, and may fail:
- * then it is absent, and the log says why.  [any] */
-atom_status host_register_on_demand(
-	const char *service_id, const void *table,
-	atom_status (*need)(struct atom_error *err));
 /* The basic services of this folder, and the metrics of this header. */
 atom_status host_register_basic(void);
 

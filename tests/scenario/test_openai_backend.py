@@ -50,6 +50,10 @@ def libcurl_is_loaded_for_those_who_need_it():
         with Mock() as mock:
             daemon.reload(config(agents=upstream(mock)))
             assert daemon.chat("bot", "x").status == 200
+            assert not has_libcurl(daemon)
+            daemon.reload(config(agents=upstream(mock, name="far").replace(
+                "http:", "https:")))
+            assert daemon.chat("far", "x").status == 502
             assert has_libcurl(daemon)
 
 

@@ -2,7 +2,8 @@
 /*
  * The service atom.http/1 on a real loop, in front of a server that
  * misbehaves: what is sent, what comes back, and that every transfer has
- * exactly one end, in time.
+ * exactly one end, in time.  Of two programs, each with one transport: the
+ * lean one takes no scheme in capitals, which libcurl does.
  */
 #include "http/client.h"
 
@@ -24,6 +25,10 @@
 #include "plugin/host.h"
 #include "tap.h"
 #include "upstream_fixture.h"
+
+#ifndef SCHEME
+#define SCHEME "http"
+#endif
 
 static const struct atom_host *host;
 static const struct atom_http *http;
@@ -142,7 +147,7 @@ static void start_on_loop(struct loop *loop, struct message *message)
 static void probe_init(struct probe *p, const char *method, const char *path)
 {
 	memset(p, 0, sizeof(*p));
-	(void)snprintf(p->url, sizeof(p->url), "http://127.0.0.1:%d%s",
+	(void)snprintf(p->url, sizeof(p->url), SCHEME "://127.0.0.1:%d%s",
 		       upstream.port, path);
 	p->request.struct_size = sizeof(p->request);
 	p->request.method = method;
@@ -492,9 +497,9 @@ static void broken_answers_are_never_successes(void)
 static void nobody_there_is_an_error(void)
 {
 	static const char *const urls[] = {
-		"http://127.0.0.1:1/x",
-		"http://[::1]:1/x",
-		"http://no-such-host.invalid/x",
+		SCHEME "://127.0.0.1:1/x",
+		SCHEME "://[::1]:1/x",
+		SCHEME "://no-such-host.invalid/x",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(urls); i++) {
@@ -594,7 +599,7 @@ static void a_connection_that_is_never_made_times_out(void)
 	struct probe p;
 
 	probe_init(&p, "GET", "/");
-	(void)snprintf(text, sizeof(text), "http://127.0.0.1:%d/", port);
+	(void)snprintf(text, sizeof(text), SCHEME "://127.0.0.1:%d/", port);
 	p.request.url = text;
 	p.request.connect_ms = 100;
 	probe_run(&p);
@@ -664,11 +669,12 @@ static void cancelling_ends_at_once_wherever_it_is_done(void)
 	probe_init(&p, "GET", "/big");
 	p.on_started = cancel_here;
 	probe_run(&p);
-	CHECK(p.heads == 0 && !p.request_sent);
+	/* Whether it was sent by then is the transport's affair. */
+	CHECK(p.heads == 0);
 	probe_fini(&p);
 
 	probe_init(&p, "GET", "/");
-	p.request.url = "http://no-such-host.invalid/";
+	p.request.url = SCHEME "://no-such-host.invalid/";
 	p.on_started = cancel_here;
 	probe_run(&p);
 	CHECK(p.heads == 0);
@@ -792,7 +798,7 @@ static void a_name_is_resolved_and_kept(void)
 
 	for (int i = 0; i < 3; i++) {
 		probe_init(&p, "GET", "/chunks");
-		(void)snprintf(text, sizeof(text), "http://%s:%d/chunks",
+		(void)snprintf(text, sizeof(text), SCHEME "://%s:%d/chunks",
 			       i == 0 ? "localhost" : "ip4-loopback",
 			       upstream.port);
 		p.request.url = text;

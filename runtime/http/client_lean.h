@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HTTP_CLIENT_LEAN_H
+#define HTTP_CLIENT_LEAN_H
+
+/*
+ * The lean transport: HTTP/1.1 to plain http:// servers, beside libcurl.  A
+ * call to a model server within the same house is one write and a few reads;
+ * libcurl takes longer over its own bookkeeping than over these.
+ *
+ * A transfer goes lean when it needs nothing that only libcurl does: TLS, a
+ * proxy, a URL beyond `http://HOST[:PORT][/PATH][?QUERY]`, a field that
+ * changes how a message is framed.  The plugin cannot tell which of the two
+ * carries it.
+ *
+ *	start -> RESOLVING -> CONNECTING -> SENT -> BEGUN -> end
+ *	    \________________________________/ a kept connection is there
+ *
+ * What is sent has been sent once: as soon as the kernel has taken a byte of
+ * a request, whatever befalls its connection is its end.
+ *
+ * A waiting transfer is one block of memory with its request's head in it,
+ * and a connection; the loop's one buffer is read into.  Only what arrives in
+ * an awkward way (a head in pieces, bytes for a paused plugin) is copied.
+ *
+ * [loop] everywhere, one loop.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include <atomd/host.h>
+
+#include "core/loop.h"
+#include "http/parse.h"
+
+struct http_client;
+struct atom_http_transfer;
+
+#define LEAN_READ_BYTES ((size_t)32 * 1024)
+#define LEAN_BUCKETS	64
+
+/* A socket; freed when libuv has let go of it. */
+struct lean_connection {
+	uv_poll_t poll;
+	struct http_client *client;
+	struct atom_http_transfer *transfer; /* NULL: kept for the next */
+	uint64_t name;			     /* hash of "host:port" */
+	int64_t kept_ms;		     /* since when */
+	int fd;
+	int events; /* what the poll waits for */
+	/* While kept: those of one bucket, the latest first, and all by
+	 * age. */
+	struct lean_connection *next, *previous;
+	struct lean_connection *older, *newer;
+};
+
+/* Of a loop: its kept connections, and what its transfers share. */
+struct lean_pool {
+	struct lean_connection *buckets[LEAN_BUCKETS];
+	struct lean_connection *oldest, *newest;
+	size_t count;
+	struct timer expiry;
+	/* Those that have something to be told outside of their owner's
+	 * calls; the timer is always pending, may be far off. */
+	struct atom_http_transfer *later;
+	struct timer later_timer;
+	char *bytes; /* LEAN_READ_BYTES */
+	struct http_head head;
+};
+
+/* A head that came in pieces. */
+struct lean_partial {
+	struct http_head head;
+	size_t length, capacity;
+	char *bytes;
+};
+
+/* The lean half of a transfer. */
+struct lean {
+	struct lean_connection *connection;
+	uint64_t name;
+	bool used;	 /* the connection has carried an answer before */
+	bool write_lost; /* the server takes no more of the request */
+	bool keep_alive; /* the answer allows another on its connection */
+	uint8_t method;	 /* enum http_method, as far as framing goes */
+	uint8_t framing; /* enum http_framing */
+	bool connecting; /* the connection is not made yet */
+	bool again;	 /* to be launched anew, later */
+	int failure;	 /* errno, to be told later */
+
+	/* While connecting: "192.0.2.1,[2001:db8::1]", those not tried yet, and
+	 * when the next gets its turn. */
+	char *addresses;
+	const char *untried;
+	int64_t turn_ms;
+
+	/* The request's head, behind the transfer's struct. */
+	char *request;
+	size_t request_length, request_room, request_sent;
+
+	/* The answer's, from `head` to `end`: where the request's was, or in
+	 * memory of its own. */
+	char *head, *head_memory;
+	size_t head_length;
+	struct lean_partial *partial;
+
+	/* What came while the plugin had paused. */
+	char *held;
+	size_t held_length;
+
+	uint64_t left; /* of a body with a length */
+	struct http_chunked chunked;
+};
+
+/* --- client_lean_request.c: which requests, and as bytes ------------------ */
+
+/* A URL that needs no libcurl, in pieces of its text. */
+struct lean_url {
+	struct http_text host; /* with the brackets of IPv6 */
+	struct http_text path; /* may be empty or begin with "?" */
+	unsigned int port;
+};
+
+/* False: it is libcurl's. */
+bool lean_can(const struct atom_http_request *request, struct lean_url *url);
+/* A checked request as a transfer; NULL without memory. */
+struct atom_http_transfer *lean_new(struct http_client *client,
+				    const struct atom_http_request *request,
+				    const struct lean_url *url);
+
+/* --- client_lean.c: life of a transfer ------------------------------------- */
+
+atom_status lean_init(struct http_client *client);
+void lean_fini(struct http_client *client);
+/* The loop ends: kept connections are closed, none is kept any more. */
+void lean_stop(struct http_client *client);
+
+/* Sends it at once if a connection is kept for it. */
+bool lean_launch_kept(struct atom_http_transfer *transfer);
+/* Connects to one of `addresses`; NULL: the host is one, or localhost.
+ * ATOM_ENOMEM; whatever else fails is told later. */
+atom_status lean_launch(struct atom_http_transfer *transfer,
+			const char *addresses, struct atom_error *err);
+/* Connected: the request goes out.  Called again when there is room. */
+void lean_write(struct atom_http_transfer *transfer);
+/* It ends; its connection is kept if it may be, else closed. */
+void lean_leave(struct atom_http_transfer *transfer, bool keep);
+void lean_free(struct atom_http_transfer *transfer);
+/* From the loop, and not from inside a call of the transfer's owner: its end,
+ * for `code` (an errno), or what was held back. */
+void lean_fail_later(struct atom_http_transfer *transfer, int code);
+void lean_resume(struct atom_http_transfer *transfer);
+void lean_forget_later(struct atom_http_transfer *transfer);
+/* Ends it for a failure of its connection. */
+void lean_fail(struct atom_http_transfer *transfer, int code);
+/* Waits for what it has to wait for. */
+void lean_watch(struct atom_http_transfer *transfer);
+
+/* --- client_lean_connect.c -------------------------------------------------- */
+
+/* Gives up the connection that it makes, and begins one to the next address
+ * that one can be begun to: 0.  None is left: an errno, that of the last, or
+ * `code`. */
+int lean_connect_next(struct atom_http_transfer *transfer, int code);
+/* An address has had its share of the time. */
+void lean_take_turn(struct atom_http_transfer *transfer);
+/* The poll of a connecting socket has fired. */
+void lean_connected(struct atom_http_transfer *transfer);
+
+/* --- client_lean_pool.c ------------------------------------------------------ */
+
+/* One that is open and has nothing to say, or NULL. */
+struct lean_connection *lean_pool_take(struct http_client *client,
+				       uint64_t name);
+void lean_pool_keep(struct lean_connection *connection, uint64_t name);
+void lean_pool_drop(struct lean_connection *connection); /* and closes it */
+void lean_pool_clear(struct http_client *client);
+
+/* Owns `fd` from success on.  NULL without memory. */
+struct lean_connection *lean_connection_new(struct http_client *client, int fd);
+void lean_connection_close(struct lean_connection *connection);
+void lean_connection_watch(struct lean_connection *connection, int events);
+
+/* --- client_lean_read.c: the answer ------------------------------------------ */
+
+/* The socket has something. */
+void lean_readable(struct atom_http_transfer *transfer);
+/* Bytes of the answer; the transfer may have ended after it. */
+void lean_take(struct atom_http_transfer *transfer, const char *bytes,
+	       size_t length);
+void lean_partial_free(struct atom_http_transfer *transfer);
+/* Value of a field of the answer's head, or NULL. */
+const char *lean_header(struct atom_http_transfer *transfer, const char *name);
+
+#endif
