@@ -5,192 +5,29 @@
  * exactly one end, in time.  Of two programs, each with one transport: the
  * lean one takes no scheme in capitals, which libcurl does.
  */
-#include "http/client.h"
-
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <pthread.h>
-#include <semaphore.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include <atomd/host.h>
-
-#include "core/buffer.h"
-#include "core/loop.h"
 #include "core/memory.h"
-#include "core/metric.h"
 #include "core/os.h"
-#include "plugin/host.h"
-#include "tap.h"
+#include "probe_fixture.h"
 #include "upstream_fixture.h"
 
 #ifndef SCHEME
 #define SCHEME "http"
 #endif
 
-static const struct atom_host *host;
-static const struct atom_http *http;
 static struct upstream upstream;
-
-/* --- a transfer, begun on loop 0 and waited for here ------------------------- */
-
-struct probe {
-	struct message message;
-	struct atom_http_request request;
-	struct atom_span body;
-	/* What it does besides collecting. */
-	void (*on_head)(struct probe *probe);
-	void (*on_data)(struct probe *probe);
-	void (*on_end)(struct probe *probe);
-	void (*on_started)(struct probe *probe);
-	/* What came. */
-	struct atom_http_transfer *transfer;
-	atom_status started;
-	atom_status status;
-	struct atom_error error;
-	int32_t http_status;
-	int32_t request_sent;
-	char type[64];
-	struct buffer got;
-	unsigned int heads, pieces, ends;
-	atomic_bool returned; /* start() */
-	char url[96];
-	struct timer timer;
-	sem_t ended;
-};
-
-static void on_head(void *argument, struct atom_http_transfer *transfer,
-		    int32_t status)
-{
-	struct probe *p = argument;
-	const char *type = http->header(transfer, "content-type");
-
-	CHECK(p->returned && transfer == p->transfer && p->ends == 0);
-	p->heads++;
-	p->http_status = status;
-	(void)snprintf(p->type, sizeof(p->type), "%s",
-		       type != NULL ? type : "(none)");
-	if (p->on_head != NULL)
-		p->on_head(p);
-}
-
-static void on_data(void *argument, struct atom_http_transfer *transfer,
-		    const char *bytes, size_t length)
-{
-	struct probe *p = argument;
-
-	CHECK(transfer == p->transfer && p->heads == 1 && p->ends == 0);
-	CHECK(length > 0);
-	CHECK(buffer_append(&p->got, bytes, length) == ATOM_OK);
-	p->pieces++;
-	if (p->on_data != NULL)
-		p->on_data(p);
-}
-
-/* Once nobody is inside of the transfer's callbacks any more. */
-static void tell_ended(struct loop *loop, struct message *message)
-{
-	(void)loop;
-	(void)sem_post(&CONTAINER_OF(message, struct probe, message)->ended);
-}
-
-static void tell_later(struct probe *p)
-{
-	p->message.deliver = tell_ended;
-	loop_post(loop_current(), &p->message);
-}
-
-static void on_end(void *argument, atom_status status, int32_t request_sent,
-		   const struct atom_error *error)
-{
-	struct probe *p = argument;
-
-	CHECK(p->returned && p->ends++ == 0);
-	p->status = status;
-	p->request_sent = request_sent;
-	if (status != ATOM_OK) {
-		CHECK(error != NULL && error->status == status);
-		CHECK(error->message[0] != '\0');
-		p->error = *error;
-	}
-	if (p->on_end != NULL)
-		p->on_end(p);
-	tell_later(p);
-}
-
-static const struct atom_http_events events = {
-	.struct_size = sizeof(events),
-	.head = on_head,
-	.data = on_data,
-	.end = on_end,
-};
-
-static void start_here(struct probe *p)
-{
-	p->started = http->start(host, &p->request, &events, p, &p->transfer,
-				 &p->error);
-	p->returned = true;
-	if (p->started != ATOM_OK)
-		tell_later(p);
-	else if (p->on_started != NULL)
-		p->on_started(p);
-}
-
-static void start_on_loop(struct loop *loop, struct message *message)
-{
-	(void)loop;
-	start_here(CONTAINER_OF(message, struct probe, message));
-}
 
 static void probe_init(struct probe *p, const char *method, const char *path)
 {
-	memset(p, 0, sizeof(*p));
-	(void)snprintf(p->url, sizeof(p->url), SCHEME "://127.0.0.1:%d%s",
+	char url[96];
+
+	(void)snprintf(url, sizeof(url), SCHEME "://127.0.0.1:%d%s",
 		       upstream.port, path);
-	p->request.struct_size = sizeof(p->request);
-	p->request.method = method;
-	p->request.url = p->url;
-	p->message.deliver = start_on_loop;
-	buffer_init(&p->got, (size_t)64 * 1024 * 1024);
-	CHECK(sem_init(&p->ended, 0, 0) == 0);
-}
-
-static void probe_begin(struct probe *p)
-{
-	loop_post(loops_get(0), &p->message);
-}
-
-static void probe_wait(struct probe *p)
-{
-	while (sem_wait(&p->ended) != 0)
-		;
-}
-
-static void probe_fini(struct probe *p)
-{
-	buffer_fini(&p->got);
-	(void)sem_destroy(&p->ended);
-}
-
-static void probe_run(struct probe *p)
-{
-	probe_begin(p);
-	probe_wait(p);
-}
-
-static bool got_text(const struct probe *p, const char *text)
-{
-	return p->got.length == strlen(text) &&
-	       (text[0] == '\0' ||
-		memcmp(p->got.bytes, text, p->got.length) == 0);
-}
-
-static void until(unsigned int (*value)(void), unsigned int wanted)
-{
-	while (value() != wanted)
-		(void)usleep(1000);
+	probe_prepare(p, method, url);
 }
 
 /* --- what the server does, by path ---------------------------------------------- */
@@ -330,7 +167,7 @@ static void an_answer_comes_whole_with_its_head(void)
 	p.request.body_count = 1;
 	probe_run(&p);
 	CHECK(p.status == ATOM_OK && p.http_status == 200 && p.request_sent);
-	CHECK(got_text(&p, "hello") && strcmp(p.type, "text/plain") == 0);
+	CHECK(probe_got(&p, "hello") && strcmp(p.type, "text/plain") == 0);
 	probe_fini(&p);
 }
 
@@ -386,7 +223,7 @@ static void other_answers_are_understood(void)
 		probe_run(&p);
 		CHECK(p.status == ATOM_OK && p.heads == 1);
 		CHECK(p.http_status == answers[i].status);
-		CHECK(got_text(&p, answers[i].text));
+		CHECK(probe_got(&p, answers[i].text));
 		probe_fini(&p);
 	}
 }
@@ -559,7 +396,7 @@ static void deadlines_end_a_transfer(void)
 	probe_init(&p, "GET", "/stall");
 	p.request.stall_ms = 50;
 	probe_run(&p);
-	CHECK(p.status == ATOM_ETIMEOUT && got_text(&p, "ab"));
+	CHECK(p.status == ATOM_ETIMEOUT && probe_got(&p, "ab"));
 	probe_fini(&p);
 
 	probe_init(&p, "GET", "/trickle");
@@ -568,7 +405,7 @@ static void deadlines_end_a_transfer(void)
 	probe_run(&p);
 	CHECK(p.status == ATOM_ETIMEOUT && p.got.length > 0);
 	probe_fini(&p);
-	until(upstream_answering, 0);
+	probe_until(upstream_answering, 0);
 }
 
 /* A listener that accepts nobody, its queue full. */
@@ -639,7 +476,7 @@ static void a_loop_that_was_held_up_blames_nobody(void)
 	probe_run(&p);
 	CHECK(p.status == ATOM_ETIMEOUT && p.heads == 0);
 	probe_fini(&p);
-	until(upstream_answering, 0);
+	probe_until(upstream_answering, 0);
 }
 
 /* --- cancelling -------------------------------------------------------------------------- */
@@ -679,7 +516,7 @@ static void cancelling_ends_at_once_wherever_it_is_done(void)
 	probe_run(&p);
 	CHECK(p.heads == 0);
 	probe_fini(&p);
-	until(upstream_answering, 0);
+	probe_until(upstream_answering, 0);
 }
 
 static struct probe other;
@@ -697,7 +534,7 @@ static void one_may_cancel_another_from_inside(void)
 
 	probe_init(&other, "GET", "/stall");
 	probe_begin(&other);
-	until(upstream_answering, 1);
+	probe_until(upstream_answering, 1);
 	probe_init(&p, "GET", "/chunks");
 	p.on_data = NULL;
 	p.on_head = cancel_other;
@@ -711,7 +548,7 @@ static void one_may_cancel_another_from_inside(void)
 static void start_other(struct probe *p)
 {
 	(void)p;
-	start_here(&other);
+	probe_start_here(&other);
 	CHECK(other.started == ATOM_OK && other.ends == 0);
 }
 
@@ -729,7 +566,7 @@ static void another_may_be_begun_from_inside(void)
 		probe_run(&p);
 		probe_wait(&other);
 		CHECK(p.status == ATOM_OK && other.status == ATOM_OK);
-		CHECK(got_text(&other, "one two"));
+		CHECK(probe_got(&other, "one two"));
 		probe_fini(&p);
 		probe_fini(&other);
 	}
@@ -786,7 +623,7 @@ static void a_paused_transfer_still_has_a_deadline(void)
 	probe_run(&p);
 	CHECK(p.status == ATOM_ETIMEOUT && p.pieces == 1);
 	probe_fini(&p);
-	until(upstream_answering, 0);
+	probe_until(upstream_answering, 0);
 }
 
 /* --- names and proxies ------------------------------------------------------------------------ */
@@ -820,7 +657,7 @@ static void a_proxy_is_used_when_asked_for_and_only_then(void)
 	p.request.proxy = proxy;
 	p.request.url = "http://no-such-host.invalid/x";
 	probe_run(&p);
-	CHECK(p.status == ATOM_OK && got_text(&p, "by the proxy"));
+	CHECK(p.status == ATOM_OK && probe_got(&p, "by the proxy"));
 	probe_fini(&p);
 	/* main() has put a proxy into the environment that nobody listens
 	 * at: every other test here would have failed. */
@@ -841,7 +678,7 @@ static void leave_some_behind(void)
 		probe_init(&last[i], "GET", "/stall");
 		probe_begin(&last[i]);
 	}
-	until(upstream_answering, ARRAY_SIZE(last));
+	probe_until(upstream_answering, ARRAY_SIZE(last));
 	loops_stop();
 	for (size_t i = 0; i < ARRAY_SIZE(last); i++) {
 		probe_wait(&last[i]);
@@ -873,35 +710,12 @@ static const struct tap_test tests[] = {
 	TAP_TEST(leave_some_behind),
 };
 
-static void *drive(void *argument)
-{
-	(void)argument;
-	(void)tap_main(tests, ARRAY_SIZE(tests));
-	return NULL;
-}
-
 int main(void)
 {
-	struct atom_error err = ATOM_ERROR_INIT;
-	pthread_t driver;
-
 	CHECK(setenv("http_proxy", "http://127.0.0.1:1", 1) == 0);
 	CHECK(setenv("ALL_PROXY", "http://127.0.0.1:1", 1) == 0);
-	CHECK(loops_init(2, &err) == ATOM_OK);
-	CHECK(metric_init(loops_serving()) == ATOM_OK);
-	CHECK(host_register_basic() == ATOM_OK);
-	CHECK(http_client_register(&err) == ATOM_OK);
-	CHECK(host_for_tests("client", &host) == ATOM_OK);
-	http = atom_service(host, ATOM_HTTP);
-	CHECK(http != NULL);
 	upstream_start(&upstream, answer);
-	CHECK(loops_start(&err) == ATOM_OK);
-	CHECK(pthread_create(&driver, NULL, drive, NULL) == 0);
-	loops_run_control();
-	CHECK(pthread_join(driver, NULL) == 0);
-	loops_fini();
+	probe_main(tests, ARRAY_SIZE(tests));
 	upstream_stop(&upstream);
-	host_for_tests_free(&host);
-	metric_fini();
 	return 0;
 }
