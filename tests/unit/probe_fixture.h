@@ -59,6 +59,6 @@ bool probe_got(const struct probe *probe, const char *text);
 void probe_until(unsigned int (*value)(void), unsigned int wanted);
 
 /* Runs the tests with two loops and the service. */
-void probe_main(const struct tap_test *tests, int count);
+void probe_main(const struct tap_test *all, int count);
 
 #endif

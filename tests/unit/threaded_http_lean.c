@@ -73,7 +73,10 @@ static atomic_bool script_closes;
 
 static bool answer(struct upstream_connection *c)
 {
-	return upstream_send_bytes(c, script, script_length) && !script_closes;
+	/* Once it has answered, the test may set another. */
+	bool closes = script_closes;
+
+	return upstream_send_bytes(c, script, script_length) && !closes;
 }
 
 static void set_script(const char *text, size_t length, bool closes)
