@@ -125,8 +125,10 @@ atom_status configured_new(const struct configured_spec *spec,
 	status = options_fill(component->declared, spec->group, spec->ignored,
 			      &c->options, errors);
 	if (status != ATOM_OK) {
-		(void)atom_fail(err, status, "%s: its options are wrong",
-				c->name);
+		(void)atom_fail(err, status, "%s: %s", c->name,
+				status == ATOM_ENOMEM
+					? "no memory for its options"
+					: "its options are wrong");
 		goto out;
 	}
 	began = begin();
