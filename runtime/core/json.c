@@ -6,12 +6,38 @@
 
 static _Thread_local unsigned int failures;
 
+/*
+ * Where a text has no memory to grow, jansson's decoder loses bytes of it, or
+ * ends the process by an assertion.  So it gets the rest of what it wants from
+ * a block that was set aside, and what it made is thrown away.
+ */
+static _Thread_local struct {
+	char *bytes; /* NULL: nothing is decoded */
+	size_t size, used;
+} aside;
+
 static void *take(size_t size)
 {
 	void *taken = mem_alloc(size);
 
-	failures += taken == NULL;
+	if (taken != NULL)
+		return taken;
+	failures++;
+	size = (size + 15) / 16 * 16;
+	if (aside.bytes == NULL || size > aside.size - aside.used)
+		return NULL;
+	taken = aside.bytes + aside.used;
+	aside.used += size;
 	return taken;
+}
+
+static void give_back(void *old)
+{
+	const char *at = old;
+
+	if (aside.bytes == NULL || at < aside.bytes ||
+	    at >= aside.bytes + aside.size)
+		mem_free(old);
 }
 
 unsigned int json_failures(void)
@@ -22,7 +48,7 @@ unsigned int json_failures(void)
 /* Before main(): jansson must take and give back with one pair only. */
 __attribute__((constructor)) static void use_the_seam(void)
 {
-	json_set_alloc_funcs(take, mem_free);
+	json_set_alloc_funcs(take, give_back);
 }
 
 static void find_place(const char *text, size_t offset, int *line_r,
@@ -38,15 +64,17 @@ static void find_place(const char *text, size_t offset, int *line_r,
 	}
 }
 
-/* Where a text has no memory to grow, jansson loses bytes of it, or ends the
- * process by an assertion: it is not begun where there is less than it may
- * take. */
-static bool may_decode(size_t length)
+static bool set_aside(size_t length)
 {
-	void *room = take(4096 + 4 * length);
+	aside.size = 16384 + 16 * length;
+	aside.used = 0;
+	aside.bytes = mem_alloc(aside.size);
+	return aside.bytes != NULL;
+}
 
-	mem_free(room);
-	return room != NULL;
+static void put_away(void)
+{
+	mem_free(TAKE(aside.bytes));
 }
 
 atom_status json_decode(const char *text, size_t length, json_t **value_r,
@@ -66,14 +94,15 @@ atom_status json_decode(const char *text, size_t length, json_t **value_r,
 				 "JSON, line %d, column %d: %s", line, column,
 				 wrong.what);
 	}
-	if (may_decode(length))
-		value = json_loadb(text, length,
-				   JSON_REJECT_DUPLICATES | JSON_DECODE_ANY,
-				   &why);
-	if (failures != before) {
-		json_decref(value);
+	if (!set_aside(length))
 		return atom_fail(err, ATOM_ENOMEM, "no memory for the JSON");
-	}
+	value = json_loadb(text, length,
+			   JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+	if (failures != before)
+		json_decref(TAKE(value));
+	put_away();
+	if (failures != before)
+		return atom_fail(err, ATOM_ENOMEM, "no memory for the JSON");
 	if (!value)
 		return atom_fail(err, ATOM_EINVAL,
 				 "JSON, line %d, column %d: %s", why.line,

@@ -105,16 +105,19 @@ static void note_member(struct control_call *call, const char *name,
 		note_list(call, name, value);
 }
 
-/* Of the body only what the route names. */
-static void note_members(struct control_call *call)
+/* Of the body only what the route names; false: no memory to read it. */
+static bool note_members(struct control_call *call)
 {
 	struct control_audit *a = call->audit;
 	struct atom_error err = ATOM_ERROR_INIT;
 	json_t *body = NULL;
+	atom_status status;
 
-	if (call->route->members == NULL || call->body_length == 0 ||
-	    json_decode(call->body, call->body_length, &body, &err) != ATOM_OK)
-		return;
+	if (call->route->members == NULL || call->body_length == 0)
+		return true;
+	status = json_decode(call->body, call->body_length, &body, &err);
+	if (status != ATOM_OK)
+		return status != ATOM_ENOMEM;
 	(void)snprintf(a->names, sizeof(a->names), "%s", call->route->members);
 	for (char *name = a->names; name != NULL && json_is_object(body);) {
 		char *next = strchr(name, ',');
@@ -125,6 +128,7 @@ static void note_members(struct control_call *call)
 		name = next;
 	}
 	json_decref(body);
+	return true;
 }
 
 static struct audit_record record_of(const struct control_audit *a,
@@ -263,8 +267,8 @@ void control_audit_begin(struct control_call *call)
 		return;
 	}
 	call->audit = audit_of(call);
-	if (call->audit != NULL)
-		note_members(call);
+	if (call->audit != NULL && !note_members(call))
+		control_audit_free(&call->audit);
 	if ((call->route->flags & ROUTE_SAFER) != 0) {
 		call->run(call);
 		return;

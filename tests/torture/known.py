@@ -23,8 +23,6 @@ def excuse(scene, case, failed, crash, fault):
             ended == "libconfig" or
             "out of dynamic memory in libconfig_yy" in fault):
         return "libconfig exits without memory, or uses what it did not get"
-    if by == ended == "libjansson":
-        return "libjansson asserts that a text could grow"
     # What a library sets up but once: before anything is served.
     if scene == "start" and ended and (by == ended or case.burst > 1):
         return {
