@@ -431,6 +431,7 @@ static atom_status start(struct daemon *d, struct atom_error *err)
 		status = loops_start(err);
 	if (status != ATOM_OK)
 		return status;
+	d->threaded = true;
 	(void)agents_apply(d->config, true, NULL, err);
 	status = monitors_start(d->config, err);
 	if (status != ATOM_OK)
@@ -466,7 +467,10 @@ int daemon_serve(const struct daemon_options *options)
 	if (status != ATOM_OK) {
 		log_line(ATOM_LOG_ERROR, "start_failed", err.message);
 		exit_status = d->no_keyring ? EXIT_CONFIG : EXIT_FAILURE;
-		goto out;
+		if (!d->threaded)
+			goto out;
+		/* Agents run on the loops by now: as after a SIGTERM. */
+		daemon_on_terminate();
 	}
 	loops_run_control();
 	log_printf(ATOM_LOG_INFO, "stopped", "atomd has stopped");

@@ -31,6 +31,7 @@ struct daemon {
 	bool started;
 	bool healthy;
 	bool no_keyring; /* the start failed because it did not open */
+	bool threaded;	 /* the loops have their threads */
 	int stopping;	 /* parts that have not stopped yet */
 };
 
