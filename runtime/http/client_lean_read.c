@@ -103,26 +103,27 @@ static void refuse_head(struct atom_http_transfer *t,
 }
 
 /* A place where it stays until the end: its own, if it came in pieces, or that
- * of the request's head, which is not needed any more. */
+ * of the request's head, which is not needed any more.  The last line feed, of
+ * an empty line, gives way to a NUL. */
 static bool keep_head(struct atom_http_transfer *t, const char *text,
 		      size_t size)
 {
 	struct lean *lean = &t->lean;
 
-	lean->head_length = size;
 	if (lean->partial != NULL) {
 		lean->head = lean->head_memory = TAKE(lean->partial->bytes);
 		lean_partial_free(t);
-		return true;
-	}
-	if (lean->request_sent == lean->request_length &&
-	    size <= lean->request_room)
-		lean->head = lean->request;
-	else
+	} else if (lean->request_sent == lean->request_length &&
+		   size <= lean->request_room) {
+		lean->head = memcpy(lean->request, text, size);
+	} else {
 		lean->head = lean->head_memory = mem_alloc(size);
-	if (lean->head == NULL)
-		return false;
-	memcpy(lean->head, text, size);
+		if (lean->head == NULL)
+			return false;
+		memcpy(lean->head, text, size);
+	}
+	lean->head[size - 1] = '\0';
+	lean->head_length = size;
 	return true;
 }
 
