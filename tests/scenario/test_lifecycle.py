@@ -498,7 +498,8 @@ def the_quickstart_serves_without_network_or_key():
             assert answer.status == 200, answer
             assert "age" in answer.content and "36" in answer.content
             for part in ("http://127.0.0.1:", "curl", "atomctl"):
-                assert part in daemon.log, "no %s line" % part
+                wait_for(lambda part=part: part in daemon.log,
+                         what="a line with " + part)
 
 
 if __name__ == "__main__":
