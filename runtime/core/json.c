@@ -80,7 +80,7 @@ static void put_away(void)
 atom_status json_decode(const char *text, size_t length, json_t **value_r,
 			struct atom_error *err)
 {
-	struct json_scan_error wrong;
+	struct json_scan_error wrong = { 0, "" };
 	struct json_span whole;
 	const unsigned int before = failures;
 	json_error_t why;
