@@ -390,10 +390,10 @@ void alerts_forget(const struct atom_host *host)
 
 /* --- what is shown -------------------------------------------------------------- */
 
-/* What an analyst noted beside it last. */
+/* What an analyst noted beside it last; not of another time that it fired. */
 static void add_analysis(json_t *annotations, const struct raised *one)
 {
-	json_t *note = notes_newest(one->name, one->agent);
+	json_t *note = notes_newest(one->name, one->agent, one->since_ms);
 	json_t *text = json_object_get(note, "text");
 
 	if (text != NULL)

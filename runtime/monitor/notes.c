@@ -224,7 +224,7 @@ json_t *notes_describe(const char *agent, size_t limit)
 	return list;
 }
 
-json_t *notes_newest(const char *alert, const char *agent)
+json_t *notes_newest(const char *alert, const char *agent, int64_t since_ms)
 {
 	json_t *row = NULL;
 
@@ -232,7 +232,8 @@ json_t *notes_newest(const char *alert, const char *agent)
 	for (size_t i = count; i > 0 && row == NULL; i--) {
 		const struct note *note = &notes[(first + i - 1) % NOTES_MAX];
 
-		if (note->text != NULL && strcmp(alert, note->alert) == 0 &&
+		if (note->text != NULL && note->time_ms >= since_ms &&
+		    strcmp(alert, note->alert) == 0 &&
 		    strcmp(agent, note->agent) == 0)
 			row = row_of(note);
 	}

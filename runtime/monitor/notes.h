@@ -27,8 +27,9 @@ void notes_add(const char *monitor, const struct atom_annotation *note);
  * without memory. */
 json_t *notes_describe(const char *agent, size_t limit);
 /* [any] The newest beside that alert of that agent ("" = none), as one of the
- * rows above; NULL: there is none. */
-json_t *notes_newest(const char *alert, const char *agent);
+ * rows above; NULL: there is none that was made at `since_ms`, Unix time, or
+ * later. */
+json_t *notes_newest(const char *alert, const char *agent, int64_t since_ms);
 /* After the last thread. */
 void notes_fini(void);
 

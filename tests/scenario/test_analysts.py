@@ -197,7 +197,12 @@ def an_alert_is_a_reason_to_ask():
             "Asked because of the alert too_many_errors of echo."), row
         (alert,) = daemon.admin("GET", "/admin/v1/alerts").json
         assert alert["annotations"]["analysis"] == row["text"], alert
-        # After a restart it still stands beside the alert.
+        # By the next evaluation the alert's state is stored; after a restart
+        # the note still stands beside it.
+        evaluations = daemon.metrics().sum("atomd_alert_evaluations_total")
+        wait_for(lambda: daemon.metrics().sum(
+            "atomd_alert_evaluations_total") >= evaluations + 2, 60,
+            "more evaluations")
         daemon.stop()
         daemon.start()
         (alert,) = wait_for(lambda: daemon.admin(

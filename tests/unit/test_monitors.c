@@ -227,16 +227,49 @@ Test(monitors, notes_are_kept_newest_first_by_agent_and_alert)
 	cr_assert_str_eq(member(json_array_get(list, 1), "prompt_hash"),
 			 "sha256:ab");
 	json_decref(list);
-	row = notes_newest("too_slow", "two");
+	row = notes_newest("too_slow", "two", 0);
 	cr_assert_str_eq(member(row, "text"), "second");
 	json_decref(row);
-	cr_assert_null(notes_newest("too_slow", "three"));
+	cr_assert_null(notes_newest("too_slow", "three", 0));
+	cr_assert_null(notes_newest("too_slow", "two", INT64_MAX),
+		       "it is of before");
 	for (int i = 0; i < NOTES_MAX; i++)
 		note("three", "", "more");
 	list = notes_describe("", 100000);
 	cr_assert_eq(json_array_size(list), NOTES_MAX);
 	json_decref(list);
-	cr_assert_null(notes_newest("too_slow", "two"));
+	cr_assert_null(notes_newest("too_slow", "two", 0));
+}
+
+/* What stands beside the alert of the host, or NULL. */
+static bool analysed(const char *agent, int64_t since_ms)
+{
+	const struct atom_alert alert = {
+		.struct_size = sizeof(alert),
+		.state = ATOM_ALERT_FIRING,
+		.name = "too_slow",
+		.severity = "warning",
+		.agent = agent,
+		.message = "it is",
+		.since_ms = since_ms,
+	};
+	json_t *list;
+	bool found;
+
+	monitor->alert(host, &alert);
+	list = alerts_list("", "");
+	cr_assert_eq(json_array_size(list), 1);
+	found = member(json_object_get(json_array_get(list, 0), "annotations"),
+		       "analysis") != NULL;
+	json_decref(list);
+	return found;
+}
+
+Test(monitors, a_note_of_another_time_stands_beside_no_alert)
+{
+	note("one", "too_slow", "it is slow");
+	cr_assert(analysed("one", 1));
+	cr_assert_not(analysed("one", INT64_C(4102444800000)));
 }
 
 Test(monitors, what_a_note_says_is_cut_and_made_printable)

@@ -115,10 +115,10 @@ static void a_note_is_whole_after_a_restart(void)
 	json_t *before, *after;
 
 	add("too_slow", "a \"line\"\nand \xe2\x82\xac");
-	before = notes_newest("too_slow", "a");
+	before = notes_newest("too_slow", "a", 0);
 	CHECK(before);
 	restart();
-	after = notes_newest("too_slow", "a");
+	after = notes_newest("too_slow", "a", 0);
 	CHECK(after && json_equal(before, after));
 	json_decref(before);
 	json_decref(after);
