@@ -163,13 +163,16 @@ static atom_status take_tail(struct tail *t,
 			"the sink says that it has records up to %llu, and gives them up to %llu; " NEW_LOG,
 			(unsigned long long)p->sequence,
 			(unsigned long long)t->log->sequence);
+	t->log->signed_sequence = after;
+	/* Its hash is then the one that the log begins with. */
+	if (p->sequence == 0)
+		return ATOM_OK;
 	if (t->has_hash && memcmp(t->log->hash, p->hash, sizeof(p->hash)) != 0)
 		return atom_fail(
 			t->err, ATOM_EDATALOSS,
 			"the hash of the last record, %llu, does not fit the records before it; " NEW_LOG,
 			(unsigned long long)p->sequence);
 	memcpy(t->log->hash, p->hash, sizeof(p->hash));
-	t->log->signed_sequence = after;
 	return ATOM_OK;
 }
 

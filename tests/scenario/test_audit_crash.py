@@ -197,5 +197,25 @@ def no_acknowledged_action_is_missing_after_any_kill():
 no_acknowledged_action_is_missing_after_any_kill.deadline = 120 + 30 * KILLS
 
 
+@test
+def a_log_of_which_a_kill_left_the_key_alone_goes_on_from_nothing():
+    with Daemon(config(extra=AUDIT)) as daemon:
+        daemon.signal(signal.SIGKILL)
+        daemon.process.wait()
+        folder = daemon.dir + "/audit"
+        for name in os.listdir(folder):
+            os.unlink(os.path.join(folder, name))
+        for name in ("audit.head", "audit.head.new"):
+            if os.path.exists(daemon.dir + "/state/" + name):
+                os.unlink(daemon.dir + "/state/" + name)
+        assert os.path.exists(daemon.dir + "/state/audit.key")
+        daemon.start()
+        answer = daemon.admin("POST", "/admin/v1/agents/echo/scale",
+                              {"instances": 1})
+        assert answer.status == 200, answer
+        done = daemon.atomctl("--json", "audit", "verify", folder)
+        assert done.returncode == 0, done
+
+
 if __name__ == "__main__":
     run()
