@@ -10,6 +10,7 @@ import os
 import resource
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -64,7 +65,7 @@ class Mock:
 
     name, title = "floor", "mock alone"
     key = None
-    answers_echo = False
+    answers_echo = tls = False
 
     def __init__(self, tools, cores):
         self.process = subprocess.Popen(
@@ -95,7 +96,7 @@ class Proxy:
     """A proxy that takes over a socket and runs until it is told to end."""
 
     key = KEY
-    answers_echo = False
+    answers_echo = tls = False
 
     def __init__(self, upstream, cores):
         self.folder = Folder()
@@ -151,6 +152,11 @@ def refuses_a_wrong_key(server):
     """A proxy that lets everybody in would be measured for less work."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port,
                                             timeout=5)
+    if server.tls:
+        # Not whom it is: whether it answers.
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", server.port, timeout=5,
+            context=ssl._create_unverified_context())
     try:
         connection.request("POST", PATH, b'{"model":"bench"}', {
             "Authorization": "Bearer wrong",
@@ -262,7 +268,7 @@ class Atomd:
     """The daemon with an openai agent in front of the mock."""
 
     name, title = "atomd", "atomd"
-    answers_echo = False
+    answers_echo = tls = False
     # Of the key and of the agent: never reached, always counted, as the
     # others' are.
     limits = {"requests_per_minute": 1000000000, "concurrent": 1000000}
