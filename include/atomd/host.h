@@ -388,11 +388,13 @@ struct atom_process_request {
 	int64_t open_files_max; /* 0 = 1,024 */
 };
 
+/* Of the child and its descendants; CPU and memory of its control group,
+ * version 2, where it was started in one of its own. */
 struct atom_process_usage {
 	uint32_t struct_size;
 	int32_t process_count;
-	int64_t memory_bytes; /* resident, the child and its descendants */
-	int64_t cpu_ms;	      /* user and system, the same */
+	int64_t memory_bytes; /* resident; a group's: all but inactive files */
+	int64_t cpu_ms;	      /* user and system */
 };
 
 /* [loop] [control] All of it on the loop that called `spawn`. */

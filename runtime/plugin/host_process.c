@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -156,8 +157,17 @@ static void send_signal(struct atom_process_handle *p, int32_t number)
 static atom_status usage(struct atom_process_handle *p,
 			 struct atom_process_usage *usage_r)
 {
+	char folder[PATH_MAX];
+	atom_status status;
+
 	reap_within(REAP_EVERY_MS);
-	return p->exited ? ATOM_ENOENT : tree_usage(p->pid, usage_r);
+	if (p->exited)
+		return ATOM_ENOENT;
+	status = tree_usage(p->pid, usage_r);
+	if (status == ATOM_OK &&
+	    group_find("/proc", p->pid, folder, sizeof(folder)))
+		group_usage(folder, usage_r);
+	return status;
 }
 
 static int64_t pid_of(struct atom_process_handle *p)

@@ -7,7 +7,8 @@
  * children of each loop), process_child.c (a child's life on its loop),
  * process_socket.c (its protocol socket), process_spawn.c (from a request to a
  * running child), process_output.c (its standard output and error as log
- * lines), process_tree.c (what /proc tells of trees of processes).
+ * lines), process_tree.c (what /proc tells of trees of processes),
+ * process_group.c (what control groups tell).
  *
  *	spawn -> (data, drained)* -> closed? -> exited -> free
  *
@@ -150,5 +151,14 @@ void tree_kill_orphans(void);
 /* Resident bytes and CPU time of a process and its descendants. */
 atom_status tree_usage(pid_t pid, struct atom_process_usage *usage_r);
 bool tree_is_descendant(pid_t pid);
+
+/* --- process_group.c ------------------------------------------------------ */
+
+/* The folder of the control group, version 2, of `pid`, if it has one that is
+ * not the daemon's.  `proc` is "/proc". */
+bool group_find(const char *proc, pid_t pid, char *folder, size_t size);
+/* What the group counts takes the place of what `usage` holds; what it does
+ * not count stays. */
+void group_usage(const char *folder, struct atom_process_usage *usage);
 
 #endif
