@@ -58,7 +58,9 @@ def a_deployment_is_promoted_and_the_whole_shape_is_there():
         assert "5.00% of new calls" in text and "Paused" in text, text
         succeeds(daemon.atomctl("rollout", "promote", "echo"))
         waits(daemon, phase="Healthy", outcome="promoted")
-        assert daemon.agents()["echo"]["revision"] == 2
+        # The order is stored, and then in force.
+        wait_for(lambda: daemon.agents()["echo"]["revision"] == 2, 20,
+                 "the new revision to serve")
 
 
 @test
