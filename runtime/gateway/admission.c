@@ -30,6 +30,13 @@ static bool find_route(struct http_request *request, struct admission *a,
 	}
 }
 
+static bool lacks_pidfd(const struct http_request *request)
+{
+	const struct http_peer *peer = http_peer(request);
+
+	return peer->known && peer->pidfd < 0;
+}
+
 static bool find_principal(struct http_request *request, struct admission *a,
 			   struct api_error *e)
 {
@@ -60,6 +67,9 @@ static bool find_principal(struct http_request *request, struct admission *a,
 	case ATOM_EUNAVAILABLE:
 		api_error_set(e, "state_unavailable", NULL, "%s", err.message);
 		e->retry_after_ms = err.retry_after_ms;
+		/* Who is there is found out once a connection. */
+		if (lacks_pidfd(request))
+			http_close_after(request);
 		return false;
 	default:
 		api_error_set(e, "internal_error", NULL, "%s", err.message);

@@ -4,6 +4,7 @@
  * the client in front of a trusted proxy.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -43,6 +44,7 @@ static void peer_credentials(struct http_connection *c)
 		c->peer.pidfd = pidfd;
 	else
 		c->peer.pidfd = os.pidfd_open(credentials.pid, 0);
+	c->peer.pidfd_error = c->peer.pidfd < 0 ? errno : 0;
 }
 
 static bool address_is_loopback(const char *address)

@@ -163,7 +163,8 @@ struct http_peer {
 	pid_t pid;
 	uid_t uid;
 	gid_t gid;
-	int pidfd; /* -1 when there is none; owned by the connection */
+	int pidfd;	 /* -1 when there is none; owned by the connection */
+	int pidfd_error; /* then: the errno that says why */
 };
 const struct http_peer *http_peer(const struct http_request *request);
 

@@ -131,6 +131,7 @@ bool tree_is_descendant(pid_t pid)
 	const pid_t self = getpid();
 	struct stat_line line, parent, again;
 
+	errno = 0;
 	if (pid == self || pid <= 1 || !read_stat(pid, &line))
 		return pid != self && pid > 1;
 	for (int depth = 0; depth < DEPTH_MAX; depth++) {

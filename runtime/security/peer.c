@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "security/peer.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
@@ -16,6 +17,7 @@
 
 #define GROUPS_MAX 16
 #define NO_GROUP   UINT32_MAX
+#define RETRY_MS   1000
 
 /* Written by control when a configuration is applied, read by loops; an
  * entry is one group of some admin listener. */
@@ -57,7 +59,27 @@ static bool is_admin_group(unsigned long gid)
 	return false;
 }
 
-/* Supplementary groups of a process, from /proc. */
+/* Does it say nothing of the process, but that the daemon is short of what it
+ * takes to look? */
+static bool is_shortage(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM;
+}
+
+static atom_status cannot_look(int error, struct atom_error *err)
+{
+	atom_status status = atom_fail(
+		err, ATOM_EUNAVAILABLE,
+		"the process that connected cannot be looked at: %s; connect "
+		"again later, or use an API key",
+		strerror(error));
+
+	err->retry_after_ms = RETRY_MS;
+	return status;
+}
+
+/* Supplementary groups of a process, from /proc; errno says why none could be
+ * read. */
 static bool in_admin_group(const struct http_peer *peer)
 {
 	char path[64], text[8192];
@@ -65,6 +87,7 @@ static bool in_admin_group(const struct http_peer *peer)
 	ssize_t n;
 	int fd;
 
+	errno = 0;
 	if (is_admin_group(peer->gid))
 		return true;
 	(void)snprintf(path, sizeof(path), "/proc/%ld/status", (long)peer->pid);
@@ -105,16 +128,22 @@ atom_status peer_is_admin(const struct http_request *request,
 
 	if (!http_is_admin_listener(request) || !peer->known)
 		return ATOM_ENOENT;
+	if (peer->pidfd < 0 && is_shortage(peer->pidfd_error))
+		return cannot_look(peer->pidfd_error, err);
 	if (peer->pidfd < 0 || is_gone(peer))
 		return atom_fail(err, ATOM_EINVAL,
 				 "the process that connected is gone: nobody "
 				 "can vouch for it");
 	if (host_process_is_descendant(peer->pid))
-		return atom_fail(err, ATOM_EINVAL,
-				 "a process that the daemon started may not "
-				 "administer it; use an API key");
+		return is_shortage(errno)
+			       ? cannot_look(errno, err)
+			       : atom_fail(err, ATOM_EINVAL,
+					   "a process that the daemon started "
+					   "may not administer it; use an API "
+					   "key");
 	if (peer->uid != 0 && peer->uid != geteuid() && !in_admin_group(peer))
-		return ATOM_ENOENT;
+		return is_shortage(errno) ? cannot_look(errno, err)
+					  : ATOM_ENOENT;
 	/* Groups and ancestors were read under a pid: was it still theirs? */
 	if (is_gone(peer))
 		return atom_fail(err, ATOM_EINVAL,

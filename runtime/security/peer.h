@@ -18,7 +18,8 @@ struct http_request;
 atom_status peer_apply(const struct config *config, struct atom_error *err);
 /* [loop] ATOM_OK: root, the daemon's own user, or a member of the group, and
  * neither a descendant of the daemon nor gone.  ATOM_ENOENT: not an admin by
- * its credentials.  ATOM_EINVAL: one that must not, with the sentence. */
+ * its credentials.  ATOM_EINVAL: one that must not, with the sentence.
+ * ATOM_EUNAVAILABLE: the daemon has no descriptor or memory to look at it. */
 atom_status peer_is_admin(const struct http_request *request,
 			  struct atom_error *err);
 

@@ -70,7 +70,7 @@ struct principal {
  * retry_after_ms its address is locked out): 401;
  * ATOM_EINVAL: a foreign Origin or Host without credential: 403;
  * ATOM_EUNAVAILABLE: a key that cannot be checked, for the store could not be
- * read at the start: 503. */
+ * read at the start, or a unix peer that cannot be looked at: 503. */
 atom_status principal_of(const struct http_request *request,
 			 struct principal *principal_r, struct atom_error *err);
 /* [loop] Whom the client certificate of its connection stands for just now.

@@ -2,6 +2,7 @@
 """The admin socket: whose connection it is, whoever holds it now."""
 
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -137,6 +138,57 @@ def a_key_works_over_the_admin_socket_for_whom_the_socket_does_not():
                 assert wire.send(wrong).answer().status == 401
             taker.thank()
         taker.close()
+
+
+class FewDescriptors:
+    """So many descriptors of a daemon are free, while it lasts."""
+
+    def __init__(self, daemon, free):
+        self.pid, self.free = daemon.pid, free
+
+    def __enter__(self):
+        self.before = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)
+        used = {int(n) for n in os.listdir("/proc/%d/fd" % self.pid)}
+        lowest = min(set(range(len(used) + 1)) - used)
+        resource.prlimit(self.pid, resource.RLIMIT_NOFILE,
+                         (lowest + self.free, self.before[1]))
+
+    def __exit__(self, *_):
+        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, self.before)
+
+
+def unavailable(answer):
+    """Whatever it opens for itself meanwhile may let us in."""
+    assert answer.status in (200, 503), answer
+    if answer.status == 200:
+        return False
+    assert answer.code == "state_unavailable", answer
+    assert "Too many open files" in answer.text, answer
+    return True
+
+
+@test
+def without_a_descriptor_to_look_with_nobody_is_taken_for_another():
+    with Daemon(config(security="")) as daemon, daemon.wire(
+            admin=True) as wire:
+        assert wire.send(ASK).answer().status == 200
+
+        def no_look():
+            with FewDescriptors(daemon, 0):
+                return unavailable(wire.send(ASK).answer())
+        wait_for(no_look, 20, "a refusal without a descriptor")
+        # The same connection is let in again.
+        assert wire.send(ASK).answer().status == 200
+
+        def came_with_the_last_one():
+            with FewDescriptors(daemon, 1):
+                with daemon.wire(ASK, admin=True) as late:
+                    if not unavailable(late.answer()):
+                        return False
+                    # What could not be found out is not kept.
+                    return late.at_end()
+        wait_for(came_with_the_last_one, 20, "a refusal of the last one")
+        assert daemon.admin("GET", "/admin/v1/agents").status == 200
 
 
 if __name__ == "__main__":
