@@ -6,6 +6,7 @@ import random
 import resource
 import signal
 import time
+from email.utils import parsedate_to_datetime
 
 from atomd_test import wait_for
 from world import CUT, MOST_WORKERS, Refused
@@ -44,8 +45,10 @@ class Disturbances:
         """The upstream cuts, stalls, garbles or is slow."""
         self.note = self.chance.choice(MOODS)
         self.world.mock.behaviour = self.note
-        self.hold()
-        self.world.mock.behaviour = None
+        try:
+            self.hold()
+        finally:
+            self.world.mock.behaviour = None
 
     def reload(self):
         """The same file, one that is changed, one that is refused."""
@@ -126,8 +129,20 @@ class Disturbances:
     def full_disk(self):
         """No file of the daemon grows: state, audit log."""
         self.world.daemon.limit_files(1)
-        self.hold()
-        self.world.daemon.limit_files()
+        try:
+            wait_for(self.is_refused, 20, "an order that is refused")
+            self.hold()
+        finally:
+            self.world.daemon.limit_files()
+
+    def is_refused(self):
+        """Is an order answered by a documented refusal, or not at all?"""
+        try:
+            self.world.order("POST", "/admin/v1/agents/calm/scale",
+                             {"instances": 1})
+        except (*CUT, OSError, Refused):
+            return True
+        return False
 
     def descriptors(self):
         """No descriptor is free, and clients still come."""
@@ -142,6 +157,7 @@ class Disturbances:
                     clients.append(self.world.daemon.wire(timeout=5))
                 except (*CUT, OSError):
                     pass
+            wait_for(self.is_refused, 20, "a client that is turned away")
             self.hold()
         finally:
             resource.prlimit(pid, which, before)
@@ -154,8 +170,18 @@ class Disturbances:
         jump *= self.chance.choice((1, -1))
         self.note = "%+d s" % jump
         self.world.set_clock(jump)
-        self.hold()
-        self.world.set_clock(0)
+        try:
+            wait_for(lambda: abs(self.ahead() - jump) < 30, 20,
+                     "an answer whose date is %+d s" % jump)
+            self.hold()
+        finally:
+            self.world.set_clock(0)
+        wait_for(lambda: abs(self.ahead()) < 30, 20, "dates as they are")
+
+    def ahead(self):
+        """By how much the daemon's dates are before ours."""
+        date = self.world.daemon.get("/readyz").headers["date"]
+        return parsedate_to_datetime(date).timestamp() - time.time()
 
 
 ALL = ("kill_workers", "upstream_moods", "reload", "scale", "rollout",

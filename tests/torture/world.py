@@ -19,6 +19,7 @@ from atomd_test import (Daemon, agent, config, descendants, open_files,
                         resident_kib, string_list, wait_for)
 from callers import documented
 from places import source
+from wire import Metrics
 
 # Calls that an agent has at its backend at once, at the most.
 LIMITS = {"calm": 8, "worker": 8, "upstream": 6, "rolled": 8}
@@ -303,23 +304,25 @@ class Background(threading.Thread):
         super().__init__(daemon=True)
         self.world, self.over = world, threading.Event()
         self.faults, self.turns = [], 0
+        # Turns that could not be had, as calls are told.
+        self.refused = []
 
     def turn(self):
         raise NotImplementedError
 
     def run(self):
         while not self.over.wait(self.every_s):
+            began = time.monotonic()
             try:
                 self.turn()
                 self.turns += 1
             except (*CUT, OSError, Refused) as e:
-                self.missed(e)
+                self.refused.append({
+                    "began": began, "took": time.monotonic() - began,
+                    "said": repr(e)})
             except Exception as e:  # pylint: disable=broad-except
                 self.faults.append("%.1f: %s: %s" % (
                     time.monotonic(), type(e).__name__, e))
-
-    def missed(self, error):
-        """It could not be had this time."""
 
     def stop(self):
         self.over.set()
@@ -332,7 +335,7 @@ class Watch(Background):
     most = dict.fromkeys(LIMITS, 0)
 
     def turn(self):
-        metrics = self.world.daemon.metrics()
+        metrics = Metrics(self.world.order("GET", "/metrics").text)
         for name, limit in LIMITS.items():
             found = metrics.sum("atomd_inflight_requests", agent=name)
             self.most[name] = max(self.most[name], int(found))
@@ -343,11 +346,6 @@ class Watch(Background):
 
 class Operator(Background):
     """Makes keys and revokes some of them, whatever goes on."""
-
-    refused = 0
-
-    def missed(self, error):
-        self.refused += 1
 
     def turn(self):
         world = self.world
