@@ -12,8 +12,9 @@ status and id of its answer, whether it was a stream.  How it ended is
     cut         the connection closed before the first byte of an answer
     fault       anything else; `said` tells what
 
-Members: `words` before and behind those that tell the calls apart, `say` the
-form of the text, `expect` a regular expression of what may stand before it.
+`streams` is the share of calls that stream, `anew` of how many in a hundred the
+connection is not used again, `before` a regular expression of what stands before
+the words of an answer.
 """
 
 import json
@@ -33,8 +34,6 @@ from places import source  # noqa: E402
 from wire import Closed, Stream, Wire  # noqa: E402
 
 HUNG_S = 60
-# Of a hundred calls, so many come over a connection of their own.
-ANEW = 5
 
 
 def documented():
@@ -115,8 +114,7 @@ class Caller(threading.Thread):
     def ask(self, words, stream):
         body = json.dumps({
             "model": self.settings["agent"], "stream": stream,
-            "messages": [{"role": "user", "content":
-                          self.settings["say"] % words}]}).encode()
+            "messages": [{"role": "user", "content": words}]}).encode()
         self.wire.send(b"POST /v1/chat/completions HTTP/1.1\r\n"
                        b"Host: localhost\r\n"
                        b"Content-Type: application/json\r\n"

@@ -25,7 +25,7 @@ from wire import Metrics
 LIMITS = {"calm": 8, "worker": 8, "upstream": 6, "rolled": 8}
 CALLERS = {
     "calm": {"threads": 2, "rate": 60, "streams": 0.3, "anew": 0},
-    "worker": {"threads": 4, "rate": 30, "say": "%s"},
+    "worker": {"threads": 4, "rate": 30},
     "upstream": {"threads": 8, "rate": 50},
     "rolled": {"threads": 3, "rate": 60, "before": "r[0-9]+ "},
 }
@@ -164,7 +164,7 @@ class World:
         for name, more in CALLERS.items():
             settings = {"port": self.daemon.port, "agent": name, "anew": 5,
                         "seed": self.options.seed, "streams": 0.5,
-                        "say": "%s", "before": "", **more}
+                        "before": "", **more}
             process = subprocess.Popen(
                 [sys.executable, source("tests", "torture", "callers.py"),
                  json.dumps(settings)],
