@@ -665,6 +665,27 @@ Test(history, a_clock_that_goes_back_is_followed)
 	cr_assert_str_eq(read_name("t_total"), "t_total 1:1 2:2 3:2\n");
 }
 
+Test(history, what_failed_in_a_time_that_never_was_is_tried_again)
+{
+	metric_id c = metric_single(ATOM_METRIC_COUNTER, "t_total", "h");
+
+	metric_inc(c);
+	tick();
+	now_ms += 24 * 3600 * 1000ll;
+	os.write = write_to_full;
+	full = true;
+	tick();
+	full = false;
+	now_ms = START_MS + HISTORY_RAW_MS;
+	for (int i = 0; i < 4; i++) {
+		metric_inc(c);
+		tick();
+	}
+	finish();
+	begin();
+	cr_assert_str_eq(read_name("t_total"), "t_total 1:1 2:2 3:3 4:4 5:5\n");
+}
+
 static size_t files_of(const char *word)
 {
 	DIR *names = opendir(history_folder);
