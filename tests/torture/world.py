@@ -68,7 +68,9 @@ for line in sock.makefile("rb"):
             send(op="pong", n=call["n"])
 '''
 CUT = (ConnectionError, http.client.HTTPException, EOFError)
-WELL_S = 30
+# What fails is tried again within a minute: the history of metrics at its next
+# sample after one.
+WELL_S = 100
 
 
 def build_clock(folder):
