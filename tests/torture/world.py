@@ -146,8 +146,8 @@ class World:
     def upstream_agent(self):
         return agent("upstream", 'plugin = "openai"; base_url = "%s";' %
                      self.mock.url, "instances: { min = 1; max = 1; "
-                     "concurrency = %d; }; timeouts: { first_token_ms = 4000;"
-                     " stall_ms = 4000; total_ms = 8000; };"
+                     "concurrency = %d; }; timeouts: { first_token_ms = 10000;"
+                     " stall_ms = 10000; total_ms = 20000; };"
                      " queue: { timeout_ms = 30000; };" %
                      LIMITS["upstream"])
 
