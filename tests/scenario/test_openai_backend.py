@@ -53,7 +53,8 @@ def libcurl_is_loaded_for_those_who_need_it():
             assert not has_libcurl(daemon)
             daemon.reload(config(agents=upstream(mock, name="far").replace(
                 "http:", "https:")))
-            assert daemon.chat("far", "x").status == 502
+            # No TLS is spoken there; libcurl may need its time to be loaded.
+            assert daemon.chat("far", "x").status in (502, 504)
             assert has_libcurl(daemon)
 
 
