@@ -17,6 +17,9 @@ struct atom_timer_handle {
 	struct timer timer;
 	struct loop *loop;
 	struct configured *configured;
+	/* Its own: one that fires while control ends its component must not
+	 * look for it there. */
+	const struct component *component;
 	void (*fire)(void *argument);
 	void *argument;
 	int64_t every_ms;
@@ -29,12 +32,11 @@ static void on_fire(struct timer *timer)
 {
 	struct atom_timer_handle *handle =
 		CONTAINER_OF(timer, struct atom_timer_handle, timer);
-	const struct component *component;
+	const struct component *component = handle->component;
 	int64_t began;
 
 	if (atomic_load(&handle->orphaned))
 		return;
-	component = handle->configured->component;
 	if (handle->every_ms > 0)
 		(void)timer_set(handle->loop, timer, handle->every_ms);
 	began = host_call_begin();
@@ -62,6 +64,7 @@ static atom_status create(const struct atom_host *host,
 	handle->timer.fire = on_fire;
 	handle->loop = loop;
 	handle->configured = c;
+	handle->component = c->component;
 	handle->fire = fire;
 	handle->argument = argument;
 	(void)pthread_mutex_lock(&c->lock);
