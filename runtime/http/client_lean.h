@@ -46,8 +46,10 @@ struct lean_connection {
 	uv_poll_t poll;
 	struct http_client *client;
 	struct atom_http_transfer *transfer; /* NULL: kept for the next */
-	uint64_t name;			     /* hash of "host:port" */
-	int64_t kept_ms;		     /* since when */
+	/* "host:port", as its hash under the process' secret key: no two can be
+	 * made to share one. */
+	uint64_t name;
+	int64_t kept_ms; /* since when */
 	int fd;
 	int events; /* what the poll waits for */
 	/* While kept: those of one bucket, the latest first, and all by
