@@ -308,6 +308,7 @@ static void on_started(void *argument)
 	check_health(d);
 	d->started = true;
 	health_started();
+	memory_settle();
 	notify_ready("serving");
 	log_line(ATOM_LOG_INFO, "ready", "atomd serves",
 		 LOG_NUMBER("agents", d->config->agent_count),

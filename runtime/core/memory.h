@@ -22,6 +22,14 @@ char *mem_strndup(const char *text, size_t length);
 /* Overwrites, in a way no compiler removes; then frees. */
 void mem_wipe_free(void *old, size_t length);
 
+/*
+ * Gives back to the kernel what a start has touched and nobody needs: free pages
+ * of the heap, and pages of the program and of libraries that can be read again
+ * from their files.  The first calls take those that they need anew, some 100
+ * times half a microsecond.  [any, while nobody is in a hurry]
+ */
+void memory_settle(void);
+
 /* Moves ownership: the value, and the giver's pointer is cleared. */
 #define TAKE(p)                             \
 	__extension__({                     \
