@@ -131,6 +131,28 @@ static bool answer_shaped(const json_t *answer)
 	return true;
 }
 
+/*
+ * A component's table of options becomes its text: it is wanted only where
+ * somebody asks for it, and as values it takes ten times as much memory.  What
+ * there is no memory to write stays as it is.
+ */
+static void fold_options(json_t *answer)
+{
+	json_t *row, *options;
+	size_t i;
+	char *text;
+
+	json_array_foreach(json_object_get(answer, "components"), i, row)
+	{
+		options = json_object_get(row, "options");
+		text = json_write(options, JSON_COMPACT);
+		if (text != NULL)
+			(void)json_object_set_new(row, "options",
+						  json_string(text));
+		mem_free(text);
+	}
+}
+
 static void judge_answer(struct probe_child *child)
 {
 	const char *text = document(&child->answer);
@@ -149,6 +171,7 @@ static void judge_answer(struct probe_child *child)
 	} else if (!answer_shaped(answer)) {
 		probe_refuse(job, "gave the probe an answer that is none");
 	} else {
+		fold_options(answer);
 		job->answer = TAKE(answer);
 	}
 	if (answer != NULL)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/json.h"
 #include "plugin/registry_priv.h"
 
 const char *plugin_state_word(enum plugin_state state)
@@ -131,12 +132,25 @@ static struct known_component *known_by_key(const char *key)
 	return known;
 }
 
+/* The options of a component, which are kept as text (probe_verdict.c); NULL
+ * where it was refused, or without memory. */
+static json_t *options_of(const struct known_component *known)
+{
+	json_t *kept = json_object_get(known->row, "options");
+	json_t *options = NULL;
+
+	if (!json_is_string(kept))
+		return json_incref(kept);
+	(void)json_decode(json_string_value(kept), json_string_length(kept),
+			  &options, NULL);
+	return options;
+}
+
 json_t *registry_describe(const char *kind, const char *name)
 {
-	static const char *const members[] = { "summary", "options" };
 	struct known_component *known = NULL;
 	const struct plugin *plugin;
-	json_t *object;
+	json_t *object, *options, *summary;
 	char key[160];
 
 	if (snprintf(key, sizeof(key), "%s/%s", kind, name) < (int)sizeof(key))
@@ -149,11 +163,11 @@ json_t *registry_describe(const char *kind, const char *name)
 		return NULL;
 	(void)json_object_set(object, "license",
 			      json_object_get(plugin->answer, "license"));
-	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
-		json_t *value = json_object_get(known->row, members[i]);
-
-		if (value != NULL)
-			(void)json_object_set(object, members[i], value);
-	}
+	summary = json_object_get(known->row, "summary");
+	if (summary != NULL)
+		(void)json_object_set(object, "summary", summary);
+	options = options_of(known);
+	if (options != NULL)
+		(void)json_object_set_new(object, "options", options);
 	return object;
 }
