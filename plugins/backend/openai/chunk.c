@@ -131,9 +131,37 @@ static int is_done(const struct sse_event *event)
 	return event->length == 6 && memcmp(event->bytes, "[DONE]", 6) == 0;
 }
 
+/* What is looked at of a chunk. */
+struct parts {
+	struct json object; /* the whole */
+	struct json error;
+	struct json choices;
+	struct json usage;
+};
+
+/* Finds them on the way on which the text is checked; 1, or 0: it is no
+ * object. */
+static int find_parts(const struct sse_event *event, struct parts *parts)
+{
+	struct json_walk walk = json_walk_text(event->bytes, event->length);
+	struct json name, value;
+
+	*parts = (struct parts){ 0 };
+	while (json_next(&walk, &name, &value)) {
+		if (json_reads(name, "choices"))
+			parts->choices = value;
+		else if (json_reads(name, "usage"))
+			parts->usage = value;
+		else if (json_reads(name, "error"))
+			parts->error = value;
+	}
+	return json_walked(&walk, &parts->object);
+}
+
 int chunk_take(struct call *call, const struct sse_event *event)
 {
-	struct json object, choices, choice, usage;
+	struct parts parts;
+	struct json choice;
 
 	if (is_done(event)) {
 		if (!call->any_chunk)
@@ -141,27 +169,25 @@ int chunk_take(struct call *call, const struct sse_event *event)
 		call->done = 1;
 		return 1;
 	}
-	if (!json_whole(event->bytes, event->length, &object) ||
-	    !json_is_object(object))
+	if (!find_parts(event, &parts))
 		return broken(call, "an event that is no JSON object");
-	if (event->is_error || !json_is_null(json_member(object, "error"))) {
-		failure_of_object(call, object);
+	if (event->is_error || !json_is_null(parts.error)) {
+		failure_of_object(call, parts.object);
 		return 0;
 	}
-	choices = json_member(object, "choices");
-	if (!json_is_array(choices))
+	if (!json_is_array(parts.choices))
 		return broken(call, "an event without choices");
-	choice = json_first(choices);
-	usage = json_member(object, "usage");
-	chunk_note_usage(call, usage);
+	choice = json_first(parts.choices);
+	chunk_note_usage(call, parts.usage);
 	if (choice.at != NULL) {
 		call->any_chunk = 1;
 		chunk_note_reason(call, choice);
-	} else if (json_is_object(usage) &&
+	} else if (json_is_object(parts.usage) &&
 		   (call->flags & ATOM_CALL_WANTS_STREAM_USAGE) == 0) {
 		return 1;
 	}
 	if ((call->flags & ATOM_CALL_INVOKE) != 0)
 		return emit_text(call, json_member(choice, "delta"));
-	return call_emit(call, ATOM_EMIT_RAW, object.at, object.length);
+	return call_emit(call, ATOM_EMIT_RAW, parts.object.at,
+			 parts.object.length);
 }

@@ -2,6 +2,9 @@
 #include "json.h"
 
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #define DEPTH_MAX 64
 
@@ -46,9 +49,6 @@ static size_t utf8_length(const char *at, size_t left)
 	return length;
 }
 
-#define ONES  UINT64_C(0x0101010101010101)
-#define HIGHS UINT64_C(0x8080808080808080)
-
 /* Behind the escape that begins at the backslash. */
 static const char *skip_escape(const char *at, const char *end)
 {
@@ -62,27 +62,33 @@ static const char *skip_escape(const char *at, const char *end)
 								 : NULL;
 }
 
-/* Is some byte of the word zero?  (S. E. Anderson, Bit Twiddling Hacks:
- * "Determine if a word has a zero byte".) */
-static uint64_t has_zero(uint64_t word)
+/* A byte that is itself in a string, and nothing else. */
+static int is_plain(char c)
 {
-	return (word - ONES) & ~word & HIGHS;
+	return c >= ' ' && c != '"' && c != '\\' && (unsigned char)c < 0x80;
 }
 
-/* Behind what needs no look at each byte: printable ASCII without quote and
- * backslash, eight bytes at a time.  Most of every text is that. */
+/* Behind printable ASCII without quote and backslash, sixteen bytes at a time
+ * where the processor can: most of every text is that. */
 static const char *skip_plain(const char *at, const char *end)
 {
-	while (end - at >= 8) {
-		uint64_t word;
+#ifdef __SSE2__
+	for (; end - at >= (ptrdiff_t)sizeof(__m128i); at += sizeof(__m128i)) {
+		__m128i block =
+			_mm_loadu_si128((const __m128i *)(const void *)at);
+		/* As signed bytes: what is not ASCII is less than a blank. */
+		__m128i low = _mm_cmplt_epi8(block, _mm_set1_epi8(' '));
+		__m128i quote = _mm_cmpeq_epi8(block, _mm_set1_epi8('"'));
+		__m128i back = _mm_cmpeq_epi8(block, _mm_set1_epi8('\\'));
+		int marks = _mm_movemask_epi8(
+			_mm_or_si128(low, _mm_or_si128(quote, back)));
 
-		memcpy(&word, at, sizeof(word));
-		if (((word & HIGHS) | ((word - ONES * 0x20) & ~word & HIGHS) |
-		     has_zero(word ^ ONES * '"') |
-		     has_zero(word ^ ONES * '\\')) != 0)
-			break;
-		at += sizeof(word);
+		if (marks != 0)
+			return at + __builtin_ctz((unsigned int)marks);
 	}
+#endif
+	while (at < end && is_plain(*at))
+		at++;
 	return at;
 }
 
@@ -97,12 +103,17 @@ static const char *skip_string(const char *at, const char *end)
 			return at + 1;
 		if (c == '\\') {
 			at = skip_escape(at, end);
-		} else if (c < 0x20) {
-			return NULL;
-		} else {
-			length = utf8_length(at, (size_t)(end - at));
-			at = length > 0 ? at + length : NULL;
+			continue;
 		}
+		/* Behind one letter of another script there is the next. */
+		do {
+			length = c < 0x80 ? 0
+					  : utf8_length(at, (size_t)(end - at));
+			if (length == 0)
+				return NULL;
+			at += length;
+			c = at < end ? (unsigned char)*at : 0;
+		} while (c >= 0x80);
 	}
 	return NULL;
 }
@@ -173,9 +184,10 @@ static const char *skip_name(const char *at, const char *end)
 	return at < end && *at == ':' ? at + 1 : NULL;
 }
 
-/* Behind the value that begins at `at`, or NULL when it is broken.  Levels
- * are bits of one number: 1 = an object. */
-static const char *skip_value(const char *at, const char *end)
+/* Behind the value that begins at `at`, or NULL when it is broken, or has more
+ * than so many levels, which are bits of one number: 1 = an object. */
+static const char *skip_value(const char *at, const char *end,
+			      unsigned int levels)
 {
 	uint64_t objects = 0;
 	unsigned int depth = 0;
@@ -188,7 +200,7 @@ static const char *skip_value(const char *at, const char *end)
 			uint64_t object = *at == '{';
 			const char *inside = skip_blank(at + 1, end);
 
-			if (depth == DEPTH_MAX || inside == end)
+			if (depth == levels || inside == end)
 				return NULL;
 			objects = objects << 1 | object;
 			depth++;
@@ -230,7 +242,7 @@ int json_whole(const char *text, size_t length, struct json *value_r)
 		return 0;
 	end = text + length;
 	first = skip_blank(text, end);
-	last = skip_value(first, end);
+	last = skip_value(first, end, DEPTH_MAX);
 	if (last == NULL || skip_blank(last, end) != end)
 		return 0;
 	*value_r = (struct json){ first, (size_t)(last - first) };
@@ -259,42 +271,63 @@ int json_is_null(struct json value)
 	return value.at == NULL || *value.at == 'n';
 }
 
+struct json_walk json_walk_text(const char *text, size_t length)
+{
+	const char *end = text != NULL ? text + length : NULL;
+	const char *at = text != NULL ? skip_blank(text, end) : NULL;
+
+	if (at == end || *at != '{')
+		return (struct json_walk){ 0 };
+	return (struct json_walk){ .object = at, .at = at + 1, .end = end };
+}
+
 struct json_walk json_walk(struct json object)
 {
-	if (!json_is_object(object))
-		return (struct json_walk){ NULL, NULL, 0 };
-	return (struct json_walk){ object.at + 1, object.at + object.length,
-				   0 };
+	return json_walk_text(object.at, object.length);
 }
 
 int json_next(struct json_walk *walk, struct json *name_r, struct json *value_r)
 {
-	const char *at, *name_end, *value;
+	const char *at = walk->at, *end = walk->end, *name_end, *value;
 
-	if (walk->at == NULL)
+	if (at == NULL)
 		return 0;
-	at = skip_blank(walk->at, walk->end);
 	walk->at = NULL;
-	if (walk->begun && at < walk->end && *at == ',')
-		at = skip_blank(at + 1, walk->end);
+	at = skip_blank(at, end);
+	if (at < end && *at == '}') {
+		walk->behind = at + 1;
+		return 0;
+	}
+	if (walk->begun && at < end && *at == ',')
+		at = skip_blank(at + 1, end);
 	else if (walk->begun)
 		return 0;
-	if (at == walk->end || *at != '"')
+	if (at == end || *at != '"')
 		return 0;
-	name_end = skip_string(at, walk->end);
+	name_end = skip_string(at, end);
 	if (name_end == NULL)
 		return 0;
 	*name_r = (struct json){ at, (size_t)(name_end - at) };
-	value = skip_blank(name_end, walk->end);
-	if (value == walk->end || *value != ':')
+	value = skip_blank(name_end, end);
+	if (value == end || *value != ':')
 		return 0;
-	value = skip_blank(value + 1, walk->end);
-	at = skip_value(value, walk->end);
+	value = skip_blank(value + 1, end);
+	at = skip_value(value, end, DEPTH_MAX - 1);
 	if (at == NULL)
 		return 0;
 	*value_r = (struct json){ value, (size_t)(at - value) };
 	walk->at = at;
 	walk->begun = 1;
+	return 1;
+}
+
+int json_walked(const struct json_walk *walk, struct json *object_r)
+{
+	if (walk->behind == NULL ||
+	    skip_blank(walk->behind, walk->end) != walk->end)
+		return 0;
+	*object_r = (struct json){ walk->object,
+				   (size_t)(walk->behind - walk->object) };
 	return 1;
 }
 
@@ -317,7 +350,7 @@ struct json json_first(struct json array)
 		return (struct json){ NULL, 0 };
 	end = array.at + array.length;
 	at = skip_blank(array.at + 1, end);
-	behind = at < end && *at != ']' ? skip_value(at, end) : NULL;
+	behind = at < end && *at != ']' ? skip_value(at, end, DEPTH_MAX) : NULL;
 	if (behind == NULL)
 		return (struct json){ NULL, 0 };
 	return (struct json){ at, (size_t)(behind - at) };

@@ -11,6 +11,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct json {
 	const char *at;
@@ -18,7 +19,9 @@ struct json {
 };
 
 struct json_walk {
-	const char *at;
+	const char *object;
+	const char *at;	    /* NULL: there is no more */
+	const char *behind; /* NULL: not at its end, or broken */
 	const char *end;
 	int begun;
 };
@@ -29,11 +32,15 @@ int json_whole(const char *text, size_t length, struct json *value_r);
 /* Members of an object, in order:
  *	struct json_walk walk = json_walk(object);
  *	while (json_next(&walk, &name, &value)) ...
- * Nothing for what is no object, and an end where the text is broken; use it
- * on what json_whole() has accepted. */
+ * Nothing for what is no object, and an end where the text is broken. */
 struct json_walk json_walk(struct json object);
+/* The same of a whole text, which is checked on the way: behind the last
+ * member json_walked() says whether it was one sound object, blanks around it
+ * or not, and where that lies: 1, else 0. */
+struct json_walk json_walk_text(const char *text, size_t length);
 int json_next(struct json_walk *walk, struct json *name_r,
 	      struct json *value_r);
+int json_walked(const struct json_walk *walk, struct json *object_r);
 /* The first member of that name, or none. */
 struct json json_member(struct json object, const char *name);
 /* The first item of an array, or none. */
@@ -43,8 +50,20 @@ int json_is_object(struct json value);
 int json_is_array(struct json value);
 int json_is_string(struct json value);
 int json_is_null(struct json value); /* also when there is none */
-/* A string that reads, decoded, as `text`. */
-int json_reads(struct json string, const char *text);
+/* A string with escapes that reads, decoded, as `text`. */
+int json_reads_escaped(struct json string, const char *text);
+/* A string that reads, decoded, as `text`, which has no backslash.  Inline,
+ * so that the length of a literal is known. */
+static inline int json_reads(struct json string, const char *text)
+{
+	const size_t length = strlen(text);
+
+	/* An escape is longer than what it stands for. */
+	if (string.length <= length + 2)
+		return string.length == length + 2 && *string.at == '"' &&
+		       memcmp(string.at + 1, text, length) == 0;
+	return json_reads_escaped(string, text);
+}
 /* A whole number that is not negative, or -1. */
 int64_t json_count(struct json number);
 /* Decodes a string to UTF-8.  `out` has room for string.length bytes, and may

@@ -34,17 +34,13 @@ long json_hex4(const char *at, const char *end)
 	return code;
 }
 
-int json_reads(struct json string, const char *text)
+int json_reads_escaped(struct json string, const char *text)
 {
 	size_t length = strlen(text);
 	char decoded[256];
 
-	if (!json_is_string(string))
-		return 0;
-	if (memchr(string.at, '\\', string.length) == NULL)
-		return string.length == length + 2 &&
-		       memcmp(string.at + 1, text, length) == 0;
-	if (string.length > sizeof(decoded))
+	if (!json_is_string(string) || string.length > sizeof(decoded) ||
+	    memchr(string.at, '\\', string.length) == NULL)
 		return 0;
 	return json_decode(string, decoded) == length &&
 	       memcmp(decoded, text, length) == 0;

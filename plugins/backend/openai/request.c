@@ -76,15 +76,17 @@ static void apply(const struct edits *edits, struct atom_span text,
 
 /* What this backend looks at. */
 struct members {
+	struct json object; /* the whole */
 	struct json model;
 	struct json messages;
 	struct json stream_options;
 	struct json tokens[2]; /* in the order of token_fields */
 };
 
-static int find_members(struct json object, struct members *m)
+/* 1 where the text is a sound object with messages. */
+static int find_members(struct atom_span text, struct members *m)
 {
-	struct json_walk walk = json_walk(object);
+	struct json_walk walk = json_walk_text(text.bytes, text.length);
 	struct json name, value;
 
 	*m = (struct members){ 0 };
@@ -100,7 +102,7 @@ static int find_members(struct json object, struct members *m)
 		else if (json_reads(name, token_fields[1]))
 			m->tokens[1] = value;
 	}
-	return m->messages.at != NULL;
+	return json_walked(&walk, &m->object) && m->messages.at != NULL;
 }
 
 /* Asks for usage at the stream's end, whatever the caller's options are. */
@@ -151,15 +153,13 @@ static atom_status splice(struct call *call,
 {
 	struct edits edits = { .count = 0 };
 	struct members m;
-	struct json object;
 	const char *inside;
 
-	if (!json_whole(request->body.bytes, request->body.length, &object) ||
-	    !json_is_object(object) || !find_members(object, &m))
+	if (!find_members(request->body, &m))
 		return atom_fail(err, ATOM_EINVAL,
 				 "openai: the call's body is no JSON object "
 				 "with messages");
-	inside = object.at + 1;
+	inside = m.object.at + 1;
 	if (call->openai->model != NULL && m.model.at != NULL)
 		replace(&edits, m.model, span(call->openai->model));
 	if (request->messages.bytes != request->body_messages.bytes)
