@@ -4,11 +4,14 @@
  *
  * One pass, no recursion: the kinds of the open containers are bits of a
  * 64-bit word, which is what bounds the depth.  Strings are most of a body;
- * their plain ASCII goes eight bytes at a time.
+ * their plain ASCII goes sixteen bytes at a time.
  */
 #include "core/json_scan.h"
 
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "core/json_scan_priv.h"
 
@@ -134,34 +137,38 @@ static bool scan_utf8(struct scan *s)
 	return true;
 }
 
-/*
- * Over plain ASCII: stops at a quote, a backslash, a control byte, or a byte
- * with its high bit set.  Each term of the word marks bytes by their high bit
- * ("Bit Twiddling Hacks"); a false mark costs a look, no more.
- */
+/* A byte that is itself in a string, and nothing else. */
+static bool is_plain(char c)
+{
+	return c >= ' ' && c != '"' && c != '\\' && (unsigned char)c < 0x80;
+}
+
+/* Over plain ASCII, sixteen bytes at a time where the processor can. */
 static void skip_plain(struct scan *s)
 {
-	const uint64_t ones = ~(uint64_t)0 / 255;
+	const char *at = s->at;
 
-	while (s->end - s->at >= 8) {
-		uint64_t word, quote, back;
+#ifdef __SSE2__
+	for (; s->end - at >= (ptrdiff_t)sizeof(__m128i);
+	     at += sizeof(__m128i)) {
+		__m128i block =
+			_mm_loadu_si128((const __m128i *)(const void *)at);
+		/* As signed bytes: what is not ASCII is less than a blank. */
+		__m128i low = _mm_cmplt_epi8(block, _mm_set1_epi8(' '));
+		__m128i quote = _mm_cmpeq_epi8(block, _mm_set1_epi8('"'));
+		__m128i back = _mm_cmpeq_epi8(block, _mm_set1_epi8('\\'));
+		int marks = _mm_movemask_epi8(
+			_mm_or_si128(low, _mm_or_si128(quote, back)));
 
-		memcpy(&word, s->at, sizeof(word));
-		quote = word ^ (ones * '"');
-		back = word ^ (ones * '\\');
-		if ((word | (word - ones * 32) | (quote - ones) |
-		     (back - ones)) &
-		    (ones * 128))
-			break;
-		s->at += 8;
+		if (marks != 0) {
+			s->at = at + __builtin_ctz((unsigned int)marks);
+			return;
+		}
 	}
-	while (s->at < s->end) {
-		unsigned char c = (unsigned char)*s->at;
-
-		if (c < 32 || c == '"' || c == '\\' || c >= 0x80)
-			break;
-		s->at++;
-	}
+#endif
+	while (at < s->end && is_plain(*at))
+		at++;
+	s->at = at;
 }
 
 /* s->at is at the opening quote. */

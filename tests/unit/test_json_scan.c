@@ -30,6 +30,27 @@ static atom_status scan(const char *text, size_t length,
 /* A text, which may hold NULs, and its length. */
 #define RAW(text) text, sizeof(text) - 1
 
+Test(json_scan, each_byte_is_seen_at_each_place_of_a_string)
+{
+	struct json_scan_error error;
+	char text[64];
+
+	for (int length = 0; length < 40; length++)
+		for (int place = 0; place < length; place++)
+			for (int byte = 0; byte < 256; byte++) {
+				bool plain = byte >= ' ' && byte < 0x80 &&
+					     byte != '"' && byte != '\\';
+				int n = snprintf(text, sizeof(text), "\"%0*d\"",
+						 length, 0);
+
+				text[1 + place] = (char)byte;
+				cr_assert_eq(scan(text, (size_t)n, &error) ==
+						     ATOM_OK,
+					     plain, "byte %d at %d of %d", byte,
+					     place, length);
+			}
+}
+
 Test(json_scan, sound_texts_are_accepted)
 {
 	static const struct {
