@@ -186,7 +186,6 @@ static bool parse_option(struct arguments *arguments, int argc, char **argv,
 		value = argv[++*at];
 	}
 	arguments->values[id] = value;
-	arguments->given |= OPTION_BIT(id);
 	return true;
 }
 

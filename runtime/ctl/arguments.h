@@ -12,7 +12,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 enum option_id {
 	OPTION_URL,
@@ -82,15 +81,12 @@ enum option_id {
 	OPTION_COUNT,
 };
 
-_Static_assert(OPTION_COUNT <= 64, "an option has one bit");
-
-#define OPTION_BIT(id) (UINT64_C(1) << (id))
-
 /* Known with every command. */
-#define OPTIONS_GLOBAL                                           \
-	(OPTION_BIT(OPTION_URL) | OPTION_BIT(OPTION_KEY) |       \
-	 OPTION_BIT(OPTION_KEY_FILE) | OPTION_BIT(OPTION_JSON) | \
-	 OPTION_BIT(OPTION_HELP) | OPTION_BIT(OPTION_VERSION))
+static inline bool option_is_global(int id)
+{
+	return id == OPTION_URL || id == OPTION_KEY || id == OPTION_KEY_FILE ||
+	       id == OPTION_JSON || id == OPTION_HELP || id == OPTION_VERSION;
+}
 
 struct option_row {
 	const char *name; /* without the dashes */
@@ -111,7 +107,6 @@ struct arguments {
 	size_t word_count;
 	size_t plain_words;		  /* so many stand before `--` */
 	const char *values[OPTION_COUNT]; /* NULL: not given; "" for flags */
-	uint64_t given;			  /* OPTION_BITs */
 	const char *unknown;		  /* first unknown option, dashes too */
 };
 

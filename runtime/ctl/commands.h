@@ -5,8 +5,8 @@
 #ifndef CTL_COMMANDS_H
 #define CTL_COMMANDS_H
 
+#include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 
 struct ctl;
@@ -17,11 +17,20 @@ struct command {
 	const char *synopsis; /* behind the words */
 	const char *summary;  /* one line, in the list */
 	const char *help;     /* paragraphs, may be NULL */
-	uint64_t options;     /* OPTION_BITs besides the global ones */
-	size_t words_min;     /* words behind the command */
+	/* enum option_id, ended by OPTION_COUNT, besides those that all have;
+	 * NULL: none */
+	const unsigned char *options;
+	size_t words_min; /* words behind the command */
 	size_t words_max;
 	int (*run)(struct ctl *ctl);
 };
+
+/* All of them (command_table.c). */
+extern const struct command command_table[];
+extern const size_t command_count;
+
+/* May that option stand with that command? */
+bool command_knows(const struct command *command, int id);
 
 /* The command that the words begin with; a subword wins over a bare word.
  * `*taken_r`: how many words it took. NULL: none, see `commands_explain`. */

@@ -73,10 +73,9 @@ static const char *foreign_option(const struct ctl *ctl, char *typed,
 {
 	if (ctl->arguments.unknown)
 		return ctl->arguments.unknown;
-	uint64_t foreign = ctl->arguments.given &
-			   ~(ctl->command->options | OPTIONS_GLOBAL);
 	for (int id = 0; id < OPTION_COUNT; id++) {
-		if (!(foreign & OPTION_BIT(id)))
+		if (!ctl->arguments.values[id] ||
+		    command_knows(ctl->command, id))
 			continue;
 		snprintf(typed, size, "--%s", option_rows[id].name);
 		return typed;

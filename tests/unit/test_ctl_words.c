@@ -54,7 +54,8 @@ Test(ctl_words, two_dashes_make_words_of_all_behind)
 	cr_assert_eq(arguments.plain_words, 1);
 	cr_assert_str_eq(arguments.words[1], "--json");
 	cr_assert_str_eq(arguments.words[2], "--");
-	cr_assert_eq(arguments.given, 0);
+	for (int id = 0; id < OPTION_COUNT; id++)
+		cr_assert_null(arguments.values[id]);
 }
 
 Test(ctl_words, wrong_lines_are_told)
