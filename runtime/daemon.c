@@ -113,19 +113,10 @@ static void print_errors(const struct buffer *errors,
 						      : "no memory");
 }
 
-/* Events of plugins are for monitors and for who watches the dashboard; the log
- * has them in any case. */
-static void log_event(const char *name, const char *agent,
-		      const struct atom_span *json)
+/* Events are for monitors and for who watches the dashboard. */
+static void tell_event(const char *name, const char *agent,
+		       const struct atom_span *json)
 {
-	char details[2048];
-
-	(void)snprintf(details, sizeof(details), "%.*s",
-		       (int)(json->length < sizeof(details) ? json->length
-							    : sizeof(details)),
-		       json->bytes);
-	log_line(ATOM_LOG_INFO, "plugin_event", name, LOG_TEXT("agent", agent),
-		 LOG_TEXT("details", &details[0]));
 	monitors_event(name, agent, json);
 	gateway_event(name, agent, json);
 }
@@ -155,7 +146,7 @@ static atom_status prepare(const struct daemon_options *options, bool check,
 		status = metric_init(loops_serving());
 	if (status == ATOM_OK)
 		status = host_register_basic();
-	host_set_event_sink(log_event);
+	host_set_event_sink(tell_event);
 	if (status == ATOM_OK)
 		status = http_client_register(err);
 	if (status == ATOM_OK)

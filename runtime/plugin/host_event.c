@@ -3,6 +3,7 @@
 /* atom.event/1: what a plugin tells every monitor. */
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/json.h"
@@ -12,6 +13,7 @@
 #include "plugin/host_priv.h"
 
 #define EVENT_BYTES_MAX (64 * 1024)
+#define DETAILS_LOGGED	2048
 
 typedef void (*event_sink)(const char *name, const char *agent,
 			   const struct atom_span *json);
@@ -52,11 +54,30 @@ static const char *fault_of(const char *name, const struct atom_span *json)
 	return fault;
 }
 
+/* Nobody else says it; those of the host have lines of their own.  A component
+ * of an agent is known with that agent. */
+static void log_event(const struct atom_host *host, const char *name,
+		      const char *agent, const struct atom_span *json)
+{
+	const char *own = host_agent(host);
+	bool known = own != NULL && own[0] != '\0';
+	char details[DETAILS_LOGGED];
+	const struct atom_log_field fields[] = {
+		LOG_TEXT("details", &details[0]), LOG_TEXT("agent", agent)
+	};
+
+	(void)snprintf(details, sizeof(details), "%.*s",
+		       (int)(json->length < sizeof(details) ? json->length
+							    : sizeof(details)),
+		       json->bytes);
+	host_log_service.write(host, ATOM_LOG_INFO, "plugin_event", name,
+			       fields, known ? 1 : 2);
+}
+
 static void publish(const struct atom_host *host, const char *name,
 		    const char *agent, const struct atom_span *json)
 {
 	const struct configured *c = host_private(host);
-	event_sink to = atomic_load(&sink);
 	const char *fault = fault_of(name, json);
 
 	if (fault != NULL) {
@@ -67,8 +88,10 @@ static void publish(const struct atom_host *host, const char *name,
 			 LOG_TEXT("why", fault));
 		return;
 	}
-	if (to != NULL)
-		to(name, agent != NULL ? agent : host_agent(host), json);
+	if (agent == NULL)
+		agent = host_agent(host);
+	log_event(host, name, agent, json);
+	host_publish(name, agent, json);
 }
 
 const struct atom_event host_event_service = {

@@ -121,7 +121,7 @@ def a_reload_adds_changes_and_ends_monitors_and_leaves_the_others():
         assert daemon.admin("GET", "/admin/v1/alerts").json == []
         count = len(told(daemon))
         scaled(daemon, "3")
-        wait_for(lambda: daemon.count_event("plugin_event") >= 2,
+        wait_for(lambda: daemon.count_event("scaled") >= 2,
                  what="the event in the daemon's own log")
         assert len(told(daemon)) == count
 
@@ -150,7 +150,7 @@ def monitoring_can_be_switched_off():
     with Daemon(config(agents=SCALED, extra=extra)) as daemon:
         assert daemon.atomctl("scale", "echo", "2").returncode == 0
         wait_for(lambda: [line for line in daemon.lines
-                          if line.get("event") == "plugin_event"],
+                          if line.get("event") == "scaled"],
                  what="the event in the daemon's own log")
         assert not told(daemon)
     assert not told(daemon)
