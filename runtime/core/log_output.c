@@ -65,8 +65,11 @@ void log_set_descriptor(int fd)
 	char path[32];
 	int own;
 
-	if (fd < 0 || os.fstat(fd, &file) != 0) {
+	if (fd < 0) {
 		choose(WAY_NONE, -1, -1);
+	} else if (os.fstat(fd, &file) != 0) {
+		/* Of what cannot be looked at, poll(2) still tells. */
+		choose(errno == EBADF ? WAY_NONE : WAY_POLL, fd, -1);
 	} else if (S_ISSOCK(file.st_mode)) {
 		choose(WAY_SEND, fd, -1);
 	} else if (S_ISFIFO(file.st_mode) || S_ISCHR(file.st_mode)) {

@@ -5,6 +5,7 @@
  */
 #include <criterion/criterion.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -296,6 +297,55 @@ Test(core_log, a_line_goes_out_with_one_write)
 	cr_assert_eq(log_dropped(), dropped + 1);
 	log_set_descriptor(-1);
 	os.close(ends[1]);
+}
+
+static int no_look(int fd, struct stat *result)
+{
+	(void)fd;
+	(void)result;
+	errno = EIO;
+	return -1;
+}
+
+Test(core_log, what_cannot_be_looked_at_takes_lines)
+{
+	int (*real)(int fd, struct stat *result) = os.fstat;
+	char bytes[200];
+	int ends[2];
+	ssize_t got;
+
+	cr_assert_eq(os.pipe2(ends, O_CLOEXEC), 0);
+	os.fstat = no_look;
+	log_set_descriptor(ends[1]);
+	os.fstat = real;
+	log_printf(ATOM_LOG_INFO, "one", "first");
+	log_set_descriptor(-1);
+	os.close(ends[1]);
+	got = os.read(ends[0], bytes, sizeof(bytes) - 1);
+	cr_assert_gt(got, 0);
+	bytes[got] = '\0';
+	cr_assert(strstr(bytes, "first"));
+	os.close(ends[0]);
+}
+
+Test(core_log, what_is_opened_in_the_place_of_a_closed_one_takes_no_lines)
+{
+	int ends[2], others[2];
+	char byte;
+
+	cr_assert_eq(os.pipe2(ends, O_CLOEXEC), 0);
+	cr_assert_eq(os.pipe2(others, O_CLOEXEC | O_NONBLOCK), 0);
+	os.close(ends[1]);
+	log_set_descriptor(ends[1]);
+	cr_assert_eq(dup2(others[1], ends[1]), ends[1]);
+	log_printf(ATOM_LOG_INFO, "one", "first");
+	cr_assert_eq(os.read(others[0], &byte, 1), -1);
+	cr_assert_eq(errno, EAGAIN);
+	log_set_descriptor(-1);
+	for (int i = 0; i < 2; i++) {
+		os.close(ends[i]);
+		os.close(others[i]);
+	}
 }
 
 static ssize_t write_half(int fd, const void *bytes, size_t length)
