@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "core/json.h"
 #include "core/metric.h"
 #include "plugin/entry.h"
 #include "plugin/host.h"
@@ -216,6 +217,25 @@ static atom_status examine(int fd, int answer_fd, json_t **answer_r,
 	return status;
 }
 
+/* At once: jansson would write each word of it by itself, and the parent wake
+ * as often. */
+static atom_status say(int answer_fd, const json_t *answer)
+{
+	struct buffer text = BUFFER_INIT(PROBE_ANSWER_MAX);
+	atom_status status = json_encode(answer, &text);
+
+	while (status == ATOM_OK && text.length > 0) {
+		ssize_t n = write(answer_fd, text.bytes, text.length);
+
+		if (n > 0)
+			buffer_consume(&text, (size_t)n);
+		else if (n == 0 || errno != EINTR)
+			status = ATOM_EIO;
+	}
+	buffer_fini(&text);
+	return status;
+}
+
 int probe_answer(int fd, int answer_fd)
 {
 	struct atom_error error = ATOM_ERROR_INIT;
@@ -227,10 +247,7 @@ int probe_answer(int fd, int answer_fd)
 			json_decref(answer);
 		answer = json_pack("{s:s}", "error", error.message);
 	}
-	status = answer != NULL && json_dumpfd(answer, answer_fd,
-					       JSON_COMPACT) == 0
-			 ? ATOM_OK
-			 : ATOM_EIO;
+	status = answer != NULL ? say(answer_fd, answer) : ATOM_ENOMEM;
 	if (answer != NULL)
 		json_decref(answer);
 	return status == ATOM_OK ? 0 : 1;
