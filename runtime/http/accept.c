@@ -12,7 +12,8 @@
 #include "core/os.h"
 #include "http/server_priv.h"
 
-#define ACCEPTS_MAX 64 /* of one wake-up */
+#define ACCEPTS_MAX    64 /* of one wake-up */
+#define WATCH_AGAIN_MS 1000
 
 /* --- handing round ------------------------------------------------------------ */
 
@@ -124,26 +125,44 @@ static void on_acceptable(uv_poll_t *poll, int status, int events)
 
 /* --- on the loop ------------------------------------------------------------------ */
 
+/* A kernel without room for one more watch may have some later: clients wait
+ * in the socket meanwhile. */
+static void watch(struct http_socket *s)
+{
+	int status = uv_poll_init(loop_uv(s->owner->loop), &s->poll, s->fd);
+
+	if (status == 0) {
+		s->watched = true;
+		(void)uv_poll_start(&s->poll, UV_READABLE, on_acceptable);
+		return;
+	}
+	if (!s->failure_told)
+		log_line(ATOM_LOG_ERROR, "http_listen_failed",
+			 "this loop cannot watch the listener's socket, and "
+			 "tries again each second",
+			 LOG_TEXT("address", s->listener->bound),
+			 LOG_TEXT("reason", uv_strerror(status)));
+	s->failure_told = true;
+	(void)timer_set(s->owner->loop, &s->watch_again, WATCH_AGAIN_MS);
+}
+
+static void watch_again(struct timer *timer)
+{
+	watch(CONTAINER_OF(timer, struct http_socket, watch_again));
+}
+
 static void open_deliver(struct loop *loop, struct message *message)
 {
 	struct http_socket *s =
 		CONTAINER_OF(message, struct http_socket, open_message);
-	int status;
 
+	(void)loop;
 	if (s->owner->stopped || s->owner->draining)
 		return;
-	status = uv_poll_init(loop_uv(loop), &s->poll, s->fd);
-	if (status == 0) {
-		s->open = true;
-		s->next = s->owner->sockets;
-		s->owner->sockets = s;
-		status = uv_poll_start(&s->poll, UV_READABLE, on_acceptable);
-	}
-	if (status != 0)
-		log_line(ATOM_LOG_ERROR, "http_listen_failed",
-			 "this loop cannot watch the listener's socket",
-			 LOG_TEXT("address", s->listener->bound),
-			 LOG_TEXT("reason", uv_strerror(status)));
+	s->open = true;
+	s->next = s->owner->sockets;
+	s->owner->sockets = s;
+	watch(s);
 }
 
 void http_socket_stop(struct http_socket *s)
@@ -154,7 +173,10 @@ void http_socket_stop(struct http_socket *s)
 		link = &(*link)->next;
 	*link = s->next;
 	s->open = false;
-	uv_close((uv_handle_t *)&s->poll, NULL);
+	timer_stop(&s->watch_again);
+	if (s->watched)
+		uv_close((uv_handle_t *)&s->poll, NULL);
+	s->watched = false;
 }
 
 /* What waits in the socket is still taken. */
@@ -222,6 +244,7 @@ void http_socket_init(struct http_socket *s, struct http_listener *listener,
 	s->listener = listener;
 	s->owner = owner;
 	s->fd = -1;
+	s->watch_again.fire = watch_again;
 	s->open_message.deliver = open_deliver;
 	s->close_message.deliver = close_deliver;
 	s->closed_message.deliver = closed_deliver;

@@ -178,8 +178,11 @@ struct http_socket {
 	int fd;	   /* -1: this loop does not accept for the listener */
 	bool ours; /* [control] ours to close: not taken over */
 	bool open;
-	bool last; /* the loop closes the descriptor itself */
+	bool last;	   /* the loop closes the descriptor itself */
+	bool watched;	   /* [loop] by `poll` */
+	bool failure_told; /* [loop] that it could not be watched */
 	uv_poll_t poll;
+	struct timer watch_again;
 	SSL_CTX *tls;		     /* [loop] */
 	uint32_t tls_generation;     /* [loop] counts the contexts */
 	_Atomic(SSL_CTX *) tls_next; /* from control, not yet taken */

@@ -38,7 +38,7 @@ from places import (FACTOR, MEMORY_FACTOR, Folder, SOURCE,  # noqa: F401
                     atomctl_path, atomd_path, daemon_environment,
                     plugin_folder, run_atomd, source, spoken)
 from processes import (alive, descendants, open_files,  # noqa: F401
-                       resident_kib)
+                       resident_kib, wait_process)
 from wire import (Answer, Closed, Event, Headers, Metrics,  # noqa: F401
                   Stream, Wire, deltas, errors)
 
@@ -268,7 +268,7 @@ class Daemon:
         children = descendants(self.pid)
         self.signal(signal.SIGTERM)
         try:
-            status = self.process.wait(seconds(deadline))
+            status = wait_process(self.process, seconds(deadline))
         except subprocess.TimeoutExpired:
             self.signal(signal.SIGABRT)
             raise AssertionError("no end %g s after SIGTERM" % (
@@ -278,7 +278,7 @@ class Daemon:
 
     def wait_end(self, deadline=30):
         children = descendants(self.pid)
-        status = self.process.wait(seconds(deadline))
+        status = wait_process(self.process, seconds(deadline))
         self._ended(children)
         return status
 

@@ -1,6 +1,21 @@
-"""What /proc says of the daemon and of its children."""
+"""What /proc says of the daemon and of its children, and their ends."""
 
 import os
+import select
+
+
+def wait_process(process, seconds):
+    """process.wait(seconds), which would look every 50 ms only."""
+    if process.poll() is not None:
+        return process.returncode
+    fd = os.pidfd_open(process.pid)
+    try:
+        waiting = select.poll()
+        waiting.register(fd, select.POLLIN)
+        waiting.poll(seconds * 1000)
+    finally:
+        os.close(fd)
+    return process.wait(0)
 
 
 def process_start(pid):

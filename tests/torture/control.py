@@ -20,7 +20,8 @@ SHORT = -1
 
 PLACES, PLACE = 16384, struct.Struct("=QIIII")
 ARMED, OWNER, FIRED, COUNT, TARGET, UNTIL, ERROR = 0, 4, 8, 16, 24, 32, 40
-BURST, DEPTH, NUMBER, WHERE, CRASH, BLOCKS = 44, 48, 52, 56, 2096, 4080
+BURST, DEPTH, NUMBER, FUNCTION, PAGE_OFFSET = 44, 48, 52, 56, 60
+WHERE, CRASH, BLOCKS = 64, 2096, 4080
 TABLE = 4096
 SIZE = TABLE + PLACES * PLACE.size
 
@@ -40,8 +41,8 @@ def build(folder):
 class Place:
     """Where a call can fail: a function and its callers."""
 
-    def __init__(self, key, function, sort, count):
-        self.key, self.count = key, count
+    def __init__(self, key, function, sort, count, page_offset):
+        self.key, self.count, self.page_offset = key, count, page_offset
         self.function, self.sort = FUNCTIONS[function], SORTS[sort]
 
     def __repr__(self):
@@ -80,18 +81,22 @@ class Control:
         """Learns places from now on."""
         self.map[TABLE:SIZE] = bytes(SIZE - TABLE)
         self._put("I", NUMBER, 0)
-        self._arm(0, 0, 0, 1, depth)
+        self._arm(None, 0, 0, 1, depth)
 
     def fail(self, place, nth, error, burst, depth):
         """The n-th call from the place fails; burst, with so many
         allocations in all."""
-        self._arm(place.key, nth, error, burst, depth)
+        self._arm(place, nth, error, burst, depth)
 
-    def _arm(self, target, nth, error, burst, depth):
+    def _arm(self, place, nth, error, burst, depth):
         self._put("I", ARMED, 0)
         self.map[WHERE:BLOCKS] = bytes(BLOCKS - WHERE)
         for form, at, value in (
-                ("I", FIRED, 0), ("Q", COUNT, 0), ("Q", TARGET, target),
+                ("I", FIRED, 0), ("Q", COUNT, 0),
+                ("Q", TARGET, place.key if place else 0),
+                ("I", FUNCTION,
+                 FUNCTIONS.index(place.function) if place else 0),
+                ("I", PAGE_OFFSET, place.page_offset if place else 0),
                 ("Q", UNTIL, nth), ("i", ERROR, error),
                 ("I", BURST, burst - 1), ("I", DEPTH, depth),
                 ("I", ARMED, 1)):
@@ -114,9 +119,9 @@ class Control:
         assert self._get("I", NUMBER) < PLACES // 2, "the table is full"
         found = []
         for at in range(TABLE, SIZE, PLACE.size):
-            key, function, sort, count, _ = PLACE.unpack_from(self.map, at)
+            key, *more = PLACE.unpack_from(self.map, at)
             if key:
-                found.append(Place(key, function, sort, count))
+                found.append(Place(key, *more))
         return sorted(found, key=lambda place: place.key)
 
     def stack(self):

@@ -37,10 +37,12 @@ enum sort {
 
 #define PLACES 16384
 #define FRAMES 24
+#define PAGE   4096 /* bytes, to which modules are aligned */
 
 struct place {
 	uint64_t hash;
-	uint32_t function, sort, count, first;
+	uint32_t function, sort, count;
+	uint32_t page_offset; /* of the caller, wherever its module is */
 };
 
 /* Members' offsets stand in control.py as well. */
@@ -53,12 +55,14 @@ struct control {
 	uint32_t burst; /* so many allocations fail after it as well */
 	uint32_t depth; /* frames that tell places apart */
 	uint32_t places;
-	char where[2040], crash[1984];
+	/* Of the target: nobody else's stack need be looked at. */
+	uint32_t function, page_offset;
+	char where[2032], crash[1984];
 	/* In use by what began after attach(): frees of older ones count. */
 	_Atomic int64_t blocks, bytes;
 	struct place place[PLACES];
 };
-_Static_assert(offsetof(struct control, where) == 56 &&
+_Static_assert(offsetof(struct control, where) == 64 &&
 		       offsetof(struct control, place) == 4096,
 	       "control.py knows them");
 
@@ -150,7 +154,8 @@ static enum sort sort_of(int fd)
 				      : SORT_OTHER;
 }
 
-static void note(uint64_t hash, enum function function, int fd, uint64_t n)
+static void note(uint64_t hash, enum function function, int fd,
+		 uint32_t page_offset)
 {
 	size_t i = hash % PLACES;
 	uint32_t free_ = 0;
@@ -164,7 +169,7 @@ static void note(uint64_t hash, enum function function, int fd, uint64_t n)
 			.hash = hash,
 			.function = function,
 			.sort = sort_of(fd),
-			.first = (uint32_t)n,
+			.page_offset = page_offset,
 		};
 		control->places++;
 	}
@@ -172,11 +177,12 @@ static void note(uint64_t hash, enum function function, int fd, uint64_t n)
 	atomic_store(&control->lock, 0);
 }
 
-int fails(enum function function, int fd, int *error_r)
+int fails_for(const void *caller, enum function function, int fd, int *error_r)
 {
+	const uint32_t page_offset = (uintptr_t)caller % PAGE;
 	struct frames frames = { .count = 0 };
 	int saved = errno;
-	uint64_t n, hash;
+	uint64_t hash;
 	uint32_t first = 0, left;
 	int wanted;
 
@@ -195,13 +201,19 @@ int fails(enum function function, int fd, int *error_r)
 		inside = 0;
 		return 1;
 	}
-	n = atomic_fetch_add(&control->count, 1) + 1;
+	atomic_fetch_add(&control->count, 1);
+	if (control->target != 0 &&
+	    (control->fired || function != control->function ||
+	     page_offset != control->page_offset)) {
+		inside = 0;
+		return 0;
+	}
 	_Unwind_Backtrace(take_frame, &frames);
 	hash = hash_of(&frames, function);
 	wanted = hash == control->target &&
 		 atomic_fetch_sub(&control->until, 1) == 1;
 	if (control->target == 0)
-		note(hash, function, fd, n);
+		note(hash, function, fd, page_offset);
 	wanted = wanted &&
 		 atomic_compare_exchange_strong(&control->fired, &first, 1);
 	if (wanted) {

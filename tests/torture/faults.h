@@ -60,8 +60,11 @@ enum function {
 
 #define SHORT (-1) /* half of the bytes, instead of an error */
 
-/* Whether this call shall fail; then its error is *error_r. */
-int fails(enum function function, int fd, int *error_r);
+/* Whether this call, that `caller` made, shall fail; then its error is
+ * *error_r. */
+int fails_for(const void *caller, enum function function, int fd, int *error_r);
+#define fails(function, fd, error_r) \
+	fails_for(__builtin_return_address(0), function, fd, error_r)
 /* So many blocks and bytes more, or less, are in use. */
 void count_memory(int64_t blocks, int64_t bytes);
 

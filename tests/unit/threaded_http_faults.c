@@ -4,10 +4,12 @@
  * give and take little, descriptors that run out.  Whatever happens to one
  * request, the next is served.
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,11 +19,14 @@
 #define H "Host: a\r\n"
 
 static struct os real;
+static int (*real_epoll_ctl)(int epoll, int operation, int fd,
+			     struct epoll_event *event);
 static _Atomic int alloc_fails_in; /* 0: never */
 static _Atomic unsigned int alloc_failed;
 static _Atomic size_t io_most; /* bytes a call; 0: all */
 static _Atomic unsigned int io_calls;
 static _Atomic int accept_failures;
+static _Atomic int watch_failures;
 
 /* --- the faults ----------------------------------------------------------------- */
 
@@ -88,6 +93,25 @@ static int faulty_accept4(int fd, struct sockaddr *address, socklen_t *length,
 		return -1;
 	}
 	return real.accept4(fd, address, length, flags);
+}
+
+/* In place of libc's, for libuv: a listener's socket cannot be watched. */
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
+__attribute__((visibility("default"))) int epoll_ctl(int epoll, int operation,
+						     int fd,
+						     struct epoll_event *event)
+{
+	socklen_t length = sizeof(int);
+	int listens = 0;
+
+	if (operation == EPOLL_CTL_ADD && watch_failures > 0 &&
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) == 0 &&
+	    listens) {
+		watch_failures--;
+		errno = ENOSPC;
+		return -1;
+	}
+	return real_epoll_ctl(epoll, operation, fd, event);
 }
 
 static void start(void)
@@ -212,6 +236,22 @@ static void no_descriptor_left_is_survived(void)
 	stop();
 }
 
+static void a_socket_that_cannot_be_watched_is_tried_again(void)
+{
+	watch_failures = 2;
+	start();
+	client_expect("GET /echo HTTP/1.1\r\n" H "\r\n", 200, NULL);
+	CHECK(watch_failures == 0);
+	stop();
+
+	/* Nor does it keep anyone from ending. */
+	watch_failures = 1000;
+	start();
+	stop();
+	CHECK(watch_failures < 1000);
+	watch_failures = 0;
+}
+
 int main(void)
 {
 	static const struct tap_test tests[] = {
@@ -220,9 +260,12 @@ int main(void)
 		TAP_TEST(memory_for_a_long_body),
 		TAP_TEST(memory_for_a_refusal),
 		TAP_TEST(no_descriptor_left_is_survived),
+		TAP_TEST(a_socket_that_cannot_be_watched_is_tried_again),
 	};
 
 	real = os;
+	real_epoll_ctl = (__typeof__(real_epoll_ctl))(uintptr_t)dlsym(
+		RTLD_NEXT, "epoll_ctl");
 	os.alloc = faulty_alloc;
 	os.realloc = faulty_realloc;
 	os.recv = faulty_recv;
