@@ -28,6 +28,7 @@
 #define WATCH_MS 20
 
 struct table agents_table = TABLE_INIT;
+bool agents_lacking;
 
 static struct timer watch_timer;
 static void (*started_callback)(void *argument);
@@ -198,6 +199,8 @@ bool agents_ready(void)
 {
 	struct agent *agent;
 
+	if (agents_lacking)
+		return false;
 	for (size_t at = 0; (agent = table_next(&agents_table, &at)) != NULL;)
 		if (agent->stable == NULL ||
 		    atomic_load(&agent->stable->pool.ready) <
@@ -407,9 +410,11 @@ static atom_status apply_one(struct config *config,
 	}
 	if (added)
 		agent = agent_new(from->name, true);
-	if (agent == NULL)
+	if (agent == NULL) {
+		agents_lacking = true;
 		return atom_fail(err, ATOM_ENOMEM, "no memory for agent %s",
 				 from->name);
+	}
 	/* What the API made of it stays over a restart.  Where that cannot be
 	 * had any more, the file's text serves, as a new revision. */
 	if (added && file_is_unchanged(agent, from) &&
@@ -528,12 +533,13 @@ atom_status agents_apply(struct config *config, bool now, json_t **result_r,
 			 struct atom_error *err)
 {
 	static bool started;
-	bool first_time = !started;
+	bool first_time = !started, lacked = agents_lacking;
 	struct applied applied = { json_array(), json_array(), json_array(),
 				   json_object(), 0 };
 	atom_status status = ATOM_OK, first = ATOM_OK;
 	struct atom_error one = ATOM_ERROR_INIT;
 
+	agents_lacking = false;
 	if (first_time)
 		freeze_recall();
 	freeze_apply(config);
@@ -556,7 +562,7 @@ atom_status agents_apply(struct config *config, bool now, json_t **result_r,
 			*err = one;
 		first = first != ATOM_OK ? first : status;
 	}
-	if (first_time)
+	if (first_time || lacked)
 		agents_revive(config, on_revived, &applied);
 	started = true;
 	apply_limits(config);

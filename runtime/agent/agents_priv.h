@@ -49,6 +49,7 @@ struct agent {
 };
 
 extern struct table agents_table; /* by name, struct agent */
+extern bool agents_lacking;	  /* one had no memory for its row */
 
 /* The agent's settings as they are written now, for people. */
 const struct setting *agent_setting(const struct agent *agent);

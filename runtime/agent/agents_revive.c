@@ -124,6 +124,7 @@ static void revive_named(const char *name, const struct config *defaults,
 	if (agents_find(name) != NULL)
 		return;
 	agent = agent_new(name, true);
+	agents_lacking |= agent == NULL;
 	if (agent == NULL)
 		status = atom_fail(&err, ATOM_ENOMEM, "no memory for agent %s",
 				   name);
@@ -147,6 +148,7 @@ void agents_revive(const struct config *defaults,
 
 	if (status == ATOM_OK && names.no_memory)
 		status = atom_fail(&err, ATOM_ENOMEM, "no memory");
+	agents_lacking |= status == ATOM_ENOMEM;
 	if (status != ATOM_OK && status != ATOM_EUNAVAILABLE)
 		log_line(ATOM_LOG_ERROR, "agents_not_read", err.message);
 	for (size_t i = 0; i < names.count; i++) {

@@ -141,8 +141,8 @@ atom_status agents_export(const char *name, struct buffer *out,
 
 void agents_measure(void)
 {
-	enum health_state state = HEALTH_OK;
-	char why[200] = "";
+	enum health_state state = agents_lacking ? HEALTH_FAILED : HEALTH_OK;
+	char why[200] = "an agent had no memory; a reload tries again";
 	struct agent *agent;
 
 	for (size_t at = 0; (agent = table_next(&agents_table, &at)) != NULL;) {
