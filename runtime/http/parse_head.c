@@ -78,7 +78,7 @@ static enum http_parse transfer_encoding(struct http_head *head,
 			return http_refuse(head, 400, "bad Transfer-Encoding");
 		chunked = http_text_is(coding, "chunked");
 	}
-	if (!chunked || !memchr(value.at, ',', value.len))
+	if (!chunked)
 		return http_refuse(head, 400, "bad Transfer-Encoding");
 	return http_refuse(head, 501, "transfer coding not implemented");
 }

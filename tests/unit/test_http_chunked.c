@@ -37,6 +37,7 @@ static const struct raw_case cases[] = {
 	RAW("several zeros end it", DONE, "", 0, "000\r\n\r\n"),
 	RAW("extension", DONE, "a", 0, "1;x=y\r\na\r\n0;z\r\n\r\n"),
 	RAW("quoted extension", DONE, "a", 0, "1 ; x=\"a;b\"\r\na\r\n0\r\n\r\n"),
+	RAW("white space before an extension", DONE, "a", 0, "1 \t ;x\r\na\r\n0\r\n\r\n"),
 	RAW("crlf as payload", DONE, "\r\n0\r\n\r\n", 0, "7\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n"),
 	RAW("trailer", DONE, "a", 0, "1\r\na\r\n0\r\nX: y\r\nZ:\r\n\r\n"),
 	RAW("unfinished size", MORE, "", 0, "1"),

@@ -61,11 +61,13 @@ static const struct raw_case requests[] = {
 	RAW("host ipv6", 0, GET11 "Host: [2001:db8::1]:443\r\n\r\n"),
 	RAW("host ipv4", 0, GET11 "hOsT: 127.0.0.1\r\n\r\n"),
 	RAW("percent in path", 0, "GET /a%20b%C3%A9 HTTP/1.1\r\n" H "\r\n"),
+	RAW("percent of a line feed", 0, "GET /%0a HTTP/1.1\r\n" H "\r\n"),
 	RAW("sub-delims in path", 0, "GET /!$&'()*+,;=:@-._~ HTTP/1.1\r\n" H "\r\n"),
 	RAW("double slash", 0, "GET //a//b HTTP/1.1\r\n" H "\r\n"),
 	RAW("query as browsers send it", 0, "GET /?a[]={b}|c^`\\%zz HTTP/1.1\r\n" H "\r\n"),
 	RAW("question mark in query", 0, "GET /?a?b/c HTTP/1.1\r\n" H "\r\n"),
 	RAW("empty query", 0, "GET /? HTTP/1.1\r\n" H "\r\n"),
+	RAW("other names as long as those that frame", 0, GET11 H "Accept-Charset: 1\r\nIf-Modified-Since: 2\r\n\r\n"),
 	RAW("connection list", 0, GET11 H "Connection: , foo ,close,\r\n\r\n"),
 	RAW("expect", 0, "POST / HTTP/1.1\r\n" H "Expect: 100-Continue\r\nContent-Length: 1\r\n\r\n"),
 	RAW("repeated ordinary field", 0, GET11 H "X: 1\r\nX: 2\r\n\r\n"),
@@ -89,6 +91,7 @@ static const struct raw_case requests[] = {
 	RAW("two empty lines first", 400, "\r\n\r\n" GET11 H "\r\n"),
 	RAW("bare cr in line", 400, "GET /\r HTTP/1.1\r\n" H "\r\n"),
 	RAW("cr cr lf", 400, "GET / HTTP/1.1\r\r\n" H "\r\n"),
+	RAW("space behind an empty line", 400, "\r\n / HTTP/1.1\r\n" H "\r\n"),
 	RAW("space first", 400, " GET / HTTP/1.1\r\n" H "\r\n"),
 	RAW("tls hello", 400, "\x16\x03\x01"),
 	RAW("nul first", 400, "\0GET / HTTP/1.1\r\n"),
@@ -111,6 +114,9 @@ static const struct raw_case requests[] = {
 	RAW("version with a leading zero", 400, "GET / HTTP/01.1\r\n" H "\r\n"),
 	RAW("version without slash", 400, "GET / HTTP 1.1\r\n" H "\r\n"),
 	RAW("version of letters", 400, "GET / HTTP/a.b\r\n" H "\r\n"),
+	RAW("version below the digits", 400, "GET / HTTP/!.1\r\n" H "\r\n"),
+	RAW("version with a comma", 400, "GET / HTTP/1,1\r\n" H "\r\n"),
+	RAW("version with a letter as minor", 400, "GET / HTTP/1.a\r\n" H "\r\n"),
 	RAW("version with plus", 400, "GET / HTTP/1.+\r\n" H "\r\n"),
 	RAW("version 0.9", 505, "GET / HTTP/0.9\r\n" H "\r\n"),
 	RAW("version 2.0", 505, "GET / HTTP/2.0\r\n" H "\r\n"),
@@ -148,6 +154,13 @@ static const struct raw_case requests[] = {
 	RAW("absolute without host", 400, "GET http:///p HTTP/1.1\r\n" H "\r\n"),
 	RAW("absolute with user", 400, "GET http://u@a/ HTTP/1.1\r\n" H "\r\n"),
 	RAW("absolute with bad port", 400, "GET http://a:x/ HTTP/1.1\r\n" H "\r\n"),
+	RAW("scheme without slashes", 400, "GET http:abcd HTTP/1.1\r\n" H "\r\n"),
+	RAW("one letter", 400, "GET x HTTP/1.1\r\n" H "\r\n"),
+	RAW("absolute with a bad path", 400, "GET http://a/< HTTP/1.1\r\n" H "\r\n"),
+	RAW("percent and no digit", 400, "GET /%!a HTTP/1.1\r\n" H "\r\n"),
+	RAW("percent and a letter behind F", 400, "GET /%Ga HTTP/1.1\r\n" H "\r\n"),
+	RAW("percent and a letter behind f", 400, "GET /%ga HTTP/1.1\r\n" H "\r\n"),
+	RAW("percent and one digit", 400, "GET /%az HTTP/1.1\r\n" H "\r\n"),
 	RAW("absolute with one slash", 400, "GET http:/a HTTP/1.1\r\n" H "\r\n"),
 	RAW("absolute without host field", 400, "GET http://a/ HTTP/1.1\r\n\r\n"),
 
@@ -188,6 +201,8 @@ static const struct raw_case requests[] = {
 	RAW("host with space", 400, GET11 "Host: a b\r\n\r\n"),
 	RAW("host of a port", 400, GET11 "Host: :80\r\n\r\n"),
 	RAW("host with large port", 400, GET11 "Host: a:65536\r\n\r\n"),
+	RAW("host with a port of six digits", 400, GET11 "Host: a:123456\r\n\r\n"),
+	RAW("host with a mark as port", 400, GET11 "Host: a:8!\r\n\r\n"),
 	RAW("host with letters as port", 400, GET11 "Host: a:80b\r\n\r\n"),
 	RAW("host with open bracket", 400, GET11 "Host: [::1\r\n\r\n"),
 	RAW("host with empty brackets", 400, GET11 "Host: []\r\n\r\n"),
@@ -238,6 +253,11 @@ static const struct raw_case responses[] = {
 	RAW("two digits", 502, "HTTP/1.1 20\r\n\r\n"),
 	RAW("four digits", 502, "HTTP/1.1 2000\r\n\r\n"),
 	RAW("letters as code", 502, "HTTP/1.1 abc OK\r\n\r\n"),
+	RAW("no space behind the version", 502, "HTTP/1.1x200 OK\r\n\r\n"),
+	RAW("mark in the code", 502, "HTTP/1.1 2!0 OK\r\n\r\n"),
+	RAW("letter in the code", 502, "HTTP/1.1 2a0 OK\r\n\r\n"),
+	RAW("mark at the code's end", 502, "HTTP/1.1 20! OK\r\n\r\n"),
+	RAW("letter at the code's end", 502, "HTTP/1.1 20a OK\r\n\r\n"),
 	RAW("code below 100", 502, "HTTP/1.1 099 OK\r\n\r\n"),
 	RAW("two spaces", 502, "HTTP/1.1  200 OK\r\n\r\n"),
 	RAW("version 2", 502, "HTTP/2.0 200 OK\r\n\r\n"),
@@ -312,6 +332,14 @@ Test(http_parse, responses_are_accepted_or_refused_as_the_table_says)
 {
 	for (size_t i = 0; i < sizeof(responses) / sizeof(responses[0]); i++)
 		check(&responses[i], true);
+}
+
+/* The word ends where its NUL is, whatever the text says behind that. */
+Test(http_parse, a_text_with_a_nul_is_no_word)
+{
+	cr_assert(http_text_is((struct http_text){ "A-b", 3 }, "a-b"));
+	cr_assert_not(http_text_is((struct http_text){ "a\0b", 3 }, "a"));
+	cr_assert_not(http_text_is((struct http_text){ "ab", 2 }, "abc"));
 }
 
 static enum http_parse parse(struct http_head *head, const char *text)

@@ -144,6 +144,12 @@ Test(http_proxy, a_sound_checksum_is_taken_and_every_flipped_bit_is_told)
 	struct http_proxy header;
 	size_t length = sizeof(text) - 1;
 
+	/* It is of the bytes behind it as well. */
+	cr_assert_eq(parse(BYTES(SIGNATURE "\x21\x11\x00\x17" TCP4
+					   "\x03\x00\x04\x04\x17\x77\x58"
+					   "\x04\x00\x01x"),
+			   &header),
+		     HTTP_PARSE_DONE, "%s", header.why);
 	cr_assert_eq(parse((struct bytes){ text, length }, &header),
 		     HTTP_PARSE_DONE, "%s", header.why);
 	for (size_t bit = 8 * 16; bit < 8 * length; bit++) {
