@@ -159,10 +159,9 @@ atom_status key_file_make(const char *directory, struct note_signer *signer_r,
 	status = note_signer_init(signer_r, log_id, random + CHAIN_LOG_ID / 2,
 				  err);
 	OPENSSL_cleanse(random, sizeof(random));
-	if (status == ATOM_OK)
-		status = note_signer_text(signer_r, text, err);
 	if (status != ATOM_OK)
 		return status;
+	note_signer_text(signer_r, text);
 	length = strlen(text);
 	text[length++] = '\n';
 	status = replace_file(directory, key_name, text, length, true, err);

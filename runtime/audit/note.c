@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "audit/note.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -34,8 +35,7 @@ atom_status note_make(const struct note_signer *signer,
 			"%s%s\n%llu\n%s\nchain %s\ntime %s\n", origin,
 			head->log_id, (unsigned long long)head->size, root,
 			chain, time);
-	if (body < 0 || body >= NOTE_TEXT_MAX)
-		return atom_fail(err, ATOM_ELIMIT, "the note is too long");
+	assert(body > 0 && body < NOTE_TEXT_MAX);
 	memcpy(signature, signer->verifier.key_hash, NOTE_KEY_HASH);
 	status = note_sign(signer->seed, out, (size_t)body,
 			   signature + NOTE_KEY_HASH, err);
@@ -44,8 +44,7 @@ atom_status note_make(const struct note_signer *signer,
 	text_base64(signature, sizeof(signature), text, sizeof(text));
 	tail = snprintf(out + body, NOTE_TEXT_MAX - (size_t)body, "\n%s%s %s\n",
 			dash, signer->verifier.name, text);
-	if (tail < 0 || body + tail >= NOTE_TEXT_MAX)
-		return atom_fail(err, ATOM_ELIMIT, "the note is too long");
+	assert(tail > 0 && body + tail < NOTE_TEXT_MAX);
 	*length_r = (size_t)body + (size_t)tail;
 	return ATOM_OK;
 }

@@ -74,9 +74,8 @@ atom_status note_signer_init(struct note_signer *signer, const char *log_id,
 			     struct atom_error *err);
 /* As text of one line without '\n', as other tools for signed notes keep it:
  * "PRIVATE+KEY+<name>+<key hash>+<base64(0x01 || private key)>".  Secret. */
-atom_status note_signer_text(const struct note_signer *signer,
-			     char out[NOTE_PRIVATE_KEY_MAX],
-			     struct atom_error *err);
+void note_signer_text(const struct note_signer *signer,
+		      char out[NOTE_PRIVATE_KEY_MAX]);
 /* From that text, with or without '\n' at its end; ATOM_EINVAL says what is
  * wrong and shows nothing of the key. */
 atom_status note_signer_parse(const char *text, struct note_signer *signer_r,

@@ -2,6 +2,7 @@
 
 /* Keys and signatures: the other half of note.h. */
 
+#include <assert.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -50,10 +51,9 @@ atom_status note_sign(const uint8_t seed[NOTE_KEY_BYTES], const void *bytes,
 	bool is_signed =
 		key && context &&
 		EVP_DigestSignInit(context, NULL, NULL, NULL, key) == 1 &&
-		EVP_DigestSign(context, signature_r, &made, bytes, length) ==
-			1 &&
-		made == NOTE_SIGNATURE_BYTES;
+		EVP_DigestSign(context, signature_r, &made, bytes, length) == 1;
 
+	assert(!is_signed || made == NOTE_SIGNATURE_BYTES);
 	EVP_MD_CTX_free(context);
 	EVP_PKEY_free(key);
 	if (!is_signed)
@@ -88,19 +88,19 @@ bool note_base64_read(const char *text, size_t text_length, uint8_t *out,
 	size_t blocks = (length + 2) / 3;
 	int read;
 
-	if (text_length != blocks * 4 || text_length >= sizeof(again))
+	assert(blocks * 4 < sizeof(again));
+	if (text_length != blocks * 4)
 		return false;
 	/* OpenSSL forgives white space and stray bits; what it makes of the
 	 * text must make the text. */
 	read = EVP_DecodeBlock(bytes, (const unsigned char *)text,
 			       (int)text_length);
-	if (read < 0 || (size_t)read < length)
+	if (read < (int)length)
 		return false;
 	memcpy(out, bytes, length);
 	OPENSSL_cleanse(bytes, sizeof(bytes));
-	read = (int)text_base64(out, length, again, sizeof(again));
-	return (size_t)read == text_length &&
-	       memcmp(again, text, text_length) == 0;
+	(void)text_base64(out, length, again, sizeof(again));
+	return memcmp(again, text, text_length) == 0;
 }
 
 static bool key_hash(struct note_verifier *v)
@@ -162,9 +162,8 @@ void note_verifier_text(const struct note_verifier *verifier,
 	snprintf(out, NOTE_VERIFIER_MAX, "%s+%s+%s", verifier->name, hash, key);
 }
 
-atom_status note_signer_text(const struct note_signer *signer,
-			     char out[NOTE_PRIVATE_KEY_MAX],
-			     struct atom_error *err)
+void note_signer_text(const struct note_signer *signer,
+		      char out[NOTE_PRIVATE_KEY_MAX])
 {
 	char hash[NOTE_KEY_HASH * 2 + 1], key[KEY_TEXT + 1];
 	int length;
@@ -174,9 +173,7 @@ atom_status note_signer_text(const struct note_signer *signer,
 	length = snprintf(out, NOTE_PRIVATE_KEY_MAX, "%s%s+%s+%s",
 			  private_prefix, signer->verifier.name, hash, key);
 	OPENSSL_cleanse(key, sizeof(key));
-	if (length < 0 || length >= NOTE_PRIVATE_KEY_MAX)
-		return atom_fail(err, ATOM_ELIMIT, "the key is too long");
-	return ATOM_OK;
+	assert(length > 0 && length < NOTE_PRIVATE_KEY_MAX);
 }
 
 /* "<name>+<hash>+<key>" with at most one '\n' behind: sets the name, the 4

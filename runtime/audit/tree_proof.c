@@ -41,19 +41,18 @@ static atom_status subtree(const struct tree_source *source, uint64_t begin,
 {
 	uint64_t before = source->before.size;
 	uint64_t middle;
+	const uint8_t *node;
 	uint8_t left[TREE_HASH], right[TREE_HASH];
 	atom_status status;
 
 	if (end <= before) {
-		const uint8_t *node =
-			kept_node(&source->before, begin, end - begin);
-
-		if (node)
+		node = kept_node(&source->before, begin, end - begin);
+		if (node) {
 			memcpy(hash_r, node, TREE_HASH);
-		else if (end - begin == 1)
-			return ATOM_ENOENT;
-		if (node)
 			return ATOM_OK;
+		}
+		if (end - begin == 1)
+			return ATOM_ENOENT;
 	} else if (end - begin == 1) {
 		memcpy(hash_r, source->leaves[begin - before], TREE_HASH);
 		return ATOM_OK;
@@ -192,10 +191,11 @@ bool tree_verify_inclusion(uint64_t index, uint64_t size,
 
 		if (sn == 0)
 			return false;
+		/* Where it is even it is sn, and that is not 0. */
 		if ((fn & 1) || fn == sn) {
 			if (!tree_node(p, r, r))
 				return false;
-			while (!(fn & 1) && fn != 0) {
+			while (!(fn & 1)) {
 				fn >>= 1;
 				sn >>= 1;
 			}
@@ -240,10 +240,11 @@ bool tree_verify_consistency(uint64_t from, uint64_t size,
 
 		if (sn == 0)
 			return false;
+		/* As above. */
 		if ((fn & 1) || fn == sn) {
 			if (!tree_node(c, fr, fr) || !tree_node(c, sr, sr))
 				return false;
-			while (!(fn & 1) && fn != 0) {
+			while (!(fn & 1)) {
 				fn >>= 1;
 				sn >>= 1;
 			}

@@ -165,16 +165,14 @@ static bool is_for_verifying(const json_t *object)
 {
 	const json_t *use = json_object_get(object, "use");
 	const json_t *operations = json_object_get(object, "key_ops");
-	const json_t *one;
-	size_t i;
 
 	if (use != NULL && !is_text(object, "use", "sig"))
 		return false;
 	if (operations == NULL)
 		return true;
-	json_array_foreach(operations, i, one)
-	{
-		const char *word = json_string_value(one);
+	for (size_t i = 0; i < json_array_size(operations); i++) {
+		const char *word =
+			json_string_value(json_array_get(operations, i));
 
 		if (word != NULL && strcmp(word, "verify") == 0)
 			return true;
@@ -215,7 +213,7 @@ EVP_PKEY *jwk_key_of(const json_t *object, enum jwk_algorithm *algorithm_r,
 {
 	EVP_PKEY *key = NULL;
 
-	if (!json_is_object(object))
+	if (json_typeof(object) != JSON_OBJECT)
 		*why_r = "a key is an object";
 	else if (!algorithm_of_key(object, algorithm_r))
 		*why_r = "its kind is not RSA, EC P-256 or OKP Ed25519";

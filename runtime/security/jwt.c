@@ -56,7 +56,7 @@ static atom_status decode_object(struct part part, json_t **object_r)
 	if (base64url_decode(part.at, part.length, bytes, size, &length))
 		status = json_decode((const char *)bytes, length, &value, NULL);
 	mem_free(bytes);
-	if (status == ATOM_OK && !json_is_object(value))
+	if (status == ATOM_OK && json_typeof(value) != JSON_OBJECT)
 		status = ATOM_EINVAL;
 	if (status == ATOM_OK)
 		*object_r = value;
@@ -111,7 +111,7 @@ static const char *choose_key(const json_t *header, const struct jwks *keys,
 		return "its type is not JWT or at+jwt";
 	if (!jwk_algorithm_of(json_text(header, "alg", ""), &algorithm))
 		return "its algorithm is not RS256, PS256, ES256 or EdDSA";
-	if (kid != NULL && !json_is_string(kid))
+	if (kid != NULL && json_typeof(kid) != JSON_STRING)
 		return "the name of its key is no text";
 	if (keys == NULL)
 		return "the keys of its issuer are not here";

@@ -178,7 +178,7 @@ void secret_trace(const char *owner, const char *name,
 	int length = snprintf(text, sizeof(text), "%s/%s", owner, name);
 
 	trace_r[0] = '\0';
-	if (length < 0 || (size_t)length >= sizeof(text) ||
+	if ((size_t)length >= sizeof(text) ||
 	    secret_hash(text, (size_t)length, hash) != ATOM_OK)
 		return;
 	text_to_hex(hash, sizeof(hash), hex);

@@ -228,6 +228,55 @@ Test(tree, proofs_do_without_the_leaves_that_are_pruned, .init = make_tree)
 	}
 }
 
+/* From a tree that ends within what is gone: either it can still be proved,
+ * or it is said that it cannot; never a proof that is none. */
+Test(tree, no_proof_is_made_up_of_what_is_pruned, .init = make_tree)
+{
+	struct atom_error err = ATOM_ERROR_INIT;
+	struct tree_proof proof;
+	unsigned int gone = 0;
+
+	for (uint64_t before = 2; before < LEAVES; before++) {
+		struct tree_source source = source_after(before);
+
+		for (uint64_t from = 1; from < before; from++) {
+			atom_status status = tree_prove_consistency(
+				&source, from, LEAVES, &proof, &err);
+
+			gone += status == ATOM_ENOENT;
+			cr_assert(status == ATOM_ENOENT ||
+				  tree_verify_consistency(
+					  from, LEAVES, roots[from],
+					  roots[LEAVES], &proof));
+		}
+	}
+	cr_assert_gt(gone, 0);
+}
+
+Test(tree, a_proof_of_no_such_tree_is_none, .init = make_tree)
+{
+	struct tree_proof proof = { .count = TREE_PROOF_MAX + 1 };
+
+	cr_assert_not(tree_verify_inclusion(7, 7, leaves[0], roots[7], &proof));
+	cr_assert_not(tree_verify_inclusion(0, 7, leaves[0], roots[7], &proof));
+	cr_assert_not(
+		tree_verify_consistency(3, 7, roots[3], roots[7], &proof));
+	proof.count = 0;
+	cr_assert_not(
+		tree_verify_consistency(0, 7, roots[0], roots[7], &proof));
+	cr_assert_not(
+		tree_verify_consistency(8, 7, roots[8], roots[7], &proof));
+	cr_assert_not(
+		tree_verify_consistency(3, 7, roots[3], roots[7], &proof));
+	/* The same size is the same tree, and needs no proof. */
+	cr_assert(tree_verify_consistency(7, 7, roots[7], roots[7], &proof));
+	cr_assert_not(
+		tree_verify_consistency(7, 7, roots[7], roots[6], &proof));
+	proof.count = 1;
+	cr_assert_not(
+		tree_verify_consistency(7, 7, roots[7], roots[7], &proof));
+}
+
 Test(tree, what_is_not_in_the_tree_is_an_error, .init = make_tree)
 {
 	struct tree_source source = source_after(3);
@@ -238,6 +287,9 @@ Test(tree, what_is_not_in_the_tree_is_an_error, .init = make_tree)
 		     ATOM_EINVAL);
 	cr_assert_eq(tree_prove_inclusion(&source, 0, LEAVES + 1, &proof, &err),
 		     ATOM_EINVAL);
+	cr_assert_eq(
+		tree_prove_consistency(&source, 1, LEAVES + 1, &proof, &err),
+		ATOM_EINVAL);
 	cr_assert_eq(tree_prove_consistency(&source, 0, 7, &proof, &err),
 		     ATOM_EINVAL);
 	cr_assert_eq(tree_prove_consistency(&source, 8, 7, &proof, &err),

@@ -420,7 +420,7 @@ Test(jwk, what_is_no_sound_key_for_signatures_is_left_out)
 {
 	EVP_PKEY *small = jose_rsa_key(1024), *point = jose_key("ES256");
 	EVP_PKEY *edwards = jose_key("EdDSA");
-	char *jwk = jose_jwk(small, "");
+	char *jwk = jose_jwk(small, ""), *members;
 
 	key_refused(jwk, "2048 to 8192");
 	free(jwk);
@@ -435,6 +435,20 @@ Test(jwk, what_is_no_sound_key_for_signatures_is_left_out)
 		    "32 bytes");
 	key_refused("{\"kty\":\"RSA\",\"n\":\"!\",\"e\":\"AQAB\"}",
 		    "base64url");
+	key_refused("{\"kty\":\"RSA\",\"n\":\"\",\"e\":\"AQAB\"}", "base64url");
+	key_refused("{\"kty\":\"RSA\",\"n\":\"AQAB\"}", "base64url");
+	key_refused("{\"kty\":\"OKP\",\"crv\":\"Ed25519\"}", "32 bytes");
+	key_refused("{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"!\"}",
+		    "32 bytes");
+	key_refused("{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AQ\"}",
+		    "32 bytes");
+	/* One of the two is a byte short. */
+	key_refused("{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AQ\",\"y\":"
+		    "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE\"}",
+		    "32 bytes");
+	key_refused("{\"kty\":\"EC\",\"crv\":\"P-256\",\"y\":\"AQ\",\"x\":"
+		    "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE\"}",
+		    "32 bytes");
 	/* (1, 1) is not on the curve. */
 	key_refused("{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":"
 		    "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE\",\"y\":"
@@ -444,6 +458,9 @@ Test(jwk, what_is_no_sound_key_for_signatures_is_left_out)
 	key_refused(jwk, "signatures");
 	free(jwk);
 	jwk = jose_jwk(point, "\"key_ops\":[\"sign\"],");
+	key_refused(jwk, "signatures");
+	free(jwk);
+	jwk = jose_jwk(point, "\"key_ops\":[7],");
 	key_refused(jwk, "signatures");
 	free(jwk);
 	jwk = jose_jwk(point, "\"alg\":\"RS256\",");
@@ -457,6 +474,11 @@ Test(jwk, what_is_no_sound_key_for_signatures_is_left_out)
 	free(jwk);
 	jwk = jose_jwk(edwards, "\"kid\":7,");
 	key_refused(jwk, "kid");
+	free(jwk);
+	members = jose_text("\"kid\":\"%0*d\",", JWK_KID_MAX + 1, 0);
+	jwk = jose_jwk(edwards, members);
+	key_refused(jwk, "kid");
+	free(members);
 	free(jwk);
 	EVP_PKEY_free(small);
 	EVP_PKEY_free(point);

@@ -229,6 +229,8 @@ Test(jwt, extensions_are_refused)
 	       "{\"alg\":\"EdDSA\",\"kid\":\"a\",\"b64\":false}", GOOD);
 	expect(JWT_BAD, "compressed",
 	       "{\"alg\":\"EdDSA\",\"kid\":\"a\",\"zip\":\"DEF\"}", GOOD);
+	expect(JWT_BAD, "encrypted",
+	       "{\"alg\":\"EdDSA\",\"kid\":\"a\",\"enc\":\"A256GCM\"}", GOOD);
 }
 
 Test(jwt, a_type_is_jwt_or_an_access_token)
@@ -545,6 +547,9 @@ Test(jwt, dots_lead_into_objects_and_a_whole_name_comes_first)
 
 Test(jwt, agents_of_a_claim_limit_the_token)
 {
+	char *agents, *claims;
+	size_t count = 0;
+
 	config.agents_claim = "agents";
 	cr_assert_eq(
 		judge(HEADER, CLAIMS(EXP "," ROLE ",\"agents\":[\"a\",\"B!\",7,"
@@ -553,6 +558,19 @@ Test(jwt, agents_of_a_claim_limit_the_token)
 	cr_assert_str_eq(who.agents[0], "a");
 	cr_assert_str_eq(who.agents[1], "b-2");
 	cr_assert_null(who.agents[2]);
+	/* More than a token may name: the first of them. */
+	agents = jose_text("%0*d", 4 * (JWT_AGENTS_MAX + 10), 0);
+	for (size_t i = 0; agents[i] != '\0'; i++)
+		agents[i] = "\"a\","[i % 4];
+	agents[strlen(agents) - 1] = '\0';
+	claims = jose_text("{" STANDARD "," EXP "," ROLE ",\"agents\":[%s]}",
+			   agents);
+	cr_assert_eq(judge(HEADER, claims), JWT_GOOD);
+	while (who.agents[count] != NULL)
+		count++;
+	cr_assert_eq(count, JWT_AGENTS_MAX);
+	free(claims);
+	free(agents);
 	/* No claim: no agent, rather than all. */
 	cr_assert_eq(judge(HEADER, CLAIMS(EXP "," ROLE)), JWT_GOOD);
 	cr_assert_not_null(who.agents);

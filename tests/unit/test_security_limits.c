@@ -25,6 +25,7 @@ static bool reads(const char *text, struct config_limits *own,
 Test(key_limits, are_read_and_told)
 {
 	struct config_limits own;
+	const char *wrong;
 	json_t *row;
 
 	cr_assert(reads("{\"requests_per_minute\":5,\"concurrent\":0}", &own,
@@ -43,6 +44,8 @@ Test(key_limits, are_read_and_told)
 	row = key_limits_row(&own);
 	cr_assert(json_is_null(row));
 	json_decref(row);
+	cr_assert(key_limits_read(NULL, &own, &wrong));
+	cr_assert_eq(own.concurrent, CONFIG_LIMIT_UNSET);
 	cr_assert(reads("null", &own, NULL));
 	cr_assert_eq(own.concurrent, CONFIG_LIMIT_UNSET);
 }

@@ -81,6 +81,11 @@ Test(lockout, addresses_are_apart_and_ipv6_counts_by_its_64)
 	begin();
 	cr_assert(fail("192.0.2.1", 10, 1).begun);
 	cr_assert_eq(fail("192.0.2.2", 1, 1).locked_ms, 0);
+	/* The same client, seen on a socket of both kinds; and two that only
+	 * begin as such an address does. */
+	cr_assert_gt(fail("::ffff:192.0.2.1", 1, 1).locked_ms, 0);
+	cr_assert_eq(fail("::192.0.2.1", 1, 1).locked_ms, 0);
+	cr_assert_eq(fail("0:0:1::ffff:c000:201", 1, 1).locked_ms, 0);
 	cr_assert_eq(fail("unix", 1, 1).locked_ms, 0);
 	cr_assert(fail("2001:db8:1:2::1", 9, 1).locked_ms == 0);
 	cr_assert(fail("2001:db8:1:2:ffff:ffff:ffff:ffff", 1, 1).begun);
@@ -104,6 +109,7 @@ Test(lockout, zero_failures_lock_nobody)
 Test(lockout, a_flood_of_addresses_does_not_free_who_is_locked)
 {
 	char address[32];
+	int64_t begin_ms;
 
 	begin();
 	cr_assert(fail("192.0.2.1", 10, 1000).begun);
@@ -116,4 +122,16 @@ Test(lockout, a_flood_of_addresses_does_not_free_who_is_locked)
 	cr_assert_gt(fail("192.0.2.1", 1, 30000).locked_ms, 0);
 	/* Nor whoever is on the way to it. */
 	cr_assert(fail("192.0.2.2", 5, 30000).begun);
+
+	/* Long after: who was locked out then makes room like a stranger, and
+	 * whoever is on the way now still is. */
+	begin_ms = 30000 + 2 * 3600000;
+	cr_assert_eq(fail("192.0.2.3", 5, begin_ms).locked_ms, 0);
+	for (unsigned int i = 0; i < 200000; i++) {
+		(void)snprintf(address, sizeof(address), "11.%u.%u.%u", i >> 16,
+			       i >> 8 & 255, i & 255);
+		(void)lockout_failed(address, begin_ms + i / 10);
+	}
+	cr_assert(fail("192.0.2.3", 5, begin_ms + 30000).begun);
+	cr_assert_eq(lockout_count(begin_ms + 30000), 1);
 }

@@ -294,4 +294,5 @@ Test(role, words_and_bits_name_each_other)
 	for (uint32_t bit = 1; bit <= PERMISSION_INVOKE_AGENT; bit <<= 1)
 		cr_assert_eq(permission_of(permission_name(bit)), bit);
 	cr_assert_eq(permission_of("view"), PERMISSION_NONE);
+	cr_assert_str_eq(permission_name(PERMISSION_NONE), "none");
 }
