@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "audit/segment_read.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -219,6 +220,16 @@ static bool checkpoint_of(struct atom_span rest,
 	       checkpoint_r->note_length > 0;
 }
 
+void segment_checkpoint_range(const struct segment_checkpoint *checkpoint,
+			      struct tree_range *range_r)
+{
+	bool fits =
+		tree_range_load(range_r, checkpoint->sequence,
+				checkpoint->range[0], checkpoint->range_count);
+
+	assert(fits);
+}
+
 /* The digest at the end of a line, and that it is the right one; the rest of
  * the line, without the space, stays in *body_r. */
 static bool ends_in_digest(struct segment_reader *reader,
@@ -320,11 +331,9 @@ static bool read_start_line(struct segment_start *start, unsigned int line,
 		return start->sealed || equals(&rest, "no");
 	case 7:
 		return starts(&rest, "key ") && read_key(&rest, start);
-	case 8:
+	default:
 		return starts(&rest, "checkpoint ") &&
 		       read_checkpoint(rest, start);
-	default:
-		return false;
 	}
 }
 
@@ -388,8 +397,8 @@ static bool is_canonical(const struct atom_span *text, const uint8_t *bytes,
 		size_t part = length - at < step ? length - at : step;
 		int digits = EVP_EncodeBlock(again, bytes + at, (int)part);
 
-		if (digits < 0 || memcmp(again, text->bytes + at / 3 * 4,
-					 (size_t)digits) != 0)
+		if (memcmp(again, text->bytes + at / 3 * 4, (size_t)digits) !=
+		    0)
 			return false;
 	}
 	return true;

@@ -87,6 +87,11 @@ bool segment_reader_digest(const struct segment_reader *reader,
 const struct segment_checkpoint *segment_reader_checkpoint(
 	const struct segment_reader *reader);
 
+/* Its range, which has the nodes that its sequence asks for, or it had not
+ * been read. */
+void segment_checkpoint_range(const struct segment_checkpoint *checkpoint,
+			      struct tree_range *range_r);
+
 struct segment_record {
 	uint64_t sequence;
 	uint8_t hash[CHAIN_HASH];

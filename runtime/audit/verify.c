@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "audit/verify_priv.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,8 +30,7 @@ atom_status verify_bad(struct walk *walk, enum verify_verdict verdict,
 	struct verify_result *result = walk->result;
 	va_list args;
 
-	if (result->verdict != VERIFY_SOUND)
-		return ATOM_EDATALOSS;
+	assert(result->verdict == VERIFY_SOUND);
 	result->verdict = verdict;
 	result->first_bad = first_bad;
 	result->offset = walk->offset;
@@ -58,8 +58,7 @@ static atom_status walk_folder(struct walk *walk, const struct folder *folder)
 {
 	atom_status status;
 
-	if (folder->segment_count == 0 && !walk->has_head &&
-	    !walk->key_text[0] && !walk->has_grave)
+	if (folder->segment_count == 0 && !walk->has_head && !walk->key_text[0])
 		return atom_fail(walk->err, ATOM_ENOENT,
 				 "%s holds no audit log: no segment, no "
 				 "signed head, no key",

@@ -136,10 +136,9 @@ static atom_status begin_behind_grave(struct walk *walk,
 	/* A removal that was cut short may have left one that was begun after
 	 * a failure: the next signed head is where the tree goes on. */
 	walk->tree_known = start->checkpoint.note_length > 0 &&
-			   start->checkpoint.sequence == start->before &&
-			   tree_range_load(&walk->range, start->before,
-					   start->checkpoint.range[0],
-					   start->checkpoint.range_count);
+			   start->checkpoint.sequence == start->before;
+	if (walk->tree_known)
+		segment_checkpoint_range(&start->checkpoint, &walk->range);
 	return ATOM_OK;
 }
 

@@ -4,6 +4,7 @@
 
 #include "audit/verify_priv.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -138,13 +139,12 @@ atom_status verify_signed_head(struct walk *walk,
 	walk->note_length = checkpoint->note_length;
 	memcpy(walk->note, checkpoint->note, walk->note_length);
 	walk->note_head = *head_r;
-	if (head_r->size != checkpoint->sequence ||
-	    !tree_range_load(&range, checkpoint->sequence, checkpoint->range[0],
-			     checkpoint->range_count))
+	if (head_r->size != checkpoint->sequence)
 		return verify_bad(walk, VERIFY_TAMPERED, first_bad,
 				  "a signed head of %" PRIu64
 				  " records stands for %" PRIu64,
 				  head_r->size, checkpoint->sequence);
+	segment_checkpoint_range(checkpoint, &range);
 	if (!tree_root(&range, root))
 		return verify_no_memory(walk);
 	if (memcmp(root, head_r->root, sizeof(root)) != 0)
@@ -193,11 +193,11 @@ atom_status verify_checkpoint(struct walk *walk,
 				  walk->sequence);
 	/* Where records could not be read, signed heads are where chain and
 	 * tree go on. */
-	if (!walk->tree_known)
-		walk->tree_known = tree_range_load(&walk->range, head.size,
-						   checkpoint->range[0],
-						   checkpoint->range_count);
-	if (!walk->chain_known && walk->sequence > 0) {
+	if (!walk->tree_known) {
+		segment_checkpoint_range(checkpoint, &walk->range);
+		walk->tree_known = true;
+	}
+	if (!walk->chain_known) {
 		memcpy(walk->chain, head.chain, CHAIN_HASH);
 		walk->chain_known = true;
 	}
@@ -343,8 +343,8 @@ static size_t first_from(const struct outside_notes *notes, uint64_t size)
 }
 
 static atom_status compare(struct walk *walk, uint64_t size,
-			   const uint8_t root[TREE_HASH], const uint8_t *chain,
-			   uint64_t first_bad)
+			   const uint8_t root[TREE_HASH],
+			   const uint8_t chain[CHAIN_HASH], uint64_t first_bad)
 {
 	struct outside_notes *notes = walk->request->outside;
 
@@ -353,7 +353,7 @@ static atom_status compare(struct walk *walk, uint64_t size,
 		struct outside_note *note = &notes->items[i];
 
 		if (memcmp(note->head.root, root, TREE_HASH) != 0 ||
-		    (size > 0 && chain != NULL &&
+		    (size > 0 &&
 		     memcmp(note->head.chain, chain, CHAIN_HASH) != 0))
 			return verify_bad(walk, VERIFY_TAMPERED, first_bad,
 					  "the first %" PRIu64
@@ -393,8 +393,10 @@ atom_status verify_outside(struct walk *walk)
 		return ATOM_OK;
 	if (!tree_root(&walk->range, root))
 		return verify_no_memory(walk);
-	return compare(walk, walk->sequence, root,
-		       walk->chain_known ? walk->chain : NULL,
+	/* Notes without a key were refused: with one the chain goes on where
+	 * the tree does. */
+	assert(walk->chain_known);
+	return compare(walk, walk->sequence, root, walk->chain,
 		       behind_agreed(walk));
 }
 
@@ -406,10 +408,8 @@ atom_status verify_outside_grave(struct walk *walk)
 
 	if (walk->request->outside == NULL)
 		return ATOM_OK;
-	if (!tree_range_load(&range, grave->checkpoint.sequence,
-			     grave->checkpoint.range[0],
-			     grave->checkpoint.range_count) ||
-	    !tree_root(&range, root))
+	segment_checkpoint_range(&grave->checkpoint, &range);
+	if (!tree_root(&range, root))
 		return verify_no_memory(walk);
 	return compare(walk, grave->checkpoint.sequence, root,
 		       grave->hash_after, 1);

@@ -260,6 +260,19 @@ Test(note, nothing_may_be_cut_or_added, .init = make_note)
 	}
 }
 
+/* The whole note with `line`, of `count` times the text, behind its body. */
+static int with_lines(char *out, size_t size, const char *line, int count)
+{
+	size_t body = (size_t)(strstr(note, "\n\n") + 2 - note);
+	int length = snprintf(out, size, "%.*s", (int)body, note);
+
+	while (count-- > 0)
+		length += snprintf(out + length, size - (size_t)length, "%s",
+				   line);
+	return length +
+	       snprintf(out + length, size - (size_t)length, "%s", note + body);
+}
+
 Test(note, a_witness_may_sign_beside_us, .init = make_note)
 {
 	char both[NOTE_TEXT_MAX * 2];
@@ -268,6 +281,14 @@ Test(note, a_witness_may_sign_beside_us, .init = make_note)
 		both, sizeof(both),
 		"%s\xe2\x80\x94 witness.example/w1 AAAAAAAAAAAA\n", note);
 
+	cr_assert_eq(note_verify(both, (size_t)length, &signer.verifier, &read,
+				 NULL),
+		     ATOM_OK);
+	/* One in front of us, whose name is as long as ours. */
+	length = with_lines(both, sizeof(both),
+			    "\xe2\x80\x94 atomd-audit/0123456789abcdee "
+			    "AAAAAAAAAAAA\n",
+			    1);
 	cr_assert_eq(note_verify(both, (size_t)length, &signer.verifier, &read,
 				 NULL),
 		     ATOM_OK);
@@ -294,19 +315,6 @@ Test(note, anothers_key_verifies_nothing, .init = make_note)
 		     ATOM_OK);
 	cr_assert_eq(note_make(&other, &head, note, &note_length, &err),
 		     ATOM_EINVAL);
-}
-
-/* The whole note with `line`, of `count` times the text, behind its body. */
-static int with_lines(char *out, size_t size, const char *line, int count)
-{
-	size_t body = (size_t)(strstr(note, "\n\n") + 2 - note);
-	int length = snprintf(out, size, "%.*s", (int)body, note);
-
-	while (count-- > 0)
-		length += snprintf(out + length, size - (size_t)length, "%s",
-				   line);
-	return length +
-	       snprintf(out + length, size - (size_t)length, "%s", note + body);
 }
 
 Test(note, signature_lines_have_one_form, .init = make_note)

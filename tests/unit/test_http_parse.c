@@ -67,7 +67,7 @@ static const struct raw_case requests[] = {
 	RAW("query as browsers send it", 0, "GET /?a[]={b}|c^`\\%zz HTTP/1.1\r\n" H "\r\n"),
 	RAW("question mark in query", 0, "GET /?a?b/c HTTP/1.1\r\n" H "\r\n"),
 	RAW("empty query", 0, "GET /? HTTP/1.1\r\n" H "\r\n"),
-	RAW("other names as long as those that frame", 0, GET11 H "Accept-Charset: 1\r\nIf-Modified-Since: 2\r\n\r\n"),
+	RAW("other names as long as those that frame", 0, GET11 H "Date: 1\r\nAccept: 2\r\nUser-Agent: 3\r\nAccept-Charset: 4\r\nIf-Modified-Since: 5\r\n\r\n"),
 	RAW("connection list", 0, GET11 H "Connection: , foo ,close,\r\n\r\n"),
 	RAW("expect", 0, "POST / HTTP/1.1\r\n" H "Expect: 100-Continue\r\nContent-Length: 1\r\n\r\n"),
 	RAW("repeated ordinary field", 0, GET11 H "X: 1\r\nX: 2\r\n\r\n"),
@@ -247,6 +247,7 @@ static const struct raw_case responses[] = {
 	RAW("reason with high bytes", 0, "HTTP/1.1 404 Pas trouv\xe9\r\n\r\n"),
 	RAW("http 1.0", 0, "HTTP/1.0 200 OK\r\n\r\n"),
 	RAW("chunked", 0, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
+	RAW("fields of a request", 0, "HTTP/1.1 200 OK\r\nHost: ?\r\nExpect: ?\r\n\r\n"),
 	RAW("interim", 0, "HTTP/1.1 100 Continue\r\n\r\n"),
 	RAW("half", -1, "HTTP/1.1 2"),
 	RAW("empty line first", 502, "\r\nHTTP/1.1 200 OK\r\n\r\n"),
@@ -332,6 +333,22 @@ Test(http_parse, responses_are_accepted_or_refused_as_the_table_says)
 {
 	for (size_t i = 0; i < sizeof(responses) / sizeof(responses[0]); i++)
 		check(&responses[i], true);
+}
+
+Test(http_parse, a_field_is_found_by_its_whole_name)
+{
+	struct http_text value = { NULL, 0 };
+	struct http_head head;
+
+	http_head_init_request(&head, HTTP_HEAD_BYTES);
+	cr_assert_eq(http_head_parse(&head,
+				     GET11 H "Date: 1\r\nX: 2\r\nx: 3\r\n\r\n",
+				     sizeof(GET11 H) + 24),
+		     HTTP_PARSE_DONE);
+	cr_assert_eq(http_head_find(&head, "host", 4, &value), 1);
+	cr_assert_eq(http_head_find(&head, "x", 1, &value), 2);
+	cr_assert(value.len == 1 && *value.at == '2', "the first of them");
+	cr_assert_eq(http_head_find(&head, "late", 4, &value), 0);
 }
 
 /* The word ends where its NUL is, whatever the text says behind that. */

@@ -110,9 +110,13 @@ Test(certificate, of_several_names_the_first_row_counts)
 		{ HTTP_NAME_DNS, "batch.example.com" },
 		{ HTTP_NAME_URI, "else" },
 	};
+	const struct http_certificate_name turned[] = { names[1], names[0] };
 	const struct http_certificate certificate = { 3, names };
+	const struct http_certificate other = { 2, turned };
 
 	cr_assert(certificate_principal(rules, &certificate, &who));
+	cr_assert_str_eq(who.role, "read_only");
+	cr_assert(certificate_principal(rules, &other, &who));
 	cr_assert_str_eq(who.role, "read_only");
 }
 

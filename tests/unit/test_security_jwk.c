@@ -523,6 +523,61 @@ Test(jwk, a_set_is_strict_json_of_bounded_size)
 	free(large);
 }
 
+/* Of keys of one kind: with names, without, and with the same. */
+Test(jwk, no_name_is_no_other_s_name)
+{
+	EVP_PKEY *a = jose_key("EdDSA"), *b = jose_key("EdDSA");
+	char *named = jose_jwk(a, "\"kid\":\"k\",");
+	char *nameless = jose_jwk(b, "");
+	char *other = jose_jwk(b, "\"kid\":\"l\",");
+	char *text = jose_text("{\"keys\":[7,8,%s,%s,%s,%s]}", nameless, named,
+			       other, nameless);
+	struct jwks *keys = parse(text), *again = jwks_ref(keys);
+
+	cr_assert_eq(jwks_count(keys), 4);
+	cr_assert_eq(jwks_skipped(keys), 2);
+	cr_assert_not_null(jwks_find(keys, "k", JWK_EDDSA));
+	cr_assert_not_null(jwks_find(keys, "l", JWK_EDDSA));
+	cr_assert_null(jwks_find(keys, "m", JWK_EDDSA));
+	cr_assert_null(jwks_find(keys, NULL, JWK_EDDSA), "there is a choice");
+	jwks_unref(&keys);
+	cr_assert_not_null(jwks_find(again, "k", JWK_EDDSA), "still held");
+	jwks_unref(&again);
+	cr_assert_null(jwks_ref(NULL));
+	cr_assert_eq(jwks_count(NULL) + jwks_skipped(NULL), 0);
+	cr_assert_null(jwks_find(NULL, "k", JWK_EDDSA));
+	refused("{\"keys\":[7,\"8\"]}", "the first: a key is an object");
+	free(text);
+	free(other);
+	free(nameless);
+	free(named);
+	EVP_PKEY_free(a);
+	EVP_PKEY_free(b);
+}
+
+static void rsa_refused(const uint8_t *n, size_t length, const char *e,
+			const char *why)
+{
+	char *number = jose_base64url(n, length);
+	char *text = jose_text("{\"kty\":\"RSA\",\"n\":\"%s\",\"e\":\"%s\"}",
+			       number, e);
+
+	key_refused(text, why);
+	free(text);
+	free(number);
+}
+
+Test(jwk, a_modulus_is_odd_and_of_a_size_that_can_be_checked)
+{
+	uint8_t n[1025];
+
+	memset(n, 0xff, sizeof(n));
+	rsa_refused(n, 1025, "AQAB", "2048 to 8192");
+	rsa_refused(n, 256, "AQAAAAE", "modulus or exponent"); /* 2^32 + 1 */
+	n[255] = 0xfe;
+	rsa_refused(n, 256, "AQAB", "modulus or exponent");
+}
+
 Test(jwk, a_key_is_found_by_its_id_and_algorithm)
 {
 	EVP_PKEY *a = jose_key("ES256"), *b = jose_key("EdDSA");
