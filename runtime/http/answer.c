@@ -186,7 +186,7 @@ void http_answer(struct http_request *request, int status,
 	}
 	/* Refused later than at its head: the body is thrown away. */
 	if (c->state == CONNECTION_BODY && !c->running) {
-		c->state = CONNECTION_CALL;
+		http_enter(c, CONNECTION_CALL);
 		http_wait(c, PHASE_CALL);
 	}
 	head = head_make(request, status, content_type, (int64_t)length);
@@ -409,7 +409,7 @@ void http_refuse_request(struct http_connection *c, unsigned int status,
 		status < 500 ? "invalid_request_error" : "server_error", code);
 	c->close_after = true;
 	c->unread = true;
-	c->state = CONNECTION_CALL;
+	http_enter(c, CONNECTION_CALL);
 	http_wait(c, PHASE_CALL);
 	tell_gone(c);
 	head = head_make(r, (int)status, "application/json",

@@ -33,17 +33,50 @@ static void on_poll(uv_poll_t *poll, int status, int events);
 
 /* --- opening ------------------------------------------------------------------ */
 
-/* With all places taken, the connection that was idle the longest goes. */
-static bool place_for_one(struct http_loop *owner)
+/* The one that is in a phase the longest, if it is that for a time at all. */
+static struct http_connection *longest_in(struct http_loop *owner,
+					  enum http_phase phase, int64_t ms)
 {
-	struct http_connection *oldest = owner->queues[PHASE_IDLE].first;
+	const struct http_queue *q = &owner->queues[phase];
+	int64_t since = loop_now_ms(owner->loop) - ms;
 
-	if (owner->connections < owner->connections_max)
+	return q->first && q->first->deadline_ms - q->timeout_ms <= since
+		       ? q->first
+		       : NULL;
+}
+
+static bool descriptor_is_left(const struct http_loop *owner, unsigned int more)
+{
+	return owner->connections + owner->calls <
+	       owner->descriptors_max + more;
+}
+
+/*
+ * A request of one packet, or a few, needs no time: who has begun and does not
+ * go on is likelier to mean harm than who will ask again.
+ */
+bool http_place_for_one(struct http_loop *owner)
+{
+	struct http_connection *c;
+
+	if (descriptor_is_left(owner, 0))
 		return true;
-	if (!oldest)
-		return false;
-	http_connection_close(oldest);
-	return true;
+	c = longest_in(owner, PHASE_HEAD, HTTP_PATIENCE_MS);
+	if (!c)
+		c = longest_in(owner, PHASE_HANDSHAKE, HTTP_PATIENCE_MS);
+	if (c)
+		metric_inc(http_metrics.timeouts[c->phase]);
+	else
+		c = longest_in(owner, PHASE_IDLE, 0);
+	if (c)
+		http_connection_close(c);
+	return c != NULL;
+}
+
+void http_refuse_crowded(struct http_connection *c)
+{
+	http_refuse_request(c, 503, REFUSED_CONNECTIONS, "too_many_connections",
+			    "this server has no connection left; try again");
 }
 
 static bool connection_tls(struct http_connection *c)
@@ -78,14 +111,14 @@ static bool connection_preface(struct http_connection *c)
 	c->preface = mem_zalloc(sizeof(*c->preface));
 	if (!c->preface)
 		return false;
-	c->state = CONNECTION_PROXY;
+	http_enter(c, CONNECTION_PROXY);
 	http_wait(c, c->owner->draining ? PHASE_GRACE : PHASE_HANDSHAKE);
 	return true;
 }
 
 void http_connection_begin(struct http_connection *c)
 {
-	c->state = c->ssl ? CONNECTION_HANDSHAKE : CONNECTION_IDLE;
+	http_enter(c, c->ssl ? CONNECTION_HANDSHAKE : CONNECTION_IDLE);
 	if (c->owner->draining)
 		http_wait(c, PHASE_GRACE);
 	else
@@ -96,11 +129,10 @@ void http_connection_open(struct http_socket *socket, int fd,
 			  const struct sockaddr *address)
 {
 	struct http_loop *owner = socket->owner;
-	bool place = !owner->stopped && place_for_one(owner);
+	bool place = !owner->stopped && http_place_for_one(owner);
 	struct http_connection *c = NULL;
 
-	if (!owner->stopped &&
-	    owner->connections < owner->connections_max + HTTP_REFUSED_MAX)
+	if (!owner->stopped && descriptor_is_left(owner, HTTP_REFUSED_MAX))
 		c = http_connection_alloc(owner);
 	if (!c || uv_poll_init(loop_uv(owner->loop), &c->poll, fd) != 0) {
 		metric_inc(http_metrics.refused[REFUSED_CONNECTIONS]);
@@ -131,8 +163,7 @@ void http_connection_open(struct http_socket *socket, int fd,
 		http_connection_close(c);
 		return;
 	}
-	http_refuse_request(c, 503, REFUSED_CONNECTIONS, "too_many_connections",
-			    "this server has no connection left; try again");
+	http_refuse_crowded(c);
 	http_connection_continue(c);
 }
 
@@ -185,7 +216,7 @@ void http_connection_close(struct http_connection *c)
 
 	if (c->state == CONNECTION_CLOSED)
 		return;
-	c->state = CONNECTION_CLOSED;
+	http_enter(c, CONNECTION_CLOSED);
 	http_wait_end(c);
 	uv_close((uv_handle_t *)&c->poll, on_closed);
 	SSL_free(c->ssl);

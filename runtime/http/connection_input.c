@@ -108,7 +108,7 @@ static void bytes_arrived(struct http_connection *c, size_t n)
 	struct http_request *r = c->request;
 
 	if (c->state == CONNECTION_IDLE) {
-		c->state = CONNECTION_HEAD;
+		http_enter(c, CONNECTION_HEAD);
 		r->began_ns = os.monotonic_ns();
 		/* A new connection's time has run since it was accepted. */
 		if (c->phase != PHASE_HEAD)
@@ -174,7 +174,7 @@ static void handshake(struct http_connection *c)
 		return;
 	case HANDSHAKE_DONE:
 		c->blocked = false;
-		c->state = CONNECTION_IDLE;
+		http_enter(c, CONNECTION_IDLE);
 		if (!c->owner->draining)
 			http_wait(c, PHASE_HEAD);
 		http_connection_arm(c);

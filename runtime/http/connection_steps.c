@@ -28,7 +28,7 @@ static void connection_end(struct http_connection *c)
 		return;
 	}
 	(void)shutdown(c->fd, SHUT_WR);
-	c->state = CONNECTION_LINGER;
+	http_enter(c, CONNECTION_LINGER);
 	c->paused = false;
 	c->linger_until_ms = loop_now_ms(c->owner->loop) + HTTP_LINGER_MAX_MS;
 	c->linger_left = HTTP_LINGER_BYTES;
@@ -69,7 +69,7 @@ static bool step_body_begin(struct http_connection *c)
 	unsigned int status = 400;
 	const char *why = NULL;
 
-	c->state = CONNECTION_BODY;
+	http_enter(c, CONNECTION_BODY);
 	switch (http_body_begin(r, &status, &why)) {
 	case HTTP_PARSE_DONE:
 		break;
@@ -115,7 +115,7 @@ static void step_head_done(struct http_connection *c)
 	if (c->state == CONNECTION_CLOSED)
 		return;
 	if (r->begun) {
-		c->state = CONNECTION_CALL;
+		http_enter(c, CONNECTION_CALL);
 		http_wait(c, PHASE_CALL);
 	} else if (r->head->expect_continue && !r->gone &&
 		   !body_is_complete(r) && r->in_end == r->head->size) {
@@ -151,8 +151,13 @@ static bool step_body(struct http_connection *c)
 
 	if (!body_is_complete(c->request))
 		return false;
-	c->state = CONNECTION_CALL;
+	/* First, for it is not the one that gives way. */
 	http_wait(c, PHASE_CALL);
+	if (!http_place_for_one(c->owner)) {
+		http_refuse_crowded(c);
+		return true;
+	}
+	http_enter(c, CONNECTION_CALL);
 	c->request->handed = true;
 	handler->on_request(c->request, handler->argument);
 	return true;
@@ -179,7 +184,7 @@ static bool step_call(struct http_connection *c)
 	if (http_request_left(r) == 0) {
 		c->request = NULL;
 		http_request_free(r);
-		c->state = CONNECTION_IDLE;
+		http_enter(c, CONNECTION_IDLE);
 		http_wait(c, PHASE_IDLE);
 		http_connection_arm(c);
 		if (c->owner->draining)
@@ -190,7 +195,7 @@ static bool step_call(struct http_connection *c)
 		http_connection_close(c);
 		return false;
 	}
-	c->state = CONNECTION_HEAD;
+	http_enter(c, CONNECTION_HEAD);
 	http_wait(c, PHASE_HEAD);
 	http_connection_arm(c);
 	return true;

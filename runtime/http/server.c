@@ -28,7 +28,7 @@ const struct http_limits http_limits_default = {
 	.tls_handshake_ms = 10000,
 	.heartbeat_ms = 15000,
 	.stream_high_bytes = 256 * 1024,
-	.connections_max = 0,
+	.descriptors_max = 0,
 };
 
 /* --- on the loops ------------------------------------------------------------- */
@@ -168,19 +168,21 @@ void http_server_drain(struct http_server *server, int64_t deadline_ms,
 
 /* --- life -------------------------------------------------------------------------- */
 
-/* A call may need a descriptor towards its backend, too; the rest of the
- * daemon has the remaining quarter. */
-static unsigned int connections_max(const struct http_server *server)
+/* The rest of the daemon has a quarter, or as many as it can use. */
+static unsigned int descriptors_max(const struct http_server *server)
 {
 	struct rlimit limit = { 1024, 1024 };
-	rlim_t usable;
+	rlim_t usable, rest;
 
-	if (server->limits.connections_max)
-		return server->limits.connections_max;
+	if (server->limits.descriptors_max)
+		return server->limits.descriptors_max;
 	(void)getrlimit(RLIMIT_NOFILE, &limit);
 	usable = limit.rlim_cur > 1000000 ? 1000000 : limit.rlim_cur;
-	usable = usable * 3 / 8 / server->loop_count;
-	return usable > 32 ? (unsigned int)usable : 32;
+	rest = usable / 4;
+	if (rest > HTTP_OTHERS_MAX)
+		rest = HTTP_OTHERS_MAX;
+	usable = (usable - rest) / server->loop_count;
+	return usable > 64 ? (unsigned int)usable : 64;
 }
 
 static atom_status loop_init(struct http_server *server, unsigned int index,
@@ -190,7 +192,7 @@ static atom_status loop_init(struct http_server *server, unsigned int index,
 
 	owner->server = server;
 	owner->loop = loops_get(index);
-	owner->connections_max = connections_max(server);
+	owner->descriptors_max = descriptors_max(server);
 	owner->date_until_ms = INT64_MIN;
 	owner->drain_message.deliver = drain_deliver;
 	owner->cut_message.deliver = cut_deliver;

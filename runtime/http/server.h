@@ -52,7 +52,9 @@ struct http_limits {
 	int64_t heartbeat_ms;	  /* 15,000 of silence on an event stream */
 	size_t stream_high_bytes; /* 256 KiB unsent: http_stream_write says
 				      ATOM_EBUSY */
-	unsigned int connections_max; /* a loop; 0 = from RLIMIT_NOFILE */
+	/* A loop: a connection takes one, a call under way one more, for what
+	 * it may open towards its backend.  0 = from RLIMIT_NOFILE. */
+	unsigned int descriptors_max;
 };
 extern const struct http_limits http_limits_default;
 

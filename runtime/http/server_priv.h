@@ -31,8 +31,10 @@
 #define HTTP_OUTPUT_BYTES  4096 /* a pooled output buffer */
 #define HTTP_OUTPUT_SPARE  (16 * 1024 * 1024) /* above the high mark */
 #define HTTP_SCRATCH_BYTES 16384
-#define HTTP_POOL_MAX	   256 /* idle objects kept of each sort */
-#define HTTP_REFUSED_MAX   64  /* connections that are being told 503 */
+#define HTTP_POOL_MAX	   256	/* idle objects kept of each sort */
+#define HTTP_REFUSED_MAX   64	/* descriptors of those being told 503 */
+#define HTTP_OTHERS_MAX	   2048 /* descriptors of all but connections */
+#define HTTP_PATIENCE_MS   1000 /* with a head, where places are short */
 #define HTTP_GRACE_MS	   1000
 #define HTTP_TLS_TIMER_MS  3600000  /* certificates' ends are looked at */
 #define HTTP_TICKETS_MS	   43200000 /* the keys of tickets are made new */
@@ -125,7 +127,8 @@ struct http_loop {
 	struct http_socket *sockets;	     /* that this loop accepts on */
 	struct http_connection *flush_first; /* to be written before the poll */
 	unsigned int connections;
-	unsigned int connections_max;
+	unsigned int calls; /* of those, in CONNECTION_CALL */
+	unsigned int descriptors_max;
 	_Atomic unsigned int connections_shown;
 	bool draining;
 	bool stopped;
@@ -312,6 +315,18 @@ struct http_connection {
 	char address[INET6_ADDRSTRLEN];
 };
 
+static inline void http_enter(struct http_connection *c, enum http_state state)
+{
+	if (c->state == CONNECTION_CALL)
+		c->owner->calls--;
+	if (state == CONNECTION_CALL)
+		c->owner->calls++;
+	c->state = (uint8_t)state;
+}
+
+/* Is there a descriptor for one connection, or call, more?  Where all are
+ * taken a connection gives way that has no call. */
+bool http_place_for_one(struct http_loop *owner);
 /* A new descriptor; it is closed when that fails. */
 void http_connection_open(struct http_socket *socket, int fd,
 			  const struct sockaddr *address);
@@ -484,6 +499,8 @@ void http_refuse_body(struct http_connection *c, unsigned int status,
 		      const char *why);
 /* The same for what did not come in time. */
 void http_refuse_slow(struct http_connection *c, const char *message);
+/* Answer 503: all places are taken by others. */
+void http_refuse_crowded(struct http_connection *c);
 /* May this loop write another line about a refusal in this second? */
 bool http_may_log_refusal(struct http_loop *owner);
 /* One heartbeat, where the stream allows a comment. */

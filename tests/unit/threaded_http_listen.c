@@ -381,7 +381,7 @@ static void one_connection_too_many_is_told_so(void)
 	int held[2];
 	int fd;
 
-	limits.connections_max = 2;
+	limits.descriptors_max = 4;
 	fixture_start(1, &limits, NULL);
 	for (unsigned int i = 0; i < 2; i++) {
 		held[i] = client_connect();
@@ -407,6 +407,65 @@ static void one_connection_too_many_is_told_so(void)
 	CHECK(client_at_end(fd));
 	close(fd);
 	close(held[1]);
+	fixture_stop(1000);
+}
+
+static void a_head_that_does_not_come_gives_way(void)
+{
+	struct http_limits limits = http_limits_default;
+	int slow[4], status = 503;
+
+	limits.descriptors_max = 4;
+	limits.head_timeout_ms = 0;
+	fixture_start(1, &limits, NULL);
+	for (unsigned int i = 0; i < 4; i++) {
+		slow[i] = client_connect();
+		client_text(slow[i], "GET /echo HT");
+	}
+	/* A call needs the places of two of them, each after its second. */
+	for (int tries = 0; status == 503 && tries < 500; tries++) {
+		struct answer a;
+		int fd = client_connect();
+
+		ask(fd, "GET /echo HTTP/1.1\r\n" H "\r\n", &a);
+		status = a.status;
+		answer_free(&a);
+		close(fd);
+		usleep(20000);
+	}
+	CHECK(status == 200);
+	CHECK(client_at_end(slow[0]));
+	CHECK(client_at_end(slow[1]));
+	for (unsigned int i = 0; i < 4; i++)
+		close(slow[i]);
+	fixture_stop(1000);
+}
+
+static void calls_leave_a_descriptor_to_each_other(void)
+{
+	struct http_limits limits = http_limits_default;
+	struct answer a;
+	int kept, busy;
+
+	/* Two connections, and the way upstream of one. */
+	limits.descriptors_max = 3;
+	fixture_start(1, &limits, NULL);
+	kept = client_connect();
+	ask(kept, WHO, &a);
+	CHECK(a.status == 200);
+	answer_free(&a);
+	busy = client_connect();
+	client_text(busy, "GET /hold HTTP/1.1\r\n" H "\r\n");
+	fixture_wait(&fixture_held, 1);
+	ask(kept, WHO, &a);
+	CHECK(a.status == 503);
+	CHECK(strstr(a.body, "\"code\":\"too_many_connections\""));
+	answer_free(&a);
+	CHECK(client_at_end(kept));
+	close(kept);
+	close(busy);
+	fixture_wait(&fixture_gone, 1);
+	client_expect(WHO, 200, NULL);
 	fixture_stop(1000);
 }
 
@@ -495,6 +554,8 @@ int main(void)
 		TAP_TEST(a_trusted_proxy_names_the_client),
 		TAP_TEST(a_stranger_cannot_name_another_client),
 		TAP_TEST(one_connection_too_many_is_told_so),
+		TAP_TEST(a_head_that_does_not_come_gives_way),
+		TAP_TEST(calls_leave_a_descriptor_to_each_other),
 		TAP_TEST(a_drain_lets_calls_finish_and_idle_ones_go),
 		TAP_TEST(at_the_deadline_the_rest_is_cut),
 		TAP_TEST(connections_that_wait_in_the_queue_are_served),
