@@ -272,7 +272,7 @@ static void on_tick(struct timer *timer)
 {
 	struct daemon *d = CONTAINER_OF(timer, struct daemon, tick);
 
-	pool_set_daemon_memory(daemon_resident_bytes());
+	pool_set_daemon_memory(daemon_memory(d));
 	agents_measure();
 	audit_tick();
 	security_tick();
@@ -299,7 +299,7 @@ static void on_started(void *argument)
 	check_health(d);
 	d->started = true;
 	health_started();
-	memory_settle();
+	mem_settle();
 	notify_ready("serving");
 	log_line(ATOM_LOG_INFO, "ready", "atomd serves",
 		 LOG_NUMBER("agents", d->config->agent_count),

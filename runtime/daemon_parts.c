@@ -32,6 +32,9 @@
 #include "security/principal.h"
 #include "state/state.h"
 
+#define SPARE_MIN     ((int64_t)8 * 1024 * 1024)
+#define SPARE_LOOK_MS 10000
+
 /* --- the store ------------------------------------------------------------------ */
 
 static const char *const store_ignored[] = { "store", NULL };
@@ -180,7 +183,7 @@ atom_status daemon_drop_privileges(const struct config *config,
 
 /* --- what the process tells of itself ----------------------------------------------- */
 
-int64_t daemon_resident_bytes(void)
+static int64_t resident_bytes(void)
 {
 	char text[128];
 	long long total, resident = 0;
@@ -197,6 +200,32 @@ int64_t daemon_resident_bytes(void)
 	if (sscanf(text, "%lld %lld", &total, &resident) != 2)
 		return 0;
 	return resident * sysconf(_SC_PAGESIZE);
+}
+
+/*
+ * The C library keeps what is freed below the last block in use, which after
+ * a load is nearly all of it.  What is given back still counts as spare there:
+ * only growth since the last time says that there is something to gain, so
+ * that a heap in pieces is not combed again and again.
+ */
+int64_t daemon_memory(struct daemon *d)
+{
+	int64_t now_ms = loop_now_ms(loop_control());
+	int64_t resident = resident_bytes();
+
+	if (resident <= 0) /* not known */
+		return 0;
+	if (resident < d->memory_least || d->memory_least == 0)
+		d->memory_least = resident;
+	if (now_ms < d->memory_next_ms ||
+	    resident - d->memory_least < SPARE_MIN)
+		return resident;
+	d->memory_next_ms = now_ms + SPARE_LOOK_MS;
+	if ((int64_t)mem_spare() < SPARE_MIN)
+		return resident;
+	mem_give_back();
+	d->memory_least = resident_bytes();
+	return d->memory_least;
 }
 
 void daemon_build_info(void)

@@ -25,6 +25,8 @@ struct daemon {
 	uv_poll_t signals;
 	int signals_fd;
 	struct timer tick;
+	int64_t memory_least; /* resident, since some was last given back */
+	int64_t memory_next_ms;
 	int64_t watchdog_ms;
 	int64_t watchdog_next_ms;
 	metric_id reloads[2]; /* ok, failed */
@@ -76,7 +78,8 @@ void daemon_update_listeners(const struct config *next);
 /* `user`: switch to it, once sockets are bound. */
 atom_status daemon_drop_privileges(const struct config *config,
 				   struct atom_error *err);
-int64_t daemon_resident_bytes(void);
+/* The resident set; what a load has left of it goes back to the system. */
+int64_t daemon_memory(struct daemon *d);
 void daemon_build_info(void);
 /* The metrics of the disk that the state folder is on. */
 atom_status daemon_watch_disk(const struct config *config);

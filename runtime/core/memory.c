@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/memory.h"
 
+#include <malloc.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -65,3 +66,24 @@ void mem_wipe_free(void *old, size_t length)
 	explicit_bzero(old, length);
 	os.free(old);
 }
+
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
+size_t mem_spare(void)
+{
+	return mallinfo2().fordblks;
+}
+
+void mem_give_back(void)
+{
+	(void)malloc_trim(0);
+}
+#else
+size_t mem_spare(void)
+{
+	return 0;
+}
+
+void mem_give_back(void)
+{
+}
+#endif

@@ -22,13 +22,17 @@ char *mem_strndup(const char *text, size_t length);
 /* Overwrites, in a way no compiler removes; then frees. */
 void mem_wipe_free(void *old, size_t length);
 
+/* Bytes that were given up and are kept for who asks next; 0 where the C
+ * library does not tell.  Looks at all of them: not each second. */
+size_t mem_spare(void);
+/* Those of them that are whole pages go back to the system. */
+void mem_give_back(void);
 /*
- * Gives back to the kernel what a start has touched and nobody needs: free pages
- * of the heap, and pages of the program and of libraries that can be read again
- * from their files.  The first calls take those that they need anew, some 100
+ * Gives back what a start has touched and nobody needs: spare memory, and pages
+ * of the program and of libraries that can be read again from their files.  The first calls take those that they need anew, some 100
  * times half a microsecond.  [any, while nobody is in a hurry]
  */
-void memory_settle(void);
+void mem_settle(void);
 
 /* Moves ownership: the value, and the giver's pointer is cleared. */
 #define TAKE(p)                             \

@@ -8,7 +8,6 @@
 
 #include <fcntl.h>
 #include <link.h>
-#include <malloc.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -70,14 +69,14 @@ static int settle_object(struct dl_phdr_info *info, size_t size, void *argument)
 	return 0;
 }
 
-void memory_settle(void)
+void mem_settle(void)
 {
 	struct settling settling = {
 		.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC),
 		.page = (size_t)sysconf(_SC_PAGESIZE),
 	};
 
-	(void)malloc_trim(0);
+	mem_give_back();
 	if (settling.pagemap < 0)
 		return;
 	(void)dl_iterate_phdr(settle_object, &settling);

@@ -1,11 +1,19 @@
 #!/usr/bin/env python3
-"""Slowloris: clients that open connections and send a byte now and then."""
+"""Slowloris: clients that open connections and send a byte now and then; and
+what is left of them."""
 
+import os
+import resource
 import select
 
 from atomd_test import Closed, Daemon, config, run, test, wait_for
 
 MANY = 300
+HEADS = 900
+LONG = b"a" * 15000
+HELD = 12 * 1024 * 1024
+# Two loops keep 256 buffers each for the next calls.
+LEFT = 8 * 1024 * 1024
 BEGIN = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "
 
 
@@ -49,6 +57,33 @@ def heads_that_trickle_end_in_time_are_counted_and_hold_nobody_up():
                            phase="head") == MANY, metrics.text
         assert metrics.sum("atomd_http_timeouts_total", phase="idle") == 0
 
+
+def memory_that_a_load_has_left_goes_back():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (
+        resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    with Daemon(config()) as daemon:
+        def resident():
+            with open("/proc/%d/statm" % daemon.pid) as f:
+                return int(f.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+        def connections():
+            return daemon.metrics().sum("atomd_http_connections")
+        assert daemon.chat("echo", "hi").content == "hi"
+        before = resident()
+        wires = [daemon.wire(BEGIN + LONG, timeout=60) for _ in range(HEADS)]
+        wait_for(lambda: resident() - before > HELD, 30,
+                 "the daemon holds %d heads" % HEADS)
+        for wire in wires:
+            wire.close()
+        wait_for(lambda: connections() < 10, 30, "all are gone")
+        wait_for(lambda: resident() - before < LEFT, 40,
+                 "the memory is the system's again")
+        assert daemon.chat("echo", "hi").content == "hi"
+
+
+# Their allocator is another one.
+if not os.environ.get("ATOMD_SANITIZERS"):
+    test(memory_that_a_load_has_left_goes_back)
 
 if __name__ == "__main__":
     run()

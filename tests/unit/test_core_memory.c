@@ -64,7 +64,7 @@ Test(core_memory, pages_of_files_go_and_come_again)
 		cr_skip_test("pages of another size");
 	cr_assert_eq(sum_of_table(), 3);
 	cr_assert_eq(present(), PAGE_COUNT - 2 * NEIGHBOURS);
-	memory_settle();
+	mem_settle();
 	cr_assert_eq(present(), 0);
 	cr_assert_eq(sum_of_table(), 3);
 }
@@ -81,7 +81,7 @@ Test(core_memory, a_page_that_was_written_to_stays)
 	cr_assert_eq(mprotect(page, PAGE_BYTES, PROT_READ | PROT_WRITE), 0);
 	page[0] = 40;
 	cr_assert_eq(mprotect(page, PAGE_BYTES, PROT_READ), 0);
-	memory_settle();
+	mem_settle();
 	cr_assert_eq(present(), 1);
 	cr_assert_eq(sum_of_table(), 43);
 }
