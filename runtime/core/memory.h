@@ -29,8 +29,9 @@ size_t mem_spare(void);
 void mem_give_back(void);
 /*
  * Gives back what a start has touched and nobody needs: spare memory, and pages
- * of the program and of libraries that can be read again from their files.  The first calls take those that they need anew, some 100
- * times half a microsecond.  [any, while nobody is in a hurry]
+ * of the program and of libraries that can be read again from their files.  The
+ * first calls take those that they need anew, some 100 times half a
+ * microsecond.  [any, while nobody is in a hurry]
  */
 void mem_settle(void);
 
