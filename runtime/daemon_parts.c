@@ -211,7 +211,7 @@ static int64_t resident_bytes(void)
 int64_t daemon_memory(struct daemon *d)
 {
 	int64_t now_ms = loop_now_ms(loop_control());
-	int64_t resident = resident_bytes();
+	int64_t resident = resident_bytes(), spare;
 
 	if (resident <= 0) /* not known */
 		return 0;
@@ -221,7 +221,10 @@ int64_t daemon_memory(struct daemon *d)
 	    resident - d->memory_least < SPARE_MIN)
 		return resident;
 	d->memory_next_ms = now_ms + SPARE_LOOK_MS;
-	if ((int64_t)mem_spare() < SPARE_MIN)
+	spare = (int64_t)mem_spare();
+	/* A load that is not over would take it again at once, and waits for
+	 * the library meanwhile. */
+	if (spare < SPARE_MIN || spare < (resident - d->memory_least) / 2)
 		return resident;
 	mem_give_back();
 	d->memory_least = resident_bytes();
