@@ -19,7 +19,11 @@
 #include "plugin/options_priv.h"
 #include "plugin/registry.h"
 
-#define CHUNK_SIZE 4096
+/* The first one, and the largest of those that come after it, each twice as
+ * large as the one before: most components have a few options, and thousands of
+ * agents one each. */
+#define CHUNK_FIRST 256
+#define CHUNK_MAX   4096
 
 struct arena_chunk {
 	struct arena_chunk *next;
@@ -41,8 +45,12 @@ static void *options_alloc(struct options *options, size_t size)
 	rounded =
 		(size + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
 	if (chunk == NULL || chunk->size - chunk->used < rounded) {
-		size_t room = rounded > CHUNK_SIZE ? rounded : CHUNK_SIZE;
+		size_t room = chunk != NULL ? 2 * chunk->size : CHUNK_FIRST;
 
+		if (room > CHUNK_MAX)
+			room = CHUNK_MAX;
+		if (room < rounded)
+			room = rounded;
 		chunk = mem_zalloc(sizeof(*chunk) + room);
 		if (chunk == NULL)
 			return NULL;
