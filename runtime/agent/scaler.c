@@ -191,6 +191,7 @@ void scaler_free(struct scaler **scaler)
 	forget_state(s);
 	mem_free(s->control);
 	scaling_window_free(&s->window);
+	mem_free(s->recent);
 	config_unref(&s->config);
 	mem_free(TAKE(*scaler));
 }

@@ -33,6 +33,16 @@ struct recent_times {
 	struct measured_times before;
 };
 
+/* What an agent that is called has of them. */
+struct recent_load {
+	struct recent_times service;
+	struct recent_times wait;
+	struct recent_times first_token;
+	int64_t began_ms;
+	int64_t finished; /* since began_ms */
+	int64_t failed;
+};
+
 struct scaler {
 	struct agent *agent;
 	const struct config_agent *settings; /* of `config` */
@@ -58,16 +68,11 @@ struct scaler {
 	double in_flight_sum;
 	double waiting_sum;
 	int64_t sampled_ms;
-	struct recent_times service;
-	struct recent_times wait;
-	struct recent_times first_token;
-	int64_t recent_began_ms;
-	int64_t finished; /* since recent_began_ms */
-	int64_t failed;
-	int64_t memory_peak_bytes; /* of one instance */
-	double in_flight_peak;	   /* of a second */
-	double cpu_s;		   /* used while calls were under way */
-	double busy_s;		   /* seconds of calls under way meanwhile */
+	struct recent_load *recent; /* NULL: never called */
+	int64_t memory_peak_bytes;  /* of one instance */
+	double in_flight_peak;	    /* of a second */
+	double cpu_s;		    /* used while calls were under way */
+	double busy_s;		    /* seconds of calls under way meanwhile */
 };
 
 /* Declares metrics, starts the timer. */

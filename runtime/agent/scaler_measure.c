@@ -5,6 +5,7 @@
 #include "agent/agents_priv.h"
 #include "agent/scaler.h"
 #include "core/log.h"
+#include "core/memory.h"
 #include "core/os.h"
 
 /* Strategies learn the ages of so many starting instances. */
@@ -122,22 +123,21 @@ static void turn(struct recent_times *recent)
 	memset(&recent->now, 0, sizeof(recent->now));
 }
 
-static void keep_recent(const struct counted *counted, int64_t now_ms)
+static void keep_recent(const struct counted *counted,
+			struct recent_load *recent, int64_t now_ms)
 {
-	struct scaler *scaler = counted->scaler;
-
-	if (now_ms - scaler->recent_began_ms >= RECENT_MS) {
-		turn(&scaler->service);
-		turn(&scaler->wait);
-		turn(&scaler->first_token);
-		scaler->recent_began_ms = now_ms;
-		scaler->finished = scaler->failed = 0;
+	if (now_ms - recent->began_ms >= RECENT_MS) {
+		turn(&recent->service);
+		turn(&recent->wait);
+		turn(&recent->first_token);
+		recent->began_ms = now_ms;
+		recent->finished = recent->failed = 0;
 	}
-	add_times(&scaler->service.now, &counted->service);
-	add_times(&scaler->wait.now, &counted->wait);
-	add_times(&scaler->first_token.now, &counted->first_token);
-	scaler->finished += counted->finished;
-	scaler->failed += counted->failed;
+	add_times(&recent->service.now, &counted->service);
+	add_times(&recent->wait.now, &counted->wait);
+	add_times(&recent->first_token.now, &counted->first_token);
+	recent->finished += counted->finished;
+	recent->failed += counted->failed;
 }
 
 /* Waits above the target, to the width of a bucket; who is refused, or gives
@@ -207,11 +207,14 @@ static void sample(struct counted *counted, int64_t now_ms)
 {
 	struct scaler *scaler = counted->scaler;
 
-	if (scaler->window == NULL && needs_window(counted))
+	if (scaler->window == NULL && needs_window(counted)) {
 		scaler->window = scaling_window_new();
+		scaler->recent = mem_zalloc(sizeof(*scaler->recent));
+	}
 	if (scaler->window != NULL && now_ms > scaler->sampled_ms) {
 		keep_sample(counted, now_ms);
-		keep_recent(counted, now_ms);
+		if (scaler->recent != NULL)
+			keep_recent(counted, scaler->recent, now_ms);
 	}
 	scaler->in_flight_sum = scaler->waiting_sum = 0;
 	scaler->sampled_ms = now_ms;

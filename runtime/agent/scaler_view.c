@@ -62,16 +62,19 @@ static double arrivals_a_second(const struct atom_load *load)
 static json_t *measured(const struct scaler *scaler,
 			const struct atom_load *load)
 {
+	static const struct recent_load none;
+	const struct recent_load *recent =
+		scaler->recent != NULL ? scaler->recent : &none;
 	double error_share =
-		scaler->finished > 0
-			? (double)scaler->failed / (double)scaler->finished
+		recent->finished > 0
+			? (double)recent->failed / (double)recent->finished
 			: -1;
 
 	return json_pack(
 		"{s:f,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "arrivals_per_second",
-		arrivals_a_second(load), "service_ms", times(&scaler->service),
-		"wait_ms", times(&scaler->wait), "first_token_ms",
-		times(&scaler->first_token), "error_share", number(error_share),
+		arrivals_a_second(load), "service_ms", times(&recent->service),
+		"wait_ms", times(&recent->wait), "first_token_ms",
+		times(&recent->first_token), "error_share", number(error_share),
 		"slot_percent", number(load->slot_percent), "cpu_percent",
 		number(load->cpu_percent), "memory_percent",
 		number(load->memory_percent), "cold_start_ms",
