@@ -88,37 +88,6 @@ void writer_suspect(void)
 	(void)pthread_mutex_unlock(&state.lock);
 }
 
-/* Ask the store whether it can be written to. [lock held, but not during
- * the call] */
-static void check_store(void)
-{
-	struct atom_error error = ATOM_ERROR_INIT;
-	bool changed;
-	atom_status status;
-
-	state.suspect = false;
-	if (state.stopping && state.tries > 0)
-		state.tries--;
-	(void)pthread_mutex_unlock(&state.lock);
-	status = state.ops->check(state.self, &error);
-	(void)pthread_mutex_lock(&state.lock);
-	if (status != ATOM_OK) {
-		changed = degrade(status, &error);
-	} else {
-		changed = state.health.degraded;
-		if (changed)
-			set_health(false, ATOM_OK, NULL);
-	}
-	if (!changed)
-		return;
-	(void)pthread_mutex_unlock(&state.lock);
-	if (status != ATOM_OK)
-		say_degraded(&error);
-	else
-		say_recovered();
-	(void)pthread_mutex_lock(&state.lock);
-}
-
 /* --- the queue ----------------------------------------------------------- */
 
 void writer_enqueue(struct state_transaction *transaction)
@@ -239,6 +208,40 @@ static void write_batch(void)
 		finish(batch[i], status, &error);
 	(void)pthread_mutex_lock(&state.lock);
 	count_ended(count);
+	if (status != ATOM_OK)
+		fail_queue(status, &error);
+}
+
+/* Ask the store whether it can be written to. [lock held, but not during
+ * the call] */
+static void check_store(void)
+{
+	struct atom_error error = ATOM_ERROR_INIT;
+	bool changed;
+	atom_status status;
+
+	state.suspect = false;
+	if (state.stopping && state.tries > 0)
+		state.tries--;
+	(void)pthread_mutex_unlock(&state.lock);
+	status = state.ops->check(state.self, &error);
+	(void)pthread_mutex_lock(&state.lock);
+	if (status != ATOM_OK) {
+		changed = degrade(status, &error);
+	} else {
+		changed = state.health.degraded;
+		if (changed)
+			set_health(false, ATOM_OK, NULL);
+	}
+	if (changed) {
+		(void)pthread_mutex_unlock(&state.lock);
+		if (status != ATOM_OK)
+			say_degraded(&error);
+		else
+			say_recovered();
+		(void)pthread_mutex_lock(&state.lock);
+	}
+	/* What came while it was asked. */
 	if (status != ATOM_OK)
 		fail_queue(status, &error);
 }

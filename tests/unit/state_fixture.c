@@ -71,10 +71,11 @@ static atom_status guarded_check(void *self, struct atom_error *why)
 
 	(void)pthread_mutex_lock(&lock);
 	store.checks++;
+	ring();
+	WAIT_UNTIL(!store.hold_checks);
 	fail = store.fail;
 	no_memory = store.no_memory;
 	damaged = store.damaged;
-	ring();
 	(void)pthread_mutex_unlock(&lock);
 	if (damaged)
 		return atom_fail(why, ATOM_EDATALOSS, "a page is damaged");

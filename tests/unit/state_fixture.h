@@ -54,7 +54,8 @@ struct guarded_store {
 	const struct atom_store_ops *real;
 	void *self;
 	char folder[64];
-	bool hold;	/* commits do not go on */
+	bool hold; /* commits do not go on */
+	bool hold_checks;
 	bool fail;	/* commit and check fail */
 	bool no_memory; /* the same, for want of it */
 	bool damaged;	/* get and check find damage */

@@ -187,6 +187,27 @@ static void damage_found_by_a_read_degrades(void)
 	set(&store.damaged, false);
 }
 
+static void what_comes_while_damage_is_looked_for_fails_with_it(void)
+{
+	struct commit c;
+	size_t before;
+
+	CHECK(commit(&c, "k", "v", STATE_ANY) == ATOM_OK);
+	before = store.checks;
+	set(&store.hold_checks, true);
+	set(&store.damaged, true);
+	CHECK(get("k").status == ATOM_EDATALOSS);
+	(void)pthread_mutex_lock(&lock);
+	WAIT_UNTIL(store.checks > before);
+	(void)pthread_mutex_unlock(&lock);
+	start_commit(&c, "k", "w", STATE_ANY);
+	CHECK(c.begun == ATOM_OK);
+	set(&store.hold_checks, false);
+	wait_answer(&c);
+	CHECK(c.status == ATOM_EDATALOSS);
+	set(&store.damaged, false);
+}
+
 static void reads_go_on_beside_writes_that_fail(void)
 {
 	struct commit c;
@@ -301,6 +322,7 @@ static const struct one_case cases[] = {
 	CASE(refused_after_want_of_memory_is_unavailable),
 	CASE(those_that_wait_fail_with_the_store),
 	CASE(damage_found_by_a_read_degrades),
+	CASE(what_comes_while_damage_is_looked_for_fails_with_it),
 	CASE(reads_go_on_beside_writes_that_fail),
 	CASE(now_is_done_on_the_spot),
 	CASE(what_is_malformed_is_refused_at_once),
