@@ -120,7 +120,9 @@ static int append(const char *bytes, size_t length, void *argument)
 {
 	struct encoding *encoding = argument;
 
-	encoding->status = buffer_append(encoding->out, bytes, length);
+	/* jansson goes on after the name of a member that failed. */
+	if (encoding->status == ATOM_OK)
+		encoding->status = buffer_append(encoding->out, bytes, length);
 	return encoding->status ? -1 : 0;
 }
 

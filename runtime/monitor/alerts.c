@@ -201,7 +201,7 @@ static char *key_of(const struct atom_host *host,
 	if (own != NULL && !has_label(alert, "severity"))
 		(void)json_object_del(own, "severity");
 	if (own != NULL)
-		text = json_dumps(own, JSON_COMPACT | JSON_SORT_KEYS);
+		text = json_write(own, JSON_COMPACT | JSON_SORT_KEYS);
 	if (text != NULL &&
 	    buffer_printf(&key, "%p %s", (const void *)host, text) == ATOM_OK)
 		made = buffer_take(&key, &length);

@@ -288,10 +288,11 @@ atom_status rollout_encode(const struct rollout *rollout, struct buffer *out)
 	json_t *root = json_object();
 	atom_status status = ATOM_ENOMEM;
 
-	/* Not json_dumps(), which loses what its text has no memory for. */
+	/* jansson goes on after the name of a member that failed. */
 	if (root != NULL && write_rollout(root, rollout) &&
 	    json_dump_callback(root, append, out,
-			       JSON_COMPACT | JSON_REAL_PRECISION(17)) == 0)
+			       JSON_COMPACT | JSON_REAL_PRECISION(17)) == 0 &&
+	    !out->failed)
 		status = ATOM_OK;
 	json_decref(root);
 	return status;

@@ -181,6 +181,18 @@ Test(core_json, encoding_stops_at_the_maximum)
 	buffer_fini(&out);
 }
 
+/* jansson goes on after a name that did not fit. */
+Test(core_json, a_name_that_does_not_fit_is_not_left_out)
+{
+	json_t *value = json_pack("{s:i}", "a long name", 1);
+	struct buffer out = BUFFER_INIT(8);
+
+	cr_assert_eq(json_encode(value, &out), ATOM_ELIMIT);
+	cr_assert_str_eq(out.bytes, "");
+	json_decref(value);
+	buffer_fini(&out);
+}
+
 Test(core_json, a_members_text_or_the_fallback)
 {
 	json_t *value = json_pack("{s:s,s:i}", "name", "echo", "count", 3);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/memory.h"
+#include "core/os.h"
 #include "effort.h"
 #include "rollout_fixture.h"
 
@@ -787,6 +788,44 @@ Test(rollout, without_memory_nothing_is_written_and_nothing_kept)
 	buffer_fini(&whole);
 	cr_assert_gt(n, 100);
 	left = 0;
+	host_end(&host);
+}
+
+static unsigned int growths; /* that many, and one fails */
+
+static void *grow(void *old, size_t size)
+{
+	return growths > 0 && --growths == 0 ? NULL : realloc(old, size);
+}
+
+/* jansson goes on after the name of a member that had no room. */
+Test(rollout, a_text_that_cannot_grow_is_not_one_that_lacks_some_of_it)
+{
+	static const char begun[64];
+
+	begin("sequential");
+	host.calls = 20;
+	to_weight(2500);
+	host_wait(&host, 30);
+	os.realloc = grow;
+	for (size_t length = 0; length < sizeof(begun); length++) {
+		bool grew = true;
+
+		for (unsigned int n = 2; grew; n++) {
+			struct buffer kept = BUFFER_INIT(1 << 20);
+			atom_status told;
+
+			growths = n;
+			cr_assert_eq(buffer_append(&kept, begun, length),
+				     ATOM_OK);
+			told = rollout_encode(host.rollout, &kept);
+			grew = growths == 0;
+			cr_assert_eq(told, grew ? ATOM_ENOMEM : ATOM_OK,
+				     "%u after %zu", n, length);
+			buffer_fini(&kept);
+		}
+	}
+	os.realloc = realloc;
 	host_end(&host);
 }
 
