@@ -416,3 +416,44 @@ Test(otlp, a_batch_fits_in_the_queue)
 			 "`max_queue_size`, which is 16, found 17");
 	queue_fini(&queue);
 }
+
+static unsigned int left; /* blocks of memory, and the next is not there */
+
+static void *take(size_t size)
+{
+	return left > 0 && --left == 0 ? NULL : malloc(size);
+}
+
+/* Whatever its text has no memory for: no request is no JSON. */
+Test(otlp, a_request_is_whole_or_none)
+{
+	unsigned int made = 0, n = 1;
+	bool failed = true;
+
+	json_set_alloc_funcs(take, free);
+	for (; failed; n++) {
+		json_t *items = json_pack(
+			"[{s:i,s:i,s:i}]", "a name that is long, and another",
+			1, "a name that is longer than the one before it", 2,
+			"a name that is as long as two of the others, for the "
+			"text has to grow by all that it is long already",
+			3);
+		char *text;
+
+		left = n;
+		text = otlp_logs(&resource, items);
+		failed = left == 0;
+		left = 0;
+		if (text != NULL) {
+			json_t *read = json_loads(text, 0, NULL);
+
+			cr_assert_not_null(read, "%u: %s", n, text);
+			json_decref(read);
+			made++;
+		}
+		free(text);
+	}
+	cr_assert_gt(n, 20);
+	cr_assert_gt(made, 0);
+	json_set_alloc_funcs(malloc, free);
+}

@@ -334,12 +334,17 @@ static char *question(struct analyst *a, int64_t time_ms,
 	json_t *report = numbers(a, time_ms, err);
 	char *json = report != NULL ? json_dumps(report, JSON_COMPACT) : NULL;
 	char *text = NULL;
-	size_t size;
+	size_t size = json != NULL ? strlen(json) : 0;
 
+	/* jansson goes on after a name that its text has no memory for. */
+	if (json != NULL && json_dumpb(report, NULL, 0, JSON_COMPACT) != size) {
+		free(json);
+		json = NULL;
+	}
 	json_decref(report);
 	if (json == NULL)
 		return NULL;
-	size = strlen(json) + 1024;
+	size += 1024;
 	if (size < QUESTION_MAX)
 		text = malloc(size);
 	if (text == NULL)

@@ -171,6 +171,12 @@ static char *request(const char *outer, const char *inner, const char *list,
 				  resource->version, list, items);
 	text = whole_request != NULL ? json_dumps(whole_request, JSON_COMPACT)
 				     : NULL;
+	/* jansson goes on after a name that its text has no memory for. */
+	if (text != NULL &&
+	    json_dumpb(whole_request, NULL, 0, JSON_COMPACT) != strlen(text)) {
+		free(text);
+		text = NULL;
+	}
 	json_decref(whole_request);
 	return text;
 }
