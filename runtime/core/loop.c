@@ -319,8 +319,10 @@ static int init_loop(struct loop *loop, unsigned int index)
 	loop->index = index;
 	atomic_init(&loop->mailbox.posted, NULL);
 
-	int failed = uv_loop_init(&loop->uv);
+	int failed = loop_look_for_room();
 
+	if (!failed)
+		failed = uv_loop_init(&loop->uv);
 	if (failed)
 		return failed;
 	failed = loop_take_room(&loop->uv);

@@ -53,6 +53,9 @@ bool loop_is_mine(const struct loop *loop);
 
 void timers_init(struct loop *loop);
 void timers_fini(struct loop *loop);
+/* Are there the two descriptors that libuv wants for signals before its first
+ * loop, or calls abort()?  0, or libuv's error. */
+int loop_look_for_room(void);
 /* Room for the descriptors to come; 0, or libuv's error.  Before anything
  * else is open on the loop. */
 int loop_take_room(uv_loop_t *uv);

@@ -15,9 +15,10 @@
 
 #include "core/loop_priv.h"
 #include "core/memory.h"
+#include "core/os.h"
 
-/* 32 KiB a loop.  libuv's tables have two entries more, and a power of two of
- * them. */
+/* 32 KiB a loop, of which libuv writes each page.  Its tables have two entries
+ * more, and a power of two of them. */
 #define DESCRIPTORS 4094
 
 static void on_ready(uv_poll_t *poll, int status, int events)
@@ -50,6 +51,17 @@ static int watch_once(uv_loop_t *uv, int fd)
 	uv_close((uv_handle_t *)&poll, NULL);
 	uv_run(uv, UV_RUN_NOWAIT);
 	return failed;
+}
+
+int loop_look_for_room(void)
+{
+	int ends[2];
+
+	if (os.pipe2(ends, O_CLOEXEC) != 0)
+		return -errno;
+	(void)os.close(ends[0]);
+	(void)os.close(ends[1]);
+	return 0;
 }
 
 int loop_take_room(uv_loop_t *uv)

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -279,6 +280,20 @@ def a_second_daemon_on_the_same_port_is_told_and_ends():
         assert str(daemon.port) in spoken(done), spoken(done)
         assert "in use" in spoken(done).lower(), spoken(done)
         assert daemon.chat("echo", "x").status == 200
+
+
+@test
+def a_start_without_descriptors_is_told_and_ends():
+    with Folder() as folder:
+        path = folder.write("atomd.conf", config().replace(
+            "@DIR@", folder.path))
+        done = subprocess.run(
+            ["sh", "-c", 'ulimit -n 4; exec "$0" -c "$1"', atomd_path(),
+             path], env=daemon_environment(), stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            timeout=seconds(30), check=False)
+        assert done.returncode > 0, done
+        assert "too many open files" in spoken(done), done
 
 
 @test
