@@ -4,9 +4,9 @@ MEMORY = ("malloc", "calloc", "realloc", "memalign")
 
 
 def _library(stack):
-    """Who is at the top of it, past libc."""
+    """Who is at the top of it, past libc and its loader."""
     for line in stack:
-        if not line.startswith("libc.so"):
+        if not line.startswith(("libc.so", "ld-linux")):
             return line.split(".so")[0]
     return ""
 
@@ -17,6 +17,8 @@ def excuse(scene, case, failed, crash, fault):
     function, by, ended = case.place.function, _library(failed), _library(crash)
     if function == "epoll_ctl" and by == ended == "libuv":
         return "libuv calls abort() when it cannot watch a descriptor"
+    if scene == "start" and function == "pipe" and by == ended == "libuv":
+        return "libuv calls abort() when it has no pipe for its signals"
     if function not in MEMORY and function != "thread":
         return None
     if by == "libconfig" and (
