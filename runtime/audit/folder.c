@@ -157,6 +157,7 @@ static atom_status open_file(const char *path, const char *name, int *fd_r,
 {
 	char whole[PATH_BYTES];
 	struct stat st;
+	atom_status status;
 	int fd, length;
 
 	length = snprintf(whole, sizeof(whole), "%s/%s", path, name);
@@ -170,13 +171,18 @@ static atom_status open_file(const char *path, const char *name, int *fd_r,
 				 : errno == ELOOP ? ATOM_EDATALOSS
 						  : ATOM_EIO,
 				 "cannot open %s: %s", whole, strerror(errno));
-	if (os.fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+	status = ATOM_OK;
+	if (os.fstat(fd, &st) != 0)
+		status = atom_fail(err, ATOM_EIO, "cannot look at %s: %s",
+				   whole, strerror(errno));
+	else if (!S_ISREG(st.st_mode))
+		status = atom_fail(err, ATOM_EDATALOSS, "%s is no regular file",
+				   whole);
+	if (status == ATOM_OK)
+		*fd_r = fd;
+	else
 		(void)os.close(fd);
-		return atom_fail(err, ATOM_EDATALOSS, "%s is no regular file",
-				 whole);
-	}
-	*fd_r = fd;
-	return ATOM_OK;
+	return status;
 }
 
 /* Up to `length` bytes more; bytes read, 0 at the end, -1 with errno. */

@@ -141,23 +141,27 @@ bool verify_line_is_whole(struct walk *walk, struct segment_reader *reader,
 	struct segment_record record;
 	struct segment_frame frame;
 	uint8_t hash[CHAIN_HASH], leaf[TREE_HASH];
+	atom_status status;
 
 	switch (segment_reader_feed(reader, line)) {
 	case SEGMENT_MARK:
 	case SEGMENT_CHECKPOINT:
 		return true;
 	case SEGMENT_RECORD:
+		(void)segment_record_parse(line, &record);
+		if (record.sequence != walk->sequence + 1 || !walk->chain_known)
+			return false;
+		/* What cannot be looked at is not taken for torn. */
 		memcpy(hash, walk->chain, sizeof(hash));
-		return segment_record_parse(line, &record) &&
-		       record.sequence == walk->sequence + 1 &&
-		       walk->chain_known &&
-		       tree_leaf(record.json.bytes, record.json.length, leaf) &&
-		       chain_step(hash, leaf) &&
+		return !tree_leaf(record.json.bytes, record.json.length,
+				  leaf) ||
+		       !chain_step(hash, leaf) ||
 		       memcmp(hash, record.hash, sizeof(hash)) == 0;
 	case SEGMENT_SEALED:
-		return segment_frame_parse(line, &frame) &&
-		       open_frame(walk, segment_reader_start(reader)->number,
-				  &frame, NULL) == ATOM_OK;
+		(void)segment_frame_parse(line, &frame);
+		status = open_frame(walk, segment_reader_start(reader)->number,
+				    &frame, NULL);
+		return status == ATOM_OK || status == ATOM_ENOMEM;
 	default:
 		return false;
 	}

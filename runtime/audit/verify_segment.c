@@ -15,6 +15,7 @@
 struct part {
 	uint64_t number;
 	const struct segment_start *next;
+	bool was_wrong; /* its head, when the one before looked ahead */
 };
 
 static void at_file(struct walk *walk, uint64_t number)
@@ -219,6 +220,16 @@ static atom_status take_line(struct walk *walk, struct segment_reader *reader,
 
 /* --- the end of a segment ------------------------------------------------- */
 
+/* From that byte on, and by a look of its own: gone, it was pruned. */
+static atom_status read_rest(struct walk *walk, struct folder_lines *lines,
+			     uint64_t from, struct buffer *out)
+{
+	atom_status status = folder_lines_rest(
+		lines, walk->request->path, walk->file, from, out, walk->err);
+
+	return status == ATOM_ENOENT ? ATOM_EBUSY : status;
+}
+
 /* One that has a successor. */
 static atom_status end_part(struct walk *walk, struct folder_lines *lines,
 			    struct segment_reader *reader,
@@ -243,8 +254,7 @@ static atom_status end_part(struct walk *walk, struct folder_lines *lines,
 		return verify_bad(walk, VERIFY_TAMPERED, verify_uncovered(walk),
 				  "the digest that the next segment has of "
 				  "it does not fit");
-	status = folder_lines_rest(lines, walk->request->path, walk->file,
-				   next->previous_length, &rest, walk->err);
+	status = read_rest(walk, lines, next->previous_length, &rest);
 	if (status == ATOM_OK && rest.length > 0 && !failed)
 		status = verify_bad(walk, VERIFY_TAMPERED, walk->sequence + 1,
 				    "%zu bytes behind its end", rest.length);
@@ -267,9 +277,7 @@ static atom_status end_tail(struct walk *walk, struct folder_lines *lines,
 	/* A daemon that writes on has more there by now: a line without an end
 	 * is judged by the bytes that were seen. */
 	if (!partial)
-		status =
-			folder_lines_rest(lines, walk->request->path,
-					  walk->file, offset, &rest, walk->err);
+		status = read_rest(walk, lines, offset, &rest);
 	else if (buffer_append(&rest, lines->window.bytes + lines->given,
 			       lines->window.length - lines->given) != ATOM_OK)
 		status = verify_no_memory(walk);
@@ -347,6 +355,10 @@ static atom_status walk_segment(struct walk *walk, bool first,
 	if (status == ATOM_EDATALOSS)
 		status = verify_bad(walk, VERIFY_TAMPERED, walk->sequence + 1,
 				    "its head is not what was written");
+	/* By a shortage, for it is right: and so the one before was taken for
+	 * the newest, whose end nobody vouches for. */
+	if (status == ATOM_OK && part->was_wrong)
+		status = verify_no_memory(walk);
 	if (status == ATOM_OK)
 		status = check_start(walk, first, segment_reader_start(reader),
 				     part->number);
@@ -361,6 +373,7 @@ atom_status verify_segments(struct walk *walk, const struct folder *folder)
 {
 	struct segment_reader *reader = segment_reader_new();
 	struct segment_reader *ahead = segment_reader_new();
+	bool was_wrong = false;
 	atom_status status = ATOM_OK;
 
 	if (reader == NULL || ahead == NULL) {
@@ -375,17 +388,19 @@ atom_status verify_segments(struct walk *walk, const struct folder *folder)
 	}
 	for (size_t i = 0; status == ATOM_OK && i < folder->segment_count;
 	     i++) {
-		struct part part = { folder->segments[i], NULL };
+		struct part part = { folder->segments[i], NULL, was_wrong };
+		bool last = i + 1 == folder->segment_count;
 		bool right = false;
 
 		if (i > 0 && part.number != folder->segments[i - 1] + 1) {
 			status = missing(walk, folder->segments[i - 1] + 1);
 			break;
 		}
-		if (i + 1 < folder->segment_count &&
-		    folder->segments[i + 1] == part.number + 1)
+		if (!last && folder->segments[i + 1] == part.number + 1) {
 			status = peek(walk, part.number + 1, ahead, &right);
-		if (status == ATOM_OK && right)
+			was_wrong = !right;
+		}
+		if (right)
 			part.next = segment_reader_start(ahead);
 		if (status == ATOM_OK)
 			status = walk_segment(walk, i == 0, reader, &part);

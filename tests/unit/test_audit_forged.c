@@ -452,6 +452,8 @@ Test(audit_forged, segments_that_are_still_there_are_verified,
 		  VERIFY_SOUND,
 		  "" },
 	};
+	size_t length;
+	char *text, *head;
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		try(&rows[i], true);
@@ -463,6 +465,17 @@ Test(audit_forged, segments_that_are_still_there_are_verified,
 	forge_log();
 	look(VERIFY_TAMPERED, "is not the one that was signed",
 	     "a whole chain");
+	/* With the signed head of the one before, as behind a failure. */
+	text = audit_file(S2, &length);
+	head = strstr(text, "\ncheckpoint ") + strlen("\ncheckpoint ");
+	*strchr(head, '\n') = '\0';
+	forge_restore();
+	forge_remove(S2);
+	forge_edit(&(struct forge_edit){ S3, "checkpoint ", 0, 1, "!" });
+	forge_edit(&(struct forge_edit){ S3, "checkpoint ", 0, 1, head });
+	forge_log();
+	look(VERIFY_SOUND, "", "an older signed head");
+	free(text);
 	/* A segment of those is gone, the one in front of it not. */
 	forge_restore();
 	forge_remove(S3);

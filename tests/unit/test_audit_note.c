@@ -284,8 +284,9 @@ Test(note, a_witness_may_sign_beside_us, .init = make_note)
 	cr_assert_eq(note_verify(both, (size_t)length, &signer.verifier, &read,
 				 NULL),
 		     ATOM_OK);
-	/* One in front of us, whose name is as long as ours. */
+	/* Two in front of us, of whom one has a name as long as ours. */
 	length = with_lines(both, sizeof(both),
+			    "\xe2\x80\x94 w AAAAAAAAAAAA\n"
 			    "\xe2\x80\x94 atomd-audit/0123456789abcdee "
 			    "AAAAAAAAAAAA\n",
 			    1);
