@@ -118,7 +118,7 @@ static bool is_gone(const struct http_peer *peer)
 {
 	struct pollfd poll_fd = { .fd = peer->pidfd, .events = POLLIN };
 
-	return peer->pidfd >= 0 && poll(&poll_fd, 1, 0) != 0;
+	return poll(&poll_fd, 1, 0) != 0;
 }
 
 atom_status peer_is_admin(const struct http_request *request,

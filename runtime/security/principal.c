@@ -59,8 +59,10 @@ static bool may_log(_Atomic int64_t *logged_ms, int64_t now_ms)
 {
 	int64_t last = atomic_load(logged_ms);
 
-	return now_ms - last >= REFUSED_LOG_MS &&
-	       atomic_compare_exchange_strong(logged_ms, &last, now_ms);
+	if (now_ms - last < REFUSED_LOG_MS)
+		return false;
+	/* Of several at once the first. */
+	return atomic_exchange(logged_ms, now_ms) == last;
 }
 
 static void tell_lockout(const char *address, int64_t locked_ms, int64_t now_ms)
@@ -235,9 +237,7 @@ static atom_status by_token(const struct http_request *request,
 		return ATOM_ENOENT;
 	case JWT_FAILED:
 		return atom_fail(err, ATOM_ENOMEM, "%s", why);
-	case JWT_NO_ROLE:
-	case JWT_REFUSED:
-	case JWT_BAD:
+	default: /* NO_ROLE, REFUSED, BAD */
 		break;
 	}
 	(void)snprintf(text, sizeof(text), "token of %.160s: %s", issuer, why);
