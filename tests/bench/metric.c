@@ -2,8 +2,9 @@
 
 /*
  * What the metric registry costs: the time of an update of a counter, a gauge
- * and a histogram, without and with the call that it is of, by one serving loop, by two at once, and by a thread that
- * is no loop; and the CPU time and the bytes of a scrape of 5,000 series.
+ * and a histogram, without and with the call that it is of, by one serving
+ * loop, by two at once, and by a thread that is no loop; and the CPU time and
+ * the bytes of a scrape of 5,000 series.
  *
  *	metric [--rounds N] [--updates N]
  *
@@ -17,12 +18,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/buffer.h"
 #include "core/metric.h"
+#include "rounds.h"
 
-#define ROUNDS_MAX 99
 #define VALUES	   65536 /* a power of two; more than a processor learns */
 #define AGENTS	   500
 #define UPDATE_NS  30.0
@@ -41,27 +41,6 @@ static void die(const char *what, const char *why)
 {
 	(void)fprintf(stderr, "metric: %s: %s\n", what, why);
 	exit(1);
-}
-
-static double cpu_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
-
-static int rising(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double median(double *figures)
-{
-	qsort(figures, (size_t)rounds, sizeof(*figures), rising);
-	return figures[rounds / 2];
 }
 
 /* --- an update ----------------------------------------------------------- */
@@ -147,7 +126,7 @@ static double median_of(enum update update, unsigned int first,
 
 	for (int i = 0; i < rounds; i++)
 		figures[i] = updating(update, first, count);
-	middle = median(figures);
+	middle = median(figures, rounds);
 	if (figures[0] > UPDATE_NS)
 		exit_status = 1;
 	return middle;
@@ -254,7 +233,7 @@ static void measure_scrapes(void)
 				die("a scrape", "failed");
 			figures[i] = (cpu_ns() - began) / 1e6;
 		}
-		ms = median(figures);
+		ms = median(figures, rounds);
 		printf("metric: a scrape of %zu series as %s: %.1f ms CPU "
 		       "(budget %.0f), %zu KiB (budget %zu)\n",
 		       lines_of(&text), names[format], ms, SCRAPE_MS,

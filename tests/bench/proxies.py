@@ -25,6 +25,8 @@ KEY = "bench-key-of-every-proxy-but-atomd"
 # A stream has a descriptor on each side of a proxy.
 DESCRIPTORS = min(65536, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
 CONNECTIONS = (DESCRIPTORS - 500) // 2
+# The daemon leaves a quarter, at most 2,048, to all but its calls.
+STREAMS = (DESCRIPTORS - min(DESCRIPTORS // 4, 2048)) // 2 - 64
 PATH = "/v1/chat/completions"
 START_SECONDS = 20
 

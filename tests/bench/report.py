@@ -108,19 +108,21 @@ def complaint(row):
     return ""
 
 
-def print_holds(kind, holds):
+def print_holds(kind, holds, rest_s):
     """Memory and cost of streams that stay open."""
     print("\n%s" % kind.title)
-    print("%-12s%9s%9s%9s%10s%9s%8s%9s%9s%6s" % (
-        "", "idle MiB", "held MiB", "after", "B/stream", "us/event",
-        "x nginx", "p50 us", "p99 us", "wrong"))
+    print("%-12s%9s%9s%9s%11s%10s%9s%8s%9s%9s%6s" % (
+        "", "idle MiB", "held MiB", "after", "%d s after" % rest_s,
+        "B/stream", "us/event", "x nginx", "p50 us", "p99 us", "wrong"))
     nginx = next((f for s, f in holds if s.name == "nginx"), None)
     for server, figure in holds:
         hold, cpu = figure["hold"], figure["process"]["cpu_us_per_event"]
         base = nginx and nginx["process"]["cpu_us_per_event"]
-        print("%-12s%9.1f%9.1f%9.1f%10.0f%9.2f%s%9.0f%9.0f%6d%s%s" % (
+        later = hold.get("rss_later_bytes")
+        print("%-12s%9.1f%9.1f%9.1f%s%10.0f%9.2f%s%9.0f%9.0f%6d%s%s" % (
             server.title, hold["rss_idle_bytes"] / 2**20,
             hold["rss_held_bytes"] / 2**20, hold["rss_after_bytes"] / 2**20,
+            cell(later and later / 2**20, 11, 1),
             hold["rss_bytes_per_stream"], cpu, cell(ratio(cpu, base), 8, 2),
             figure["event_delay_us"]["p50"], figure["event_delay_us"]["p99"],
             wrong([figure]), "" if hold["all_open"] else "  not all open",

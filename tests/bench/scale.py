@@ -11,6 +11,7 @@ import statistics
 import threading
 import time
 
+from family import resident_bytes
 from proxies import EchoAtomd, CONNECTIONS, started
 
 AGENTS = 1, 1000, 10000
@@ -42,12 +43,6 @@ def config(count, prompt="You are the one."):
               for i in range(count - 1)]
     agents.insert(count // 2, AGENT % ("bench", prompt, 1, CONNECTIONS))
     return CONFIG % ",\n".join(agents)
-
-
-def resident_kib(pid):
-    with open("/proc/%d/smaps_rollup" % pid) as f:
-        return next(int(line.split()[1]) for line in f
-                    if line.startswith("Rss:"))
 
 
 class Server(EchoAtomd):
@@ -96,7 +91,7 @@ class Reloads:
 def agents(bench, count):
     server = Server(bench.proxy_cores, count)
     try:
-        idle = resident_kib(server.pid)
+        idle = resident_bytes(server.pid) // 1024
         cpu = calls_us(bench, server)
         unchanged = statistics.median(server.reload_ms() for _ in range(3))
         quiet = bench.load(server, *UNDER_LOAD)["latency_us"]
@@ -147,17 +142,17 @@ def keys(bench):
     server = Server(bench.proxy_cores, 1)
     try:
         server.key = make_keys(server, MAKERS)
-        few, before = calls_us(bench, server), resident_kib(server.pid)
+        few, before = calls_us(bench, server), resident_bytes(server.pid)
         began = time.monotonic()
         server.key = make_keys(server, KEYS - MAKERS)
         seconds = time.monotonic() - began
-        many, after = calls_us(bench, server), resident_kib(server.pid)
+        many, after = calls_us(bench, server), resident_bytes(server.pid)
     finally:
         server.stop()
     return {"keys": KEYS, "made_per_second": KEYS / seconds,
             "cpu_us_per_call": many, "cpu_us_per_call_few": few,
-            "resident_kib": after, "bytes_per_key":
-            (after - before) * 1024 / KEYS}
+            "resident_kib": after // 1024, "bytes_per_key":
+            (after - before) / KEYS}
 
 
 def run(bench):

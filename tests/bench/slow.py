@@ -1,7 +1,6 @@
 """Calls beside slowloris: the same daemon without, and with ten thousand
 connections whose clients send a byte of their head now and then; with fewer
-where so many descriptors are not allowed, for the daemon lets only 3/8 of its
-own be connections."""
+where not so many descriptors are allowed to a process."""
 
 import resource
 import socket
@@ -111,10 +110,11 @@ def reach(server, slow, deadline_s=30):
 
 
 def clients():
-    """As many as both have descriptors for; the daemon takes our limits."""
+    """As many as one process has descriptors for: they are in this one, and
+    the daemon, which takes our limits, leaves some to all else."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return min(CLIENTS, hard * 3 // 8 - 8 * CALLERS)
+    return min(CLIENTS, hard - hard // 4 - 8 * CALLERS)
 
 
 def run(bench):

@@ -1,28 +1,15 @@
 """Calls over TLS: the same proxies with a certificate, asked by wrk, for our
 generator speaks none.  CPU time is that of the proxy's processes."""
 
-import os
 import statistics
 
 from authority import Authority
+from family import cpu_us
 from judges import wrk
 from places import Folder
 from proxies import Atomd, HAProxy, LeftOut, Nginx
 
 CONNECTIONS = 64, 1
-
-
-def cpu_us(pid):
-    """Of all threads of it and of its children, since they began."""
-    total, waiting = 0, [pid]
-    while waiting:
-        tasks = "/proc/%d/task" % waiting.pop()
-        for thread in os.listdir(tasks):
-            with open("%s/%s/schedstat" % (tasks, thread)) as times:
-                total += int(times.read().split()[0])
-            with open("%s/%s/children" % (tasks, thread)) as children:
-                waiting += map(int, children.read().split())
-    return total / 1000
 
 
 class Certificate:
