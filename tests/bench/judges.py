@@ -26,9 +26,17 @@ function done(summary, latency)
     summary.duration, latency:percentile(50), latency:percentile(99)))
 end
 """
-QUESTION = ('{"model":"bench","max_tokens":1000000,"messages":[{"role":'
+
+
+def question(size):
+    """Of about so many bytes."""
+    return ('{"model":"bench","max_tokens":1000000,"messages":[{"role":'
             '"user","content":"bench 0000000000000000 size=00000400 '
-            'events=00000000 interval_us=00000000 %s"}]}' % ("word " * 160))
+            'events=00000000 interval_us=00000000 %s"}]}' % (
+                "word " * ((size - 224) // 5)))
+
+
+QUESTION = question(1024)
 
 
 def url(server):
@@ -36,10 +44,10 @@ def url(server):
                                     server.port, PATH)
 
 
-def wrk(server, cores, connections=64, seconds="1s"):
+def wrk(server, cores, connections=64, asked=QUESTION, seconds="1s"):
     path = program("wrk")
     with Folder() as folder:
-        script = folder.write("load.lua", WRK % (server.key or KEY, QUESTION))
+        script = folder.write("load.lua", WRK % (server.key or KEY, asked))
         done = subprocess.run(
             [*pinned(cores), path, "-t1", "-c%d" % connections,
              "-d" + seconds, "-s", script, url(server)],
@@ -56,10 +64,10 @@ def h2load(server, cores):
     """It sees statuses, not bodies, and says no percentiles."""
     path = program("h2load")
     with Folder() as folder:
-        question = folder.write("question", QUESTION)
+        asked = folder.write("question", QUESTION)
         done = subprocess.run(
             [*pinned(cores), path, "--h1", "-t1", "-c64", "-D1", "-d",
-             question, "-H", "content-type: application/json", "-H",
+             asked, "-H", "content-type: application/json", "-H",
              "authorization: Bearer " + (server.key or KEY), url(server)],
             stdout=subprocess.PIPE, text=True, timeout=60, check=True)
 

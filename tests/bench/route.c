@@ -27,7 +27,7 @@
 #include "core/qsbr.h"
 #include "rounds.h"
 
-#define LOOKUPS	   1000000
+#define LOOKUPS	   400000
 #define AT_ONCE	   64 /* look-ups between two quiet points */
 #define SWAPS	   20
 #define AGENTS_MAX 10000

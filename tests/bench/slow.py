@@ -2,6 +2,7 @@
 connections whose clients send a byte of their head now and then; with fewer
 where not so many descriptors are allowed to a process."""
 
+import os
 import resource
 import socket
 import statistics
@@ -34,8 +35,8 @@ agents = ( { name = "bench"; backend: { plugin = "echo"; };
 class Slow:
     """So many clients; who is cut off comes again."""
 
-    def __init__(self, port, count):
-        self.port, self.count = port, count
+    def __init__(self, port, count, cores):
+        self.port, self.count, self.cores = port, count, cores
         self.sockets, self.over = [], threading.Event()
         self.opened = 0
         self.thread = threading.Thread(target=self.work, daemon=True)
@@ -64,6 +65,7 @@ class Slow:
 
     def work(self):
         """Its slices are short, so that bytes come evenly, not in waves."""
+        os.sched_setaffinity(0, self.cores)  # of this thread
         slices, at = 20, 0
         while not self.over.wait(EVERY_S / slices):
             mine = self.sockets[at::slices]
@@ -123,7 +125,7 @@ def run(bench):
     try:
         p99_ms(bench, server)
         alone = [p99_ms(bench, server) for _ in range(ROUNDS)]
-        slow = Slow(server.port, count)
+        slow = Slow(server.port, count, bench.load_cores)
         try:
             there = reach(server, slow)
             beside = [p99_ms(bench, server)

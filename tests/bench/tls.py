@@ -2,14 +2,22 @@
 generator speaks none.  CPU time is that of the proxy's processes."""
 
 import statistics
+from collections import namedtuple
 
 from authority import Authority
 from family import cpu_us
-from judges import wrk
+from judges import question, wrk
 from places import Folder
 from proxies import Atomd, HAProxy, LeftOut, Nginx
 
-CONNECTIONS = 64, 1
+# title, bytes of a question, connections; the quick form has the first two.
+Load = namedtuple("Load", "name title size connections")
+LOADS = (
+    Load("64", "1 KB calls over TLS, 64 connections, by wrk", 1024, 64),
+    Load("1", "1 KB calls over TLS, 1 connection, by wrk", 1024, 1),
+    Load("16k", "16 KB calls over TLS, 64 connections, by wrk", 16384, 64),
+    Load("1m", "1 MB calls over TLS, 8 connections, by wrk", 1048576, 8),
+)
 
 
 class Certificate:
@@ -44,23 +52,23 @@ def with_tls(kind, certificate):
     return Secure
 
 
-def one(server, cores, connections):
+def one(server, cores, load):
     before = cpu_us(server.pid)
-    figure = wrk(server, cores, connections)
+    figure = wrk(server, cores, load.connections, question(load.size))
     figure["cpu_us_per_call"] = (cpu_us(server.pid) - before) / max(
         figure["calls"], 1)
     return figure
 
 
-def measure(bench, servers):
-    found = {(s.name, n): [] for s in servers for n in CONNECTIONS}
+def measure(bench, servers, loads):
+    found = {(s.name, load): [] for load in loads for s in servers}
     for _ in range(bench.size.rounds):
         for server in servers:
-            for connections in CONNECTIONS:
-                figure = one(server, bench.load_cores, connections)
+            for load in loads:
+                figure = one(server, bench.load_cores, load)
                 bench.failed |= figure["wrong"] + figure["errors"] > 0 or \
                     figure["calls"] == 0
-                found[server.name, connections].append(figure)
+                found[server.name, load].append(figure)
     return found
 
 
@@ -81,10 +89,9 @@ def start(bench, folder):
     return servers
 
 
-def show(connections, rows):
+def show(load, rows):
     base = rows.get("nginx", {}).get("cpu_us_per_call")
-    print("\n1 KB calls over TLS, %d connection%s, by wrk" % (
-        connections, "s" * (connections > 1)))
+    print("\n" + load.title)
     print("%-12s%9s%9s%9s%9s%9s%6s" % ("", "calls/s", "CPU us", "x nginx",
                                       "p50 us", "p99 us", "wrong"))
     for name, row in rows.items():
@@ -95,23 +102,24 @@ def show(connections, rows):
 
 
 def run(bench):
+    loads = LOADS[:2] if bench.quick else LOADS
     with Folder() as folder:
         servers = start(bench, folder)
         try:
-            found = measure(bench, servers)
+            found = measure(bench, servers, loads)
         finally:
             for server in servers:
                 server.stop()
     result = {}
-    for connections in CONNECTIONS:
+    for load in loads:
         rows = {server.name: {
             name: statistics.median(f[name] for f in
-                                    found[server.name, connections])
+                                    found[server.name, load])
             for name in ("calls_per_second", "cpu_us_per_call", "p50_us",
                          "p99_us")} for server in servers}
         for name, row in rows.items():
             row["wrong"] = sum(f["wrong"] + f["errors"]
-                               for f in found[name, connections])
-        show(connections, rows)
-        result[str(connections)] = rows
+                               for f in found[name, load])
+        show(load, rows)
+        result[load.name] = rows
     return result
