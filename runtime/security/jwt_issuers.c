@@ -346,6 +346,19 @@ static enum jwt_verdict judge_new(const struct snapshot *s, const char *bearer,
 	return JWT_GOOD;
 }
 
+bool jwt_issuers_have(const char *text)
+{
+	const struct snapshot *s =
+		atomic_load_explicit(&current, memory_order_acquire);
+	const size_t length = sizeof(s->issuers[0].tag) - 1;
+	size_t i = 0;
+
+	while (i < s->count && (strncmp(text, s->issuers[i].tag, length) != 0 ||
+				text[length] != ':'))
+		i++;
+	return i < s->count;
+}
+
 enum jwt_verdict jwt_issuers_judge(const char *bearer,
 				   struct principal *principal_r,
 				   const char **issuer_r, const char **why_r)

@@ -35,6 +35,10 @@ void jwt_issuers_fini(void);
  * are taken. */
 bool jwt_issuers_give(uint32_t permissions, bool usable);
 
+/* [loop] Is there an issuer just now whose tag the text begins with, and a colon
+ * behind it: a principal's name behind "jwt:"? */
+bool jwt_issuers_have(const char *text);
+
 /* [loop] Whose token is this bearer?  On JWT_GOOD the principal is filled,
  * its agents until the next call; else *why_r is a phrase for it, and
  * *issuer_r the issuer's name or "". */

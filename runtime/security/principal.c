@@ -273,6 +273,14 @@ bool principal_of_certificate(const struct http_request *request,
 				     principal_r);
 }
 
+void principal_bootstrap(uint8_t hash_r[SECRET_HASH_LENGTH])
+{
+	const struct policy *policy =
+		atomic_load_explicit(&current, memory_order_acquire);
+
+	memcpy(hash_r, policy->bootstrap, SECRET_HASH_LENGTH);
+}
+
 /* --- nobody in particular --------------------------------------------------------- */
 
 /* "127.0.0.1:8080" "[::1]" "localhost:80": a page elsewhere that rebinds its
@@ -325,6 +333,14 @@ static atom_status anonymous(const struct http_request *request,
 	p->limited = p->agents[0] != NULL;
 	metric_inc(auth_anonymous);
 	return ATOM_OK;
+}
+
+bool principal_anonymous_is(const char *role)
+{
+	const struct policy *policy =
+		atomic_load_explicit(&current, memory_order_acquire);
+
+	return strcmp(policy->anonymous_role, role) == 0;
 }
 
 /* --- who ---------------------------------------------------------------------------- */

@@ -22,6 +22,7 @@
 #include <atomd/plugin.h>
 
 #include "config/config.h"
+#include "security/secret.h"
 
 struct http_request;
 struct limiter;
@@ -77,6 +78,10 @@ atom_status principal_of(const struct http_request *request,
  * False: nobody. */
 bool principal_of_certificate(const struct http_request *request,
 			      struct principal *principal_r);
+/* [loop] The hash of the bootstrap key just now; zeroes where there is none. */
+void principal_bootstrap(uint8_t hash_r[SECRET_HASH_LENGTH]);
+/* [loop] Does a request without a credential have that role just now? */
+bool principal_anonymous_is(const char *role);
 /* Is it for this agent, as far as its list of agents goes?  Within the same
  * loop iteration as principal_of(), as what follows. */
 bool principal_is_for(const struct principal *principal, const char *agent,

@@ -4,11 +4,13 @@
 #include <string.h>
 
 #include "core/os.h"
+#include "security/jwt_issuers.h"
 #include "security/keys_priv.h"
 #include "security/role.h"
 
 #define KEY	    "key:"
 #define CERTIFICATE "cert:"
+#define TOKEN	    "jwt:"
 
 void standing_begin(struct standing *standing,
 		    const struct principal *principal)
@@ -17,6 +19,7 @@ void standing_begin(struct standing *standing,
 	memcpy(standing->role, principal->role, sizeof(standing->role));
 	standing->permissions = principal->permissions;
 	standing->expires_ms = principal->expires_ms;
+	principal_bootstrap(standing->bootstrap);
 }
 
 static bool key_holds(const char *id, int64_t now_ms)
@@ -36,6 +39,14 @@ static bool certificate_holds(const struct standing *standing,
 	       principal_has(&now, standing->permissions);
 }
 
+static bool bootstrap_holds(const struct standing *standing)
+{
+	uint8_t now[SECRET_HASH_LENGTH];
+
+	principal_bootstrap(now);
+	return memcmp(now, standing->bootstrap, sizeof(now)) == 0;
+}
+
 bool standing_holds(const struct standing *standing,
 		    const struct http_request *request)
 {
@@ -50,5 +61,11 @@ bool standing_holds(const struct standing *standing,
 		return key_holds(name + strlen(KEY), now_ms);
 	if (strncmp(name, CERTIFICATE, strlen(CERTIFICATE)) == 0)
 		return certificate_holds(standing, request);
+	if (strncmp(name, TOKEN, strlen(TOKEN)) == 0)
+		return jwt_issuers_have(name + strlen(TOKEN));
+	if (strcmp(name, "bootstrap") == 0)
+		return bootstrap_holds(standing);
+	if (strcmp(name, "anonymous") == 0)
+		return principal_anonymous_is(standing->role);
 	return true;
 }

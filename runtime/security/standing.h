@@ -6,16 +6,17 @@
  * Whether who was let in for a stream is still let in, while something is
  * written to its holder without end: an API key may be revoked, or expire; a
  * token has its `exp`; a client certificate its last day, and a reload may
- * bring a revocation list, other authorities or other rows, or take
- * permissions from a role.  That an issuer, its keys, the bootstrap key or the
- * anonymous role are gone from the configuration is not seen.  Looks without a
- * lock; a certificate is verified again only after a reload.
+ * bring a revocation list, other authorities or other rows, take permissions
+ * from a role, or have no such issuer, bootstrap key or anonymous role any more.
+ * That an issuer has other keys is not seen.  Looks without a lock; a certificate
+ * is verified again only after a reload.
  */
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "security/principal.h"
+#include "security/secret.h"
 
 struct http_request;
 
@@ -25,6 +26,7 @@ struct standing {
 	char role[64];
 	uint32_t permissions; /* that the role gave */
 	int64_t expires_ms;   /* a token's, Unix time; 0: not by itself */
+	uint8_t bootstrap[SECRET_HASH_LENGTH]; /* the key's then, or zeroes */
 };
 
 void standing_begin(struct standing *standing,

@@ -21,6 +21,7 @@ TYPES = {".js": "text/javascript; charset=utf-8",
          ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 FOLLOW = "/admin/v1/overview?follow=1"
 FOLLOW_LOG = "/admin/v1/logs?follow=1"
+BOOTSTRAP = "a-bootstrap-key-of-more-than-32-characters"
 
 
 def secured(agents=None, **more):
@@ -317,6 +318,42 @@ def streams_end_once_their_token_has_expired():
                             e.json["totals"]["calls"] == 1)
                 assert next(part for part in another.parts
                             if b'"event":"call"' in part)
+
+
+@test
+def streams_end_once_a_reload_knows_their_holders_no_more():
+    with Folder() as folder:
+        issuer = Issuer(folder.path)
+        signer = issuer.add("EdDSA")
+        token = issuer.token(signer, ends_in=300, role="root")
+
+        def text(issuer="id", bootstrap=BOOTSTRAP, role="admin", extra=""):
+            rows = ", ".join(
+                '{ issuer = "https://%s.example"; audience = "atomd";'
+                ' jwks = "jwks.json";'
+                ' roles = ( { claim = "root"; role = "admin"; } ); }' % name
+                for name in ("other", issuer))
+            return config(security='%s bootstrap_admin_key = "%s";'
+                          ' anonymous_role = "%s"; jwt = ( %s );'
+                          % (extra, bootstrap, role, rows))
+        with Daemon(text(), files={"jwks.json": issuer.jwks()}) as daemon:
+            for key, after in ((token, text(issuer="new")),
+                               (BOOTSTRAP, text(bootstrap=BOOTSTRAP + "2")),
+                               ("", text(role="operator"))):
+                assert daemon.reload(text()).status == 200
+                with follow(daemon, key) as watching, \
+                        follow(daemon, key, path=FOLLOW_LOG) as reading:
+                    # One that says the same of them leaves them be.
+                    assert daemon.reload(text(
+                        extra="lockout: { failures = 7; };")).status == 200
+                    events = iter(watching)
+                    first = next(events).json["time"]
+                    while next(events).json["time"] == first:
+                        pass
+                    assert daemon.reload(after).status == 200
+                    kinds = [event.kind for event in events]
+                    assert kinds[-1] == "again" and watching.complete, kinds
+                    reading.body()
 
 
 @test
