@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/health.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/os.h"
@@ -209,7 +210,11 @@ bool exchange_route(struct exchange *x, const struct admission *admission,
 	found = directory_route(&wish, &x->revision, &x->assignment);
 	if (found == ROUTE_NO_REVISION)
 		return no_revision(x, admission, &wish, e);
-	if (found == ROUTE_NO_AGENT)
+	if (found == ROUTE_NO_AGENT && health_is_stopping())
+		api_error_set(e, "shutting_down", NULL,
+			      "the daemon is stopping; try another instance or "
+			      "later");
+	else if (found == ROUTE_NO_AGENT)
 		api_error_set(e, "agent_not_found", NULL,
 			      "there is no agent named '%.*s'", shown, agent);
 	return found == ROUTE_FOUND &&

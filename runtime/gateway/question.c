@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/health.h"
 #include "core/memory.h"
 #include "core/os.h"
 #include "gateway/messages.h"
@@ -350,7 +351,10 @@ static void on_asked(struct loop *loop, struct message *message)
 	struct revision *revision;
 	enum route_result found = route(q, &revision);
 
-	if (found == ROUTE_NO_AGENT)
+	if (found == ROUTE_NO_AGENT && health_is_stopping())
+		q->status = atom_fail(&q->error, ATOM_EUNAVAILABLE,
+				      "the daemon is stopping");
+	else if (found == ROUTE_NO_AGENT)
 		q->status = atom_fail(&q->error, ATOM_ENOENT,
 				      "there is no agent named '%s'", q->agent);
 	else if (found == ROUTE_NO_REVISION)

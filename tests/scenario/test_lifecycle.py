@@ -92,6 +92,24 @@ def a_call_that_never_ends_is_cut_at_the_drains_deadline():
 
 
 @test
+def a_call_that_comes_whole_during_the_stop_is_told_of_the_stop():
+    with Daemon(config(agents=DRIP)) as daemon:
+        request = daemon.post_bytes("/v1/chat/completions", {
+            "model": "echo", "messages": [
+                {"role": "user", "content": "x"}]})
+        held = daemon.chat_stream("echo", " ".join("abcdefghijklmnop"))
+        wire = daemon.wire(request[:-5])
+        # What came before on another connection has been read.
+        assert daemon.get("/healthz").status == 200
+        daemon.signal(signal.SIGTERM)
+        daemon.wait_event("stopping")
+        answer = wire.send(request[-5:]).answer()
+        assert (answer.status, answer.code) == (503, "shutting_down"), answer
+        held.close()
+        assert daemon.wait_end(90) == 0
+
+
+@test
 def a_second_sigterm_or_sigint_is_harmless():
     with Daemon(config()) as daemon:
         daemon.signal(signal.SIGINT)
