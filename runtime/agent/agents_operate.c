@@ -138,7 +138,7 @@ void agents_stop(int64_t deadline_ms, void (*stopped)(void *argument),
 	revisions_on_gone(check_stopped);
 	calls_refuse();
 	calls_end_spare();
-	(void)directory_publish(NULL, 0);
+	directory_clear();
 	for (size_t at = 0; (agent = table_next(&agents_table, &at)) != NULL;) {
 		if (agent->candidate != NULL) {
 			pool_retire(&agent->candidate->pool);

@@ -77,10 +77,19 @@ static int by_name(const void *a, const void *b)
 		      y->split.stable->agent->name);
 }
 
+/* NULL: nobody is routed. */
+static void put_in_force(struct snapshot *next)
+{
+	struct snapshot *old =
+		atomic_exchange_explicit(&current, next, memory_order_acq_rel);
+
+	if (old != NULL)
+		qsbr_retire(snapshot_free, old);
+}
+
 atom_status directory_publish(const struct split *splits, size_t count)
 {
 	struct snapshot *next = mem_zalloc(sizeof(*next));
-	struct snapshot *old;
 	atom_status status = ATOM_ENOMEM;
 
 	if (next == NULL)
@@ -100,13 +109,16 @@ atom_status directory_publish(const struct split *splits, size_t count)
 		if (status != ATOM_OK)
 			goto fail;
 	}
-	old = atomic_exchange_explicit(&current, next, memory_order_acq_rel);
-	if (old != NULL)
-		qsbr_retire(snapshot_free, old);
+	put_in_force(next);
 	return ATOM_OK;
 fail:
 	snapshot_free(next);
 	return status;
+}
+
+void directory_clear(void)
+{
+	put_in_force(NULL);
 }
 
 static const struct entry *find(const char *agent, size_t length)

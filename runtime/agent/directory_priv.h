@@ -28,5 +28,7 @@ struct split {
 /* Calls go as the splits say from now on.  The snapshot takes references of
  * its own.  ATOM_ENOMEM: the old one stays. */
 atom_status directory_publish(const struct split *splits, size_t count);
+/* No call is routed from now on, for the daemon ends. */
+void directory_clear(void);
 
 #endif
