@@ -466,10 +466,10 @@ Test(audit_forged, segments_that_are_still_there_are_verified,
 	look(VERIFY_TAMPERED, "is not the one that was signed",
 	     "a whole chain");
 	/* With the signed head of the one before, as behind a failure. */
+	forge_restore();
 	text = audit_file(S2, &length);
 	head = strstr(text, "\ncheckpoint ") + strlen("\ncheckpoint ");
 	*strchr(head, '\n') = '\0';
-	forge_restore();
 	forge_remove(S2);
 	forge_edit(&(struct forge_edit){ S3, "checkpoint ", 0, 1, "!" });
 	forge_edit(&(struct forge_edit){ S3, "checkpoint ", 0, 1, head });

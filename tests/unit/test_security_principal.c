@@ -87,6 +87,7 @@ static void begin(void)
 	config->listener_count = 0;
 	cr_assert_eq(secret_set_pepper(pepper, &err), ATOM_OK);
 	cr_assert_eq(security_init(&err), ATOM_OK, "%s", err.message);
+	cr_assert_not(security_has_admin(NULL), "before a policy is there");
 	cr_assert_eq(security_apply(config, &err), ATOM_OK, "%s", err.message);
 }
 
