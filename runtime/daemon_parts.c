@@ -183,10 +183,11 @@ atom_status daemon_drop_privileges(const struct config *config,
 
 /* --- what the process tells of itself ----------------------------------------------- */
 
-static int64_t resident_bytes(void)
+/* 0: not known.  Without what is shared with files: `own_r`. */
+static int64_t resident_bytes(int64_t *own_r)
 {
 	char text[128];
-	long long total, resident = 0;
+	long long total, resident = 0, shared = 0;
 	int fd = os.open("/proc/self/statm", O_RDONLY | O_CLOEXEC, 0);
 	ssize_t n;
 
@@ -197,38 +198,41 @@ static int64_t resident_bytes(void)
 	if (n <= 0)
 		return 0;
 	text[n] = '\0';
-	if (sscanf(text, "%lld %lld", &total, &resident) != 2)
+	if (sscanf(text, "%lld %lld %lld", &total, &resident, &shared) != 3)
 		return 0;
+	*own_r = (resident - shared) * sysconf(_SC_PAGESIZE);
 	return resident * sysconf(_SC_PAGESIZE);
 }
 
 /*
  * The C library keeps what is freed below the last block in use, which after
- * a load is nearly all of it.  What is given back still counts as spare there:
- * only growth since the last time says that there is something to gain, so
- * that a heap in pieces is not combed again and again.
+ * a load is nearly all of it.  What the process has beyond what is in use is
+ * that and a rest which cannot be given back, stacks and heap in pieces: the
+ * least of it, since the last time.  What is above that at two looks nobody has
+ * needed in between, so that a load does not wait for the library while it
+ * takes memory anew.
  */
 int64_t daemon_memory(struct daemon *d)
 {
 	int64_t now_ms = loop_now_ms(loop_control());
-	int64_t resident = resident_bytes(), spare;
+	int64_t own = 0, resident = resident_bytes(&own), spare, before;
 
-	if (resident <= 0) /* not known */
-		return 0;
-	if (resident < d->memory_least || d->memory_least == 0)
-		d->memory_least = resident;
-	if (now_ms < d->memory_next_ms ||
-	    resident - d->memory_least < SPARE_MIN)
+	if (resident <= 0 || now_ms < d->memory_next_ms)
 		return resident;
 	d->memory_next_ms = now_ms + SPARE_LOOK_MS;
-	spare = (int64_t)mem_spare();
-	/* A load that is not over would take it again at once, and waits for
-	 * the library meanwhile. */
-	if (spare < SPARE_MIN || spare < (resident - d->memory_least) / 2)
+	own -= (int64_t)mem_used();
+	if (d->memory_rest == 0 || own < d->memory_rest)
+		d->memory_rest = own;
+	spare = own - d->memory_rest;
+	before = d->memory_spare;
+	d->memory_spare = spare;
+	if (spare < SPARE_MIN || before < SPARE_MIN)
 		return resident;
 	mem_give_back();
-	d->memory_least = resident_bytes();
-	return d->memory_least;
+	d->memory_spare = 0;
+	resident = resident_bytes(&own);
+	d->memory_rest = own - (int64_t)mem_used();
+	return resident;
 }
 
 void daemon_build_info(void)

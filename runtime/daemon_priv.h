@@ -25,7 +25,8 @@ struct daemon {
 	uv_poll_t signals;
 	int signals_fd;
 	struct timer tick;
-	int64_t memory_least; /* resident, since some was last given back */
+	int64_t memory_rest;  /* neither in use nor to be given back */
+	int64_t memory_spare; /* beside it, at the last look */
 	int64_t memory_next_ms;
 	int64_t watchdog_ms;
 	int64_t watchdog_next_ms;

@@ -68,9 +68,11 @@ void mem_wipe_free(void *old, size_t length)
 }
 
 #if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
-size_t mem_spare(void)
+size_t mem_used(void)
 {
-	return mallinfo2().fordblks;
+	struct mallinfo2 all = mallinfo2();
+
+	return all.uordblks + all.hblkhd;
 }
 
 void mem_give_back(void)
@@ -78,7 +80,7 @@ void mem_give_back(void)
 	(void)malloc_trim(0);
 }
 #else
-size_t mem_spare(void)
+size_t mem_used(void)
 {
 	return 0;
 }

@@ -22,10 +22,10 @@ char *mem_strndup(const char *text, size_t length);
 /* Overwrites, in a way no compiler removes; then frees. */
 void mem_wipe_free(void *old, size_t length);
 
-/* Bytes that were given up and are kept for who asks next; 0 where the C
- * library does not tell.  Looks at all of them: not each second. */
-size_t mem_spare(void);
-/* Those of them that are whole pages go back to the system. */
+/* Bytes that somebody has; 0 where the C library does not tell.  Looks at all
+ * that are spare: not each second. */
+size_t mem_used(void);
+/* What is spare, as far as it is whole pages, goes back to the system. */
 void mem_give_back(void);
 /*
  * Gives back what a start has touched and nobody needs: spare memory, and pages
