@@ -42,7 +42,6 @@ static struct call *call_new(struct openai *o, atom_call handle,
 	call->handle = handle;
 	call->flags = request->flags;
 	call->usage.struct_size = sizeof(call->usage);
-	call->error = (struct atom_error)ATOM_ERROR_INIT;
 	bytes_init(&call->body, ANSWER_MAX);
 	sse_init(&call->sse);
 	call->next = *bucket;
@@ -61,23 +60,42 @@ static void call_free(struct call *call)
 		call->openai->timer->free(&call->timer);
 	bytes_fini(&call->body);
 	sse_fini(&call->sse);
+	free(call->error);
 	free(call);
 }
 
 /* --- the end ---------------------------------------------------------------------- */
 
+static void tell_failure(struct openai *o, atom_call handle,
+			 const struct atom_error *error)
+{
+	struct atom_error lost = ATOM_ERROR_INIT;
+
+	if (error == NULL) {
+		atom_fail(&lost, ATOM_ENOMEM, "openai: no memory");
+		error = &lost;
+	}
+	o->backend->finish(o->host, handle, error->status, error);
+}
+
 static void finish(struct call *call)
 {
 	struct openai *o = call->openai;
-	struct atom_error error = call->error;
+	struct atom_error *error = call->error;
 	struct atom_usage usage = call->usage;
 	atom_call handle = call->handle;
 	int tell_usage = call->usage_known || call->finish_seen;
+	int failed = call->failed;
 
+	call->error = NULL;
 	call_free(call);
 	if (tell_usage)
 		o->backend->usage(o->host, handle, &usage);
-	o->backend->finish(o->host, handle, error.status, &error);
+	if (failed)
+		tell_failure(o, handle, error);
+	else
+		o->backend->finish(o->host, handle, ATOM_OK, NULL);
+	free(error);
 }
 
 /* The transfer ended well; did the answer? */
@@ -91,11 +109,11 @@ static void judge_stream(struct call *call)
 	if (result == SSE_EVENT && !chunk_take(call, &event))
 		return;
 	if (result == SSE_LONG || result == SSE_NO_MEMORY)
-		atom_fail(&call->error, ATOM_EPROTO,
+		atom_fail(failure_of(call), ATOM_EPROTO,
 			  "openai: the provider's stream ended within an "
 			  "event");
 	else if (!call->done && !call->finish_seen)
-		atom_fail(&call->error, ATOM_EIO,
+		atom_fail(failure_of(call), ATOM_EIO,
 			  "openai: the provider's stream ended before the "
 			  "answer did");
 }
@@ -106,23 +124,23 @@ static void on_end(void *argument, atom_status status, int32_t request_sent,
 	struct call *call = argument;
 
 	(void)request_sent;
-	if (call->error.status != ATOM_OK || call->done) {
+	if (call->failed || call->done) {
 		/* Given up, or complete before its transfer was. */
 	} else if (call->answer == ANSWER_ERROR) {
 		failure_of_answer(call);
 	} else if (status != ATOM_OK) {
-		call->error = *error;
+		*failure_of(call) = *error;
 	} else if (call->answer == ANSWER_STREAM) {
 		judge_stream(call);
 	} else {
 		(void)whole_take(call);
 	}
-	if (call->error.status == ATOM_OK)
+	if (!call->failed)
 		chunk_end_text(call);
 	finish(call);
 }
 
-/* call->error is set; the transfer's end is the call's. */
+/* It has failed; the transfer's end is the call's. */
 static void give_up(struct call *call)
 {
 	call->openai->http->cancel(call->transfer);
@@ -184,13 +202,13 @@ static void stream_data(struct call *call, const char *bytes, size_t length)
 		return;
 	}
 	if (result == SSE_LONG)
-		atom_fail(&call->error, ATOM_EPROTO,
+		atom_fail(failure_of(call), ATOM_EPROTO,
 			  "openai: the provider's stream holds an event over "
 			  "%zu bytes",
 			  SSE_EVENT_MAX);
 	else if (result == SSE_NO_MEMORY)
-		atom_fail(&call->error, ATOM_ENOMEM, "openai: no memory");
-	if (call->error.status != ATOM_OK)
+		atom_fail(failure_of(call), ATOM_ENOMEM, "openai: no memory");
+	if (call->failed)
 		give_up(call);
 }
 
@@ -214,7 +232,7 @@ static void on_data(void *argument, struct atom_http_transfer *transfer,
 	status = bytes_append(&call->body, bytes, length);
 	if (status == ATOM_OK)
 		return;
-	atom_fail(&call->error, status,
+	atom_fail(failure_of(call), status,
 		  status == ATOM_ELIMIT
 			  ? "openai: the provider's answer is over %zu bytes"
 			  : "openai: no memory for an answer (over %zu bytes)",
@@ -324,7 +342,7 @@ void call_cancel(atom_call handle)
 
 	if (call == NULL)
 		return;
-	atom_fail(&call->error, ATOM_ECANCELED, "openai: cancelled");
+	atom_fail(failure_of(call), ATOM_ECANCELED, "openai: cancelled");
 	give_up(call);
 }
 

@@ -17,7 +17,7 @@ int call_emit(struct call *call, int32_t kind, const char *bytes, size_t length)
 		o->http->pause(call->transfer);
 		return 1;
 	}
-	atom_fail(&call->error, ATOM_ECANCELED,
+	atom_fail(failure_of(call), ATOM_ECANCELED,
 		  "openai: the answer is not wanted any more");
 	return 0;
 }
@@ -100,7 +100,7 @@ static int emit_text(struct call *call, struct json delta)
 	if (!json_is_string(text) || text.length == 2)
 		return 1;
 	if (join_halves(call, &text) != ATOM_OK) {
-		atom_fail(&call->error, ATOM_ENOMEM, "openai: no memory");
+		atom_fail(failure_of(call), ATOM_ENOMEM, "openai: no memory");
 		return 0;
 	}
 	length = json_decode(text, call->body.at);
@@ -119,7 +119,7 @@ void chunk_end_text(struct call *call)
 
 static int broken(struct call *call, const char *what)
 {
-	atom_fail(&call->error, ATOM_EPROTO,
+	atom_fail(failure_of(call), ATOM_EPROTO,
 		  "openai: the provider's stream holds %s; is base_url that of "
 		  "an OpenAI-compatible API?",
 		  what);

@@ -65,6 +65,20 @@ static struct json message_of(struct json error)
 	return (struct json){ NULL, 0 };
 }
 
+struct atom_error *failure_of(struct call *call)
+{
+	static _Thread_local struct atom_error unread;
+
+	call->failed = 1;
+	if (call->error == NULL) {
+		call->error = malloc(sizeof(*call->error));
+		if (call->error == NULL)
+			return &unread;
+		*call->error = (struct atom_error)ATOM_ERROR_INIT;
+	}
+	return call->error;
+}
+
 /* A stable word: letters, digits and _.- only. */
 static int take_code(struct atom_error *err, struct json word)
 {
@@ -117,7 +131,7 @@ static void redact(const struct openai *o, char *text)
  * between characters. */
 static void take_message(struct call *call, struct json message)
 {
-	struct atom_error *err = &call->error;
+	struct atom_error *err = failure_of(call);
 	size_t length = 0, max = sizeof(err->message) - 1;
 	char *text;
 
@@ -145,11 +159,12 @@ static void take_message(struct call *call, struct json message)
 static void take_error(struct call *call, struct json object)
 {
 	struct json error = error_of(object);
+	struct atom_error *err = failure_of(call);
 
-	if (!take_code(&call->error, json_member(error, "code")))
-		(void)take_code(&call->error, json_member(error, "type"));
-	if (strcmp(call->error.code, "") != 0)
-		redact(call->openai, call->error.code);
+	if (!take_code(err, json_member(error, "code")))
+		(void)take_code(err, json_member(error, "type"));
+	if (strcmp(err->code, "") != 0)
+		redact(call->openai, err->code);
 	take_message(call, message_of(error));
 }
 
@@ -158,7 +173,7 @@ static void take_error(struct call *call, struct json object)
 static void explain_status(struct call *call)
 {
 	int32_t status = call->http_status;
-	struct atom_error *err = &call->error;
+	struct atom_error *err = failure_of(call);
 
 	if (status == 401 || status == 403)
 		atom_fail(err, ATOM_EPERM,
@@ -182,7 +197,7 @@ void failure_of_answer(struct call *call)
 	struct json object;
 
 	explain_status(call);
-	call->error.retry_after_ms = retry_after_ms(
+	failure_of(call)->retry_after_ms = retry_after_ms(
 		o->http->header(call->transfer, "retry-after"),
 		o->http->header(call->transfer, "retry-after-ms"),
 		o->clock->realtime_ms(o->host));
@@ -194,12 +209,14 @@ void failure_of_answer(struct call *call)
 
 void failure_of_object(struct call *call, struct json object)
 {
-	atom_fail(&call->error, ATOM_EIO,
+	struct atom_error *err = failure_of(call);
+
+	atom_fail(err, ATOM_EIO,
 		  "openai: the provider ended its answer with an error");
 	take_error(call, object);
-	if (strstr(call->error.code, "rate_limit") != NULL ||
-	    strstr(call->error.code, "quota") != NULL)
-		call->error.status = ATOM_EQUOTA;
-	else if (strstr(call->error.code, "overloaded") != NULL)
-		call->error.status = ATOM_EBUSY;
+	if (strstr(err->code, "rate_limit") != NULL ||
+	    strstr(err->code, "quota") != NULL)
+		err->status = ATOM_EQUOTA;
+	else if (strstr(err->code, "overloaded") != NULL)
+		err->status = ATOM_EBUSY;
 }

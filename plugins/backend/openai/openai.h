@@ -78,8 +78,9 @@ struct call {
 	struct bytes body; /* ANSWER_WHOLE, ANSWER_ERROR; text, decoded */
 	struct sse sse;
 	char half[JSON_HALF + 1]; /* an invoke's text ended in half a pair */
-	struct atom_error error;  /* why it was given up; status ATOM_OK: not */
 	char tokens[96];	  /* what is spliced into the body */
+	int failed;
+	struct atom_error *error; /* why; NULL: there was no memory to say */
 };
 
 /* --- request.c: what is sent ------------------------------------------------- */
@@ -99,7 +100,7 @@ atom_status request_body(struct call *call,
 
 /* --- chunk.c: a stream's events ----------------------------------------------- */
 
-/* One event.  False: the call is to be given up, call->error says why. */
+/* One event.  False: the call is to be given up, and has failed. */
 int chunk_take(struct call *call, const struct sse_event *event);
 /* The stream has ended well: what waits of its text goes out. */
 void chunk_end_text(struct call *call);
@@ -117,9 +118,12 @@ int whole_take(struct call *call);
 
 /* --- failure.c: a provider's errors ---------------------------------------------- */
 
-/* call->error from status, body and head of what is not 2xx. */
+/* The call has failed, and here is where to say why.  Made only then: it is
+ * larger than all else of a call. */
+struct atom_error *failure_of(struct call *call);
+/* From status, body and head of what is not 2xx. */
 void failure_of_answer(struct call *call);
-/* call->error from an error object in a 2xx answer or stream. */
+/* From an error object in a 2xx answer or stream. */
 void failure_of_object(struct call *call, struct json object);
 
 /* --- retry_after.c ----------------------------------------------------------------- */

@@ -5,7 +5,7 @@
 
 static int broken(struct call *call, const char *what)
 {
-	atom_fail(&call->error, ATOM_EPROTO,
+	atom_fail(failure_of(call), ATOM_EPROTO,
 		  "openai: the provider answered %d with %s; is base_url that "
 		  "of an OpenAI-compatible API?",
 		  (int)call->http_status, what);
