@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
@@ -34,6 +35,11 @@
 
 #define SPARE_MIN     ((int64_t)8 * 1024 * 1024)
 #define SPARE_LOOK_MS 10000
+/* A daemon that has used less than one part in so many of a processor since the
+ * last look idles. */
+#define IDLE_PARTS 100
+#define SETTLE_MIN ((int64_t)512 * 1024)
+#define SETTLE_MS  20000
 
 /* --- the store ------------------------------------------------------------------ */
 
@@ -212,14 +218,10 @@ static int64_t resident_bytes(int64_t *own_r)
  * needed in between, so that a load does not wait for the library while it
  * takes memory anew.
  */
-int64_t daemon_memory(struct daemon *d)
+static bool give_back_spare(struct daemon *d, int64_t own)
 {
-	int64_t now_ms = loop_now_ms(loop_control());
-	int64_t own = 0, resident = resident_bytes(&own), spare, before;
+	int64_t spare, before;
 
-	if (resident <= 0 || now_ms < d->memory_next_ms)
-		return resident;
-	d->memory_next_ms = now_ms + SPARE_LOOK_MS;
 	own -= (int64_t)mem_used();
 	if (d->memory_rest == 0 || own < d->memory_rest)
 		d->memory_rest = own;
@@ -227,12 +229,47 @@ int64_t daemon_memory(struct daemon *d)
 	before = d->memory_spare;
 	d->memory_spare = spare;
 	if (spare < SPARE_MIN || before < SPARE_MIN)
-		return resident;
+		return false;
 	mem_give_back();
 	d->memory_spare = 0;
-	resident = resident_bytes(&own);
+	(void)resident_bytes(&own);
 	d->memory_rest = own - (int64_t)mem_used();
-	return resident;
+	return true;
+}
+
+/*
+ * What runs now and then, a report, a signature below the audit log, leaves its
+ * code resident as a start does.  That of a daemon with something to do stays.
+ */
+static bool settle(struct daemon *d, int64_t now_ms, int64_t shared)
+{
+	const int64_t cpu_ms = (int64_t)clock() * 1000 / CLOCKS_PER_SEC;
+	const int64_t used_ms = cpu_ms - d->memory_cpu_ms;
+	int64_t own = 0;
+
+	d->memory_cpu_ms = cpu_ms;
+	if (used_ms * IDLE_PARTS > SPARE_LOOK_MS ||
+	    now_ms < d->memory_settle_ms ||
+	    shared - d->memory_settled < SETTLE_MIN)
+		return false;
+	mem_settle();
+	d->memory_settle_ms = now_ms + SETTLE_MS;
+	d->memory_settled = resident_bytes(&own) - own;
+	return true;
+}
+
+int64_t daemon_memory(struct daemon *d)
+{
+	int64_t now_ms = loop_now_ms(loop_control());
+	int64_t own = 0, resident = resident_bytes(&own);
+	bool changed;
+
+	if (resident <= 0 || now_ms < d->memory_next_ms)
+		return resident;
+	d->memory_next_ms = now_ms + SPARE_LOOK_MS;
+	changed = give_back_spare(d, own);
+	changed |= settle(d, now_ms, resident - own);
+	return changed ? resident_bytes(&own) : resident;
 }
 
 void daemon_build_info(void)

@@ -28,6 +28,9 @@ struct daemon {
 	int64_t memory_rest;  /* neither in use nor to be given back */
 	int64_t memory_spare; /* beside it, at the last look */
 	int64_t memory_next_ms;
+	int64_t memory_cpu_ms;	  /* used until the last look */
+	int64_t memory_settled;	  /* shared with files, when it last settled */
+	int64_t memory_settle_ms; /* not before */
 	int64_t watchdog_ms;
 	int64_t watchdog_next_ms;
 	metric_id reloads[2]; /* ok, failed */

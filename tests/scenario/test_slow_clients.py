@@ -83,9 +83,25 @@ def memory_that_a_load_has_left_goes_back():
         assert daemon.chat("echo", "hi").content == "hi"
 
 
-# Their allocator is another one.
+def code_that_ran_once_goes_back_while_the_daemon_idles():
+    with Daemon(config()) as daemon:
+        def shared():
+            with open("/proc/%d/statm" % daemon.pid) as f:
+                return int(f.read().split()[2]) * os.sysconf("SC_PAGESIZE")
+        for path in ("/metrics", "/docs", "/openapi.json",
+                     "/admin/v1/compliance", "/admin/v1/plugins"):
+            assert daemon.admin("GET", path).status == 200, path
+        assert daemon.chat("echo", "hi").content == "hi"
+        before = shared()
+        wait_for(lambda: shared() < before * 3 / 4, 60,
+                 "a quarter of %d bytes went back" % before)
+        assert daemon.chat("echo", "hi").content == "hi"
+
+
+# Their allocator is another one, and their code is larger.
 if not os.environ.get("ATOMD_SANITIZERS"):
     test(memory_that_a_load_has_left_goes_back)
+    test(code_that_ran_once_goes_back_while_the_daemon_idles)
 
 if __name__ == "__main__":
     run()
