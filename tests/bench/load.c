@@ -43,6 +43,7 @@ struct measured {
 	struct process_usage idle; /* hold: without a stream */
 	struct process_usage end;  /* hold: after the last one */
 	bool all_open;		   /* hold: for the whole window */
+	uint32_t open;		   /* hold: so many at its end */
 };
 
 /* --- command line --------------------------------------------------------- */
@@ -211,14 +212,16 @@ static void measure_streams(struct callers *callers, const struct load *load,
 	if (load->pid > 0)
 		(void)process_usage(load->pid, &m->idle);
 	callers_turn(callers, clock_ns() + stream_ns + GRACE_NS, all_open);
+	/* Too late for the rest, where the first has ended already. */
+	callers_stop(callers);
 	events = callers_rules(callers)->events;
 	if (load->pid > 0)
 		(void)process_cpu(load->pid, &m->before);
 	began = clock_ns();
 	callers_turn(callers, after(load->seconds), one_ended);
 	m->seconds = (double)(clock_ns() - began) / SECOND;
-	m->all_open = callers_open(callers) >= streams_wanted &&
-		      callers_ended(callers) == 0;
+	m->open = callers_open(callers) - callers_ended(callers);
+	m->all_open = m->open >= streams_wanted;
 	if (load->pid > 0)
 		(void)process_usage(load->pid, &m->after);
 	*rules_r = *callers_rules(callers);
@@ -264,15 +267,15 @@ static void print_process(const struct load *load, const struct measured *m,
 	       (unsigned long long)m->after.pss_bytes);
 	if (!load->hold)
 		return;
-	printf(",\"hold\":{\"streams\":%u,\"all_open\":%s,"
+	printf(",\"hold\":{\"streams\":%u,\"open\":%u,\"all_open\":%s,"
 	       "\"rss_idle_bytes\":%llu,\"rss_held_bytes\":%llu,"
 	       "\"rss_after_bytes\":%llu,\"rss_bytes_per_stream\":%.1f}",
-	       load->plan.connections, m->all_open ? "true" : "false",
+	       load->plan.connections, m->open, m->all_open ? "true" : "false",
 	       (unsigned long long)m->idle.rss_bytes,
 	       (unsigned long long)m->after.rss_bytes,
 	       (unsigned long long)m->end.rss_bytes,
 	       ((double)m->after.rss_bytes - (double)m->idle.rss_bytes) /
-		       load->plan.connections);
+		       (m->open > 0 ? m->open : 1));
 }
 
 static void print_text(const char *text)

@@ -125,7 +125,7 @@ def print_holds(kind, holds, rest_s):
             cell(later and later / 2**20, 11, 1),
             hold["rss_bytes_per_stream"], cpu, cell(ratio(cpu, base), 8, 2),
             figure["event_delay_us"]["p50"], figure["event_delay_us"]["p99"],
-            wrong([figure]), "" if hold["all_open"] else "  not all open",
+            wrong([figure]), "" if hold["all_open"] else "  %d open" % hold["open"],
             "  " + figure["complaint"] if figure["complaint"] else ""),
             flush=True)
 
