@@ -77,7 +77,7 @@ static void finish(void)
 	audit_end();
 }
 
-TestSuite(audit_closed_log, .init = begin, .fini = finish, .timeout = 240);
+TestSuite(audit_closed_log, .init = begin, .fini = finish, .timeout = 600);
 
 static atom_status look(bool with_notes)
 {
