@@ -45,6 +45,13 @@ static struct http_connection *longest_in(struct http_loop *owner,
 		       : NULL;
 }
 
+/* Beyond those of everybody: an operator comes in where callers have taken all
+ * there are. */
+static unsigned int spare_of(const struct http_listener *listener)
+{
+	return listener->admin ? HTTP_REFUSED_MAX + HTTP_ADMIN_MAX : 0;
+}
+
 static bool descriptor_is_left(const struct http_loop *owner, unsigned int more)
 {
 	return owner->connections + owner->calls <
@@ -55,11 +62,12 @@ static bool descriptor_is_left(const struct http_loop *owner, unsigned int more)
  * A request of one packet, or a few, needs no time: who has begun and does not
  * go on is likelier to mean harm than who will ask again.
  */
-bool http_place_for_one(struct http_loop *owner)
+bool http_place_for_one(struct http_loop *owner,
+			const struct http_listener *listener)
 {
 	struct http_connection *c;
 
-	if (descriptor_is_left(owner, 0))
+	if (descriptor_is_left(owner, spare_of(listener)))
 		return true;
 	c = longest_in(owner, PHASE_HEAD, HTTP_PATIENCE_MS);
 	if (!c)
@@ -129,10 +137,12 @@ void http_connection_open(struct http_socket *socket, int fd,
 			  const struct sockaddr *address)
 {
 	struct http_loop *owner = socket->owner;
-	bool place = !owner->stopped && http_place_for_one(owner);
+	bool place =
+		!owner->stopped && http_place_for_one(owner, socket->listener);
 	struct http_connection *c = NULL;
 
-	if (!owner->stopped && descriptor_is_left(owner, HTTP_REFUSED_MAX))
+	if (place ||
+	    (!owner->stopped && descriptor_is_left(owner, HTTP_REFUSED_MAX)))
 		c = http_connection_alloc(owner);
 	if (!c || uv_poll_init(loop_uv(owner->loop), &c->poll, fd) != 0) {
 		metric_inc(http_metrics.refused[REFUSED_CONNECTIONS]);

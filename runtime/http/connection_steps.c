@@ -153,7 +153,7 @@ static bool step_body(struct http_connection *c)
 		return false;
 	/* First, for it is not the one that gives way. */
 	http_wait(c, PHASE_CALL);
-	if (!http_place_for_one(c->owner)) {
+	if (!http_place_for_one(c->owner, c->socket->listener)) {
 		http_refuse_crowded(c);
 		return true;
 	}

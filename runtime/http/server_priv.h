@@ -33,6 +33,7 @@
 #define HTTP_SCRATCH_BYTES 16384
 #define HTTP_POOL_MAX	   256	/* idle objects kept of each sort */
 #define HTTP_REFUSED_MAX   64	/* descriptors of those being told 503 */
+#define HTTP_ADMIN_MAX	   32	/* more, of operators alone */
 #define HTTP_OTHERS_MAX	   2048 /* descriptors of all but connections */
 #define HTTP_PATIENCE_MS   1000 /* with a head, where places are short */
 #define HTTP_GRACE_MS	   1000
@@ -326,7 +327,8 @@ static inline void http_enter(struct http_connection *c, enum http_state state)
 
 /* Is there a descriptor for one connection, or call, more?  Where all are
  * taken a connection gives way that has no call. */
-bool http_place_for_one(struct http_loop *owner);
+bool http_place_for_one(struct http_loop *owner,
+			const struct http_listener *listener);
 /* A new descriptor; it is closed when that fails. */
 void http_connection_open(struct http_socket *socket, int fd,
 			  const struct sockaddr *address);

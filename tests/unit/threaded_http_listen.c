@@ -469,6 +469,40 @@ static void calls_leave_a_descriptor_to_each_other(void)
 	fixture_stop(1000);
 }
 
+static void an_operator_comes_in_where_callers_have_taken_all(void)
+{
+	struct http_limits limits = http_limits_default;
+	struct answer a;
+	int held[2], fd;
+
+	make_folder();
+	limits.descriptors_max = 4;
+	fixture_start(1, &limits, NULL);
+	more.spec = spec_tcp;
+	more.spec.address = socket_address;
+	more.spec.admin = true;
+	fixture_on_control(do_listen, NULL);
+	CHECK(more.status == ATOM_OK);
+	for (unsigned int i = 0; i < 2; i++) {
+		held[i] = client_connect();
+		client_text(held[i], "GET /hold HTTP/1.1\r\n" H "\r\n");
+		fixture_wait(&fixture_held, i + 1);
+	}
+	client_expect(WHO, 503, NULL);
+	fd = client_try(socket_address);
+	CHECK(fd >= 0);
+	for (int i = 0; i < 2; i++) {
+		ask(fd, WHO, &a);
+		CHECK(a.status == 200);
+		answer_free(&a);
+	}
+	close(fd);
+	close(held[0]);
+	close(held[1]);
+	fixture_stop(1000);
+	remove_folder();
+}
+
 /* --- the end ------------------------------------------------------------------------------ */
 
 static void a_drain_lets_calls_finish_and_idle_ones_go(void)
@@ -556,6 +590,7 @@ int main(void)
 		TAP_TEST(one_connection_too_many_is_told_so),
 		TAP_TEST(a_head_that_does_not_come_gives_way),
 		TAP_TEST(calls_leave_a_descriptor_to_each_other),
+		TAP_TEST(an_operator_comes_in_where_callers_have_taken_all),
 		TAP_TEST(a_drain_lets_calls_finish_and_idle_ones_go),
 		TAP_TEST(at_the_deadline_the_rest_is_cut),
 		TAP_TEST(connections_that_wait_in_the_queue_are_served),
