@@ -351,12 +351,12 @@ bool jwt_issuers_have(const char *text)
 	const struct snapshot *s =
 		atomic_load_explicit(&current, memory_order_acquire);
 	const size_t length = sizeof(s->issuers[0].tag) - 1;
-	size_t i = 0;
 
-	while (i < s->count && (strncmp(text, s->issuers[i].tag, length) != 0 ||
-				text[length] != ':'))
-		i++;
-	return i < s->count;
+	for (size_t i = 0; s != NULL && i < s->count; i++)
+		if (strncmp(text, s->issuers[i].tag, length) == 0 &&
+		    text[length] == ':')
+			return true;
+	return false;
 }
 
 enum jwt_verdict jwt_issuers_judge(const char *bearer,

@@ -338,12 +338,12 @@ Test(principal, who_came_by_a_certificate_stays_as_long_as_it_says_the_same)
 Test(principal, who_came_by_a_key_stays_as_long_as_it_is_good)
 {
 	struct principal gone = { .name = "key:gone", .role = "caller" };
-	struct principal anyone = { .name = "anonymous", .role = "caller" };
+	struct principal local = { .name = "unix:0", .role = "caller" };
 	struct standing standing;
 
 	standing_begin(&standing, &gone);
 	cr_assert_not(standing_holds(&standing, &request));
-	standing_begin(&standing, &anyone);
+	standing_begin(&standing, &local);
 	cr_assert(standing_holds(&standing, &request));
 	standing.permissions = PERMISSION_CREATE_AGENT;
 	cr_assert_not(standing_holds(&standing, &request), "of no role");
@@ -352,4 +352,33 @@ Test(principal, who_came_by_a_key_stays_as_long_as_it_is_good)
 	cr_assert_not(standing_holds(&standing, &request), "it has ended");
 	standing.expires_ms = os.realtime_ms() + 60000;
 	cr_assert(standing_holds(&standing, &request));
+}
+
+Test(principal, who_came_by_the_configuration_stays_as_long_as_it_says_so)
+{
+	struct principal token = { .name = "jwt:0123456789ab:me",
+				   .role = "caller" };
+	struct standing anyone, bootstrap, of_issuer;
+
+	config->bootstrap_admin_key = "a-bootstrap-key";
+	allow_anonymous();
+	cr_assert_eq(ask("Host: localhost\r\n"), ATOM_OK);
+	cr_assert_str_eq(who.name, "anonymous");
+	standing_begin(&anyone, &who);
+	cr_assert_eq(ask("Authorization: Bearer a-bootstrap-key\r\n"), ATOM_OK);
+	standing_begin(&bootstrap, &who);
+	standing_begin(&of_issuer, &token);
+	cr_assert(standing_holds(&anyone, &request));
+	cr_assert(standing_holds(&bootstrap, &request));
+	cr_assert_not(standing_holds(&of_issuer, &request), "no such issuer");
+	config->anonymous_role = "read_only";
+	config->bootstrap_admin_key = "another-bootstrap-key";
+	cr_assert_eq(security_apply(config, &err), ATOM_OK);
+	cr_assert_not(standing_holds(&anyone, &request), "another role");
+	cr_assert_not(standing_holds(&bootstrap, &request), "another key");
+	config->anonymous_role = "";
+	config->bootstrap_admin_key = "";
+	cr_assert_eq(security_apply(config, &err), ATOM_OK);
+	cr_assert_not(standing_holds(&anyone, &request), "none any more");
+	cr_assert_not(standing_holds(&bootstrap, &request), "none any more");
 }
