@@ -53,6 +53,8 @@ static _Atomic int under_way;
 static int rounds = 5;
 static double seconds = 1;
 static char base[256], folder[300];
+/* Of the log that a kill leaves; as large as one may be. */
+static long segment_mib = 256;
 static const char *above;
 static const char *fill_folder; /* in a child of restart() */
 static int exit_status;
@@ -346,9 +348,6 @@ static void compare(void)
 
 /* --- taking the log up after a kill ------------------------------------------------- */
 
-/* The newest segment is as large as one may be. */
-#define SEGMENT_MIB 256
-
 /* In a process of its own, which ends by being killed. */
 static void fill(void)
 {
@@ -380,7 +379,7 @@ static void restart(void)
 	}
 	if (child < 0)
 		die("a process", "cannot be made");
-	while (log_bytes() < (size_t)SEGMENT_MIB * 1024 * 1024) {
+	while (log_bytes() < (size_t)segment_mib * 1024 * 1024) {
 		if (waitpid(child, &status, WNOHANG) != 0)
 			die("the log", "cannot be filled");
 		nap();
@@ -462,14 +461,17 @@ static void read_arguments(int argc, char **argv)
 			seconds = strtod(value, NULL);
 		else if (value != NULL && strcmp(argv[i], "--folder") == 0)
 			above = value;
+		else if (value != NULL && strcmp(argv[i], "--segment-mib") == 0)
+			segment_mib = strtol(value, NULL, 10);
 		else if (value != NULL && strcmp(argv[i], "--fill") == 0)
 			fill_folder = value;
 		else
-			die(argv[i], "expected --rounds N, --seconds S or "
-				     "--folder DIR");
+			die(argv[i], "expected --rounds N, --seconds S, "
+				     "--segment-mib M or --folder DIR");
 	}
-	if (rounds < 1 || rounds > ROUNDS_MAX || !(seconds > 0))
-		die("--rounds, --seconds", "out of range");
+	if (rounds < 1 || rounds > ROUNDS_MAX || !(seconds > 0) ||
+	    segment_mib < 1 || segment_mib > 256)
+		die("--rounds, --seconds, --segment-mib", "out of range");
 }
 
 int main(int argc, char **argv)
