@@ -12,9 +12,10 @@ FOLDER = os.path.join(SOURCE, "include", "atomd")
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wpadded", "-Wshadow",
             "-Wundef", "-Werror"]
 # Whatever stands on this machine: a plugin's author may have the other one.
-COMPILERS = [c for c in dict.fromkeys([CC[0], "gcc", "clang"])
-             if shutil.which(c)]
-CXX_COMPILERS = [c for c in ("g++", "clang++") if shutil.which(c)]
+# The one of this build may be several words, as "ccache gcc".
+COMPILERS = [list(c) for c in dict.fromkeys([tuple(CC), ("gcc",), ("clang",)])
+             if shutil.which(c[0])]
+CXX_COMPILERS = [[c] for c in ("g++", "clang++") if shutil.which(c)]
 
 
 def headers():
@@ -31,11 +32,11 @@ def compile_alone(header, compiler, language, standard):
     if language == "c":
         text += "int nothing(void);\n"
     done = subprocess.run(
-        [compiler, "-x", language, "-std=" + standard, *WARNINGS, INCLUDE,
+        [*compiler, "-x", language, "-std=" + standard, *WARNINGS, INCLUDE,
          "-c", "-o", os.devnull, "-"], input=text, text=True,
         capture_output=True)
     assert done.returncode == 0, "%s %s %s\n%s" % (
-        compiler, standard, header, done.stderr)
+        " ".join(compiler), standard, header, done.stderr)
 
 
 @test
@@ -74,15 +75,17 @@ def sizes_and_offsets_are_as_promised():
     source = os.path.join(HERE, "promised.c")
     for compiler in COMPILERS:
         done = subprocess.run(
-            [compiler, "-std=c11", "-Wall", "-Wextra", "-Werror", INCLUDE,
+            [*compiler, "-std=c11", "-Wall", "-Wextra", "-Werror", INCLUDE,
              "-c", "-o", os.devnull, source], capture_output=True, text=True)
-        assert done.returncode == 0, "%s\n%s" % (compiler, done.stderr)
+        assert done.returncode == 0, "%s\n%s" % (
+            " ".join(compiler), done.stderr)
     for compiler in CXX_COMPILERS:
         done = subprocess.run(
-            [compiler, "-x", "c++", "-std=c++17", "-Wall", "-Wextra",
+            [*compiler, "-x", "c++", "-std=c++17", "-Wall", "-Wextra",
              "-Werror", INCLUDE, "-c", "-o", os.devnull, source],
             capture_output=True, text=True)
-        assert done.returncode == 0, "%s\n%s" % (compiler, done.stderr)
+        assert done.returncode == 0, "%s\n%s" % (
+            " ".join(compiler), done.stderr)
 
 
 if __name__ == "__main__":
