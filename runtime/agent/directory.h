@@ -74,6 +74,8 @@ int64_t revision_number(const struct revision *revision);
 /* "3": for headers and labels. */
 const char *revision_label(const struct revision *revision);
 const struct config_agent *revision_config(const struct revision *revision);
+/* Calls go to another one: who has not begun better goes there too. */
+bool revision_retires(const struct revision *revision);
 /* Unix time in seconds when it was made, for /v1/models. */
 int64_t revision_created_s(const struct revision *revision);
 /* max_tokens for a call that states none; 0 = leave it alone. */

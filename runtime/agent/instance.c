@@ -240,6 +240,7 @@ void instance_release(struct instance *instance)
 	if (instance->in_flight == 0 && instance->state == INSTANCE_DRAINING)
 		instance_stop(instance, false);
 	pool_pump(pool);
+	pool_look_empty(pool);
 }
 
 /* For control, which looks each second. */

@@ -10,6 +10,7 @@
 #include "core/id.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "core/qsbr.h"
 #include "core/text.h"
 #include "scaling/control.h"
 
@@ -216,11 +217,20 @@ void pool_enter(struct pool *pool, struct attempt *attempt)
 		pool_reconcile(pool);
 }
 
+/* Of a pool that retires one instance stays for those who wait. */
+void pool_look_empty(struct pool *pool)
+{
+	if (pool->first_waiting == NULL && atomic_load(&pool->retiring) &&
+	    atomic_load(&pool->desired) == 0)
+		pool_reconcile(pool);
+}
+
 bool pool_leave(struct pool *pool, struct attempt *attempt)
 {
 	if (attempt->state != ATTEMPT_WAITING)
 		return false;
 	waiting_remove(pool, attempt);
+	pool_look_empty(pool);
 	attempt->state = ATTEMPT_NEW;
 	/* The waiting room's reference; the caller holds its own. */
 	attempt_unref(attempt);
@@ -446,10 +456,26 @@ void pool_set_desired(struct pool *pool, int64_t desired)
 	want(pool, desired);
 }
 
+/* No loop can have routed a call here that it has not sent on its way. */
+static void on_unrouted(void *object)
+{
+	struct pool *pool = object;
+
+	if (--pool->graces == 0 && atomic_load(&pool->retiring))
+		want(pool, 0);
+	revision_unref(pool->revision);
+}
+
 void pool_retire(struct pool *pool)
 {
-	atomic_store(&pool->retiring, true);
-	want(pool, 0);
+	if (atomic_exchange(&pool->retiring, true)) {
+		if (pool->graces == 0)
+			want(pool, 0);
+		return;
+	}
+	pool->graces++;
+	revision_ref(pool->revision);
+	qsbr_retire(on_unrouted, pool);
 }
 
 void pool_restart(struct pool *pool)

@@ -80,6 +80,7 @@ struct pool {
 	uint32_t cold_start_tail; /* control's */
 	int32_t failed_starts;	  /* control's; so is */
 	char start_error[160];	  /* why the last one failed */
+	unsigned int graces; /* control's: retirements that are not in force */
 	struct message urgent;	  /* to control */
 	_Atomic bool urgent_posted;
 
@@ -202,9 +203,14 @@ bool pool_try_take(struct pool *pool);
 void pool_give_back(struct pool *pool); /* shared and blocking */
 void pool_set_desired(struct pool *pool, int64_t desired);
 void pool_restart(struct pool *pool);
-/* No instance is wanted any more, but those who have come already, to wait or
- * on their way here, are served. */
+/* No instance is wanted any more, once no loop can have routed a call here
+ * that is not among those who wait; these are served first.  The snapshot
+ * that leads here has been replaced, or is within the same callback.
+ * [control] */
 void pool_retire(struct pool *pool);
+/* [home] Somebody has gone: the last instance of one that retires goes when
+ * nobody waits. */
+void pool_look_empty(struct pool *pool);
 /* [home] An instance failed before it was ready: control counts it. */
 void pool_note_failed_start(struct pool *pool, const char *why);
 /* So many more of those that are desired shall be memory optimized; before

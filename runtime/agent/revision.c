@@ -374,6 +374,11 @@ const struct config_agent *revision_config(const struct revision *revision)
 	return revision->agent;
 }
 
+bool revision_retires(const struct revision *revision)
+{
+	return atomic_load(&revision->pool.retiring);
+}
+
 int64_t revision_created_s(const struct revision *revision)
 {
 	return revision->created_s;

@@ -47,15 +47,26 @@ bool live_size(const struct live *live, const struct revision *revision,
 	return n != ROLLOUT_SCALED;
 }
 
+/* Does the snapshot lead none of the calls there that may go to either? */
+static bool is_passed_by(const struct live *live,
+			 const struct revision *revision)
+{
+	return revision == live->from && live->published &&
+	       live->done.weight == ATOM_WEIGHT_ALL;
+}
+
 static void size_revision(struct agent *agent, struct revision *revision)
 {
 	const struct live *live = agent->rollout;
 	struct pool *pool = &revision->pool;
+	bool leaves = revision != agent->stable;
 	int64_t n;
 
 	if (live == NULL || !live_size(live, revision, &n))
 		n = agent_desired(agent, revision);
-	if (n == 0 && revision != agent->stable)
+	else
+		leaves |= is_passed_by(live, revision);
+	if (n == 0 && leaves)
 		pool_retire(pool);
 	else if (n != atomic_load(&pool->desired) ||
 		 atomic_load(&pool->retiring))

@@ -363,6 +363,30 @@ static void start_call(struct exchange *x)
 	exchange_call(x);
 }
 
+/* While the call waited for its session's turn its revision gave way to
+ * another: it is routed anew, unless the caller asked for just this one. */
+static void follow_rollout(struct exchange *x)
+{
+	struct revision *before = x->revision, *revision;
+	const struct route_wish wish = {
+		.agent = revision_agent(before),
+		.agent_length = strlen(revision_agent(before)),
+		.principal = x->user,
+		.session = exchange_session(x),
+		.mirrors = true,
+	};
+	struct assignment assignment;
+
+	if (!revision_retires(before) ||
+	    http_field(x->request, "x-atomd-revision") != NULL ||
+	    directory_route(&wish, &revision, &assignment) != ROUTE_FOUND)
+		return;
+	x->revision = revision;
+	trial_unref(x->assignment.trial);
+	x->assignment = assignment;
+	revision_unref(before);
+}
+
 static void on_opened(struct session_use *use, atom_status status)
 {
 	struct conversation *c = CONTAINER_OF(use, struct conversation, use);
@@ -375,6 +399,7 @@ static void on_opened(struct session_use *use, atom_status status)
 		c->state = use->state;
 		use->state = (struct buffer)BUFFER_INIT(0);
 		if (x->request != NULL) {
+			follow_rollout(x);
 			start_call(x);
 			return;
 		}

@@ -5,6 +5,7 @@ ATOMD_TEST_ROLLOUTS=N does N back to back under load instead of a few.
 """
 
 import collections
+import itertools
 import json
 import os
 import random
@@ -247,22 +248,25 @@ def what_cannot_start_leaves_the_old_one_serving():
 
 
 WORKER = """
-import json, os, socket, sys
+import json, os, socket, sys, time
 f = socket.socket(fileno=int(os.environ["ATOM_WORKER_FD"])).makefile("rw")
 f.write('{"op":"ready","protocol":1,"name":"f","version":"1",'
         '"concurrency":1,"caps":[],"agents":{}}\\n'); f.flush()
 for line in f:
     call = json.loads(line)
     if call["op"] == "call":
+        while call["input"] == "wait" and not os.path.exists(sys.argv[2]):
+            time.sleep(0.01)
         f.write(json.dumps({"op": "result", "id": call["id"],
                             "output": sys.argv[1]}) + "\\n"); f.flush()
 """
 
 
-def worker(says, more=""):
+def worker(says, more="", count=2, gate=""):
+    """Answers with what it says; "wait" once the file `gate` is there."""
     return process_agent(
-        "echo", [sys.executable, "-c", WORKER, says], more=more + '\n'
-        "instances: { min = 2; max = 2; };")
+        "echo", [sys.executable, "-c", WORKER, says, gate], more=more + '\n'
+        "instances: { min = %d; max = %d; };" % (count, count))
 
 
 @test
@@ -300,6 +304,81 @@ def recreate_needs_no_room_and_loses_no_call():
             wait_for(lambda: len(callers.answers) > done + 20, 20, "calls")
         assert callers.answers[-1] == "2"
         assert daemon.invoke("echo", "x").json["output"] == "new"
+
+
+def recreate(says, gate, more=""):
+    return worker(says, 'deployment: { plugin = "recreate"; judge = "none"; '
+                  'rollback_window_ms = 0; };\n' + more, 1, gate)
+
+
+def requests(daemon):
+    return daemon.metrics().sum("atomd_http_requests_total")
+
+
+class Held:
+    """Two calls, the second taken while a worker holds the first."""
+
+    def __init__(self, daemon, gate, **more):
+        self.gate, self.said = gate, [None, None]
+        self.threads = [threading.Thread(
+            target=self._ask, args=(daemon, n, what, more), daemon=True)
+            for n, what in enumerate(("wait", "x"))]
+        self.threads[0].start()
+        wait_for(lambda: daemon.metrics().sum("atomd_inflight_requests",
+                                              agent="echo") == 1, 20, "a call")
+        # Each look is a request too.
+        expected = itertools.count(requests(daemon) + 1)
+        self.threads[1].start()
+        wait_for(lambda: requests(daemon) > next(expected), 20,
+                 "the second one")
+
+    def _ask(self, daemon, n, what, more):
+        self.said[n] = daemon.invoke("echo", what, **more)
+
+    def go_on(self):
+        with open(self.gate, "w", encoding="ascii"):
+            pass
+        for thread in self.threads:
+            thread.join(seconds(30))
+        assert [a and a.status for a in self.said] == [200, 200], self.said
+        return [a.json["output"] for a in self.said]
+
+
+@test
+def who_waits_for_an_instance_that_goes_is_served_by_it():
+    """And with the last of those who wait it goes."""
+    with Daemon(config(agents="")) as daemon:
+        gate = os.path.join(daemon.dir, "gate")
+        reload(daemon, recreate("old", gate))
+        daemon.wait_ready("echo", 1)
+        held = Held(daemon, gate)
+        wait_for(lambda: daemon.metrics().sum("atomd_queue_depth",
+                                              agent="echo") == 1, 20, "a wait")
+        reload(daemon, recreate("new", gate))
+        wait_for(lambda: split(daemon).get(2) == 10000, 20, "the new weight")
+        assert held.go_on() == ["old", "old"]
+        ended(daemon, "rollout_promoted")
+        assert daemon.invoke("echo", "x").json["output"] == "new"
+
+
+@test
+def a_call_whose_turn_comes_after_its_revision_has_gone_goes_to_the_new_one():
+    """There is room for one instance: of the old one none can come back."""
+    def text(says, gate):
+        return config(agents=recreate(says, gate, "memory: { };"),
+                      extra="max_agents = 1;")
+    with Daemon(config(agents="", extra="max_agents = 1;")) as daemon:
+        gate = os.path.join(daemon.dir, "gate")
+        for says in ("old", "new"):
+            daemon.configure(text(says, gate))
+            answer = daemon.admin("POST", "/admin/v1/reload", {})
+            assert answer.status == 200, answer
+            if says == "old":
+                daemon.wait_ready("echo", 1)
+                held = Held(daemon, gate, session_id="s")
+        wait_for(lambda: split(daemon).get(2) == 10000, 20, "the new weight")
+        assert held.go_on() == ["old", "new"]
+        ended(daemon, "rollout_promoted")
 
 
 @test
