@@ -81,7 +81,7 @@ struct pool {
 	int32_t failed_starts;	  /* control's; so is */
 	char start_error[160];	  /* why the last one failed */
 	unsigned int graces; /* control's: retirements that are not in force */
-	struct message urgent;	  /* to control */
+	struct message urgent; /* to control */
 	_Atomic bool urgent_posted;
 
 	/* --- the home loop's own --- */
@@ -211,8 +211,6 @@ void pool_retire(struct pool *pool);
 /* [home] Somebody has gone: the last instance of one that retires goes when
  * nobody waits. */
 void pool_look_empty(struct pool *pool);
-/* [home] An instance failed before it was ready: control counts it. */
-void pool_note_failed_start(struct pool *pool, const char *why);
 /* So many more of those that are desired shall be memory optimized; before
  * pool_set_desired().  [control] */
 void pool_want_memory(struct pool *pool, int64_t more);
@@ -229,11 +227,16 @@ void pool_close(struct pool *pool);
 void pool_note_failure(struct pool *pool);
 void pool_note_success(struct pool *pool); /* a call was answered well */
 void pool_note_memory(struct instance *instance, int64_t bytes);
-void pool_note_cpu(struct instance *instance, int64_t cpu_ms);
 void pool_forget(struct instance *instance);
 /* Control's scaler is called with the revision whose waiting room holds a
  * call that nothing is free for. */
 void pool_on_urgent(void (*urgent)(struct revision *revision));
+
+/* --- pool_notes.c --- */
+/* [home] An instance failed before it was ready: control counts it. */
+void pool_note_failed_start(struct pool *pool, const char *why);
+/* [home] CPU time since its start; negative: it is gone. */
+void pool_note_cpu(struct instance *instance, int64_t cpu_ms);
 
 /* --- pool_bounds.c --- */
 /* How many more owned instances the limits over all agents leave the pool,
