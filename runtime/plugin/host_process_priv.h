@@ -69,7 +69,8 @@ const char *spawn_step_name(int32_t step);
 bool spawn_step_is_exec(int32_t step);
 
 /* Checks command, directory and user first, so that the usual mistakes come
- * back as sentences; forks. [loop] */
+ * back as sentences; returns when the child has begun to run its program.
+ * [loop] */
 atom_status process_spawn(const struct atom_process_request *request,
 			  struct spawned *spawned_r, struct atom_error *err);
 
@@ -139,9 +140,9 @@ void children_reap_orphans_soon(void);
 
 /* --- process_tree.c ------------------------------------------------------- */
 
-/* fork(2), the child being remembered as ours until tree_forget(): everything
- * else that falls to the daemon is an orphan. */
-pid_t tree_fork(void);
+/* os.vfork(), the child being remembered as ours until tree_forget():
+ * everything else that falls to the daemon is an orphan. */
+pid_t tree_vfork(int (*child)(void *argument), void *argument);
 void tree_forget(pid_t pid);
 /* Reaps the orphans that have ended (the daemon is their subreaper); returns
  * how many live on. [any] */

@@ -152,7 +152,7 @@ bool tree_is_descendant(pid_t pid)
 
 /* --- children and orphans --------------------------------------------------- */
 
-/* The children that their loops wait for.  The lock is held over fork(), so
+/* The children that their loops wait for.  The lock is held over vfork(), so
  * that no other loop takes one for an orphan before it is listed. */
 static pthread_mutex_t own_lock = PTHREAD_MUTEX_INITIALIZER;
 static pid_t *own;
@@ -174,18 +174,17 @@ static bool make_room(void)
 	return true;
 }
 
-pid_t tree_fork(void)
+pid_t tree_vfork(int (*child)(void *argument), void *argument)
 {
 	pid_t pid = -1;
 
 	(void)pthread_mutex_lock(&own_lock);
 	errno = ENOMEM;
 	if (make_room())
-		pid = os.fork();
+		pid = os.vfork(child, argument);
 	if (pid > 0)
 		own[own_count++] = pid;
-	if (pid != 0)
-		(void)pthread_mutex_unlock(&own_lock);
+	(void)pthread_mutex_unlock(&own_lock);
 	return pid;
 }
 

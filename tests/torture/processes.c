@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <spawn.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -24,6 +25,11 @@ int eventfd(unsigned int value, int flags)
 pid_t fork(void)
 {
 	OR_FAIL(F_FORK, -1, fork, -1, ());
+}
+
+int clone(int (*child)(void *), void *stack, int flags, void *argument, ...)
+{
+	OR_FAIL(F_FORK, -1, clone, -1, (child, stack, flags, argument));
 }
 
 int posix_spawn(pid_t *pid, const char *path,

@@ -155,7 +155,7 @@ static int take_sockets(void)
 
 Test(core_notify, inherited_sockets_are_taken_once)
 {
-	pid_t child = os.fork();
+	pid_t child = fork();
 	int status;
 
 	if (child == 0)
