@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/os.h"
+#include "core/slice.h"
 
 /*
  * The threads of one blocking component: made as calls need them, never more
@@ -88,6 +89,8 @@ static void *serve(void *argument)
 	struct blocking *b = argument;
 	struct attempt *job;
 
+	/* It was started by a loop. */
+	slice_restore();
 	(void)pthread_mutex_lock(&b->lock);
 	while ((job = next_job(b)) != NULL) {
 		(void)pthread_mutex_unlock(&b->lock);

@@ -31,6 +31,7 @@
 #include "core/memory.h"
 #include "core/metric.h"
 #include "core/qsbr.h"
+#include "core/slice.h"
 
 /* Messages delivered before the loop looks at its I/O again. */
 #define MESSAGES_AT_ONCE 256
@@ -187,6 +188,7 @@ static void run_serving(void *argument)
 
 	current = loop;
 	metric_attach(loop->index);
+	slice_shorten();
 
 	/* Ends when loop_begin_stop() has let go and all handles are closed. */
 	uv_run(&loop->uv, UV_RUN_DEFAULT);

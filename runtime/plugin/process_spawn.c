@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "core/os.h"
+#include "core/slice.h"
 #include "plugin/host_process_priv.h"
 
 /*
@@ -354,6 +355,7 @@ static int child_run(void *argument)
 	if (request->directory != NULL && chdir(request->directory) != 0)
 		die(plan, STEP_DIRECTORY);
 	(void)umask(077);
+	slice_restore();
 	child_limits(plan);
 	if (plan->switch_user &&
 	    (syscall(SETGROUPS, (size_t)plan->group_count, plan->groups) != 0 ||

@@ -49,6 +49,38 @@ def workers(daemon):
             if WORKER in (command(p) or [])}
 
 
+def slices(pid):
+    """Names of a process' threads, and how long the turns are that the
+    scheduler gives them, in ns; empty where this kernel does not tell."""
+    found = []
+    for thread in os.listdir("/proc/%d/task" % pid):
+        folder = "/proc/%d/task/%s/" % (pid, thread)
+        try:
+            with open(folder + "comm") as comm, open(folder + "sched") as text:
+                found += [(comm.read().strip(), int(line.split()[-1]))
+                          for line in text if line.startswith("se.slice ")]
+        except OSError:
+            pass
+    return found
+
+
+@test
+def a_loop_takes_short_turns_and_what_it_starts_does_not():
+    own = slices(os.getpid())
+    if not own:
+        print("# this kernel does not tell how long turns are")
+        return
+    with serving() as daemon:
+        daemon.wait_ready("w", 1)
+        usual = own[0][1]
+        assert all(n == usual for _, n in slices(pid_of(daemon)))
+        loops = {n for name, n in slices(daemon.pid) if "-loop-" in name}
+        others = {n for name, n in slices(daemon.pid) if "-loop-" not in name}
+        # Before Linux 6.12 nobody can ask for a turn of a length.
+        assert loops in ({100000}, {usual}), loops
+        assert others == {usual}, others
+
+
 @test
 def a_worker_answers_chat_invoke_and_streams():
     with serving() as daemon:
