@@ -5,7 +5,6 @@
  * machine's order, at the beginning of the file CHAOS_CLOCK.  The other clocks
  * go on as they are.
  */
-#define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>

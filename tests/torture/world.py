@@ -6,6 +6,7 @@
     rolled      an echo whose revisions come, go and are gone back to
 """
 
+import contextlib
 import http.client
 import json
 import os
@@ -71,14 +72,41 @@ CUT = (ConnectionError, http.client.HTTPException, EOFError)
 # What fails is tried again within a minute: the history of metrics at its next
 # sample after one.
 WELL_S = 100
+LOOK_S = 0.2
 
 
-def build_clock(folder):
-    made = os.path.join(folder, "clock.so")
+def build(folder, name, *how):
+    """The program or library of `name`.c."""
+    made = os.path.join(folder, name + ".built")
     subprocess.run([*os.environ.get("CC", "cc").split(), "-std=gnu11", "-O2",
-                    "-fPIC", "-shared", "-o", made,
-                    source("tests", "torture", "clock.c")], check=True)
+                    "-D_GNU_SOURCE", *how, "-o", made,
+                    source("tests", "torture", name + ".c")], check=True)
     return made
+
+
+class Processors:
+    """One for the daemon and the agent that nothing is done to, the others for
+    all that disturbs: a process that starts is not to be taken for what the
+    daemon adds.  Where there is but one, all share it."""
+
+    def __init__(self, folder):
+        there = sorted(os.sched_getaffinity(0))
+        self.mover = build(folder.path, "elsewhere", "-static")
+        self.own, self.rest = {there[0]}, set(there[1:]) or {there[0]}
+        os.sched_setaffinity(0, self.rest)
+
+    @contextlib.contextmanager
+    def alone(self):
+        """What is started meanwhile has the first one."""
+        os.sched_setaffinity(0, self.own)
+        try:
+            yield
+        finally:
+            os.sched_setaffinity(0, self.rest)
+
+    def elsewhere(self, command):
+        """A command of the daemon's that shall not be where it is."""
+        return [self.mover, ",".join(map(str, sorted(self.rest))), *command]
 
 
 class Refused(Exception):
@@ -106,6 +134,7 @@ class Calls:
 class World:
     def __init__(self, options, folder, mock):
         self.options, self.folder, self.mock = options, folder, mock
+        self.processors = options.processors
         # What the agent `rolled` is now, and what it is in the file.
         self.rolled = self.filed = {"prefix": 1, "hold": "0"}
         self.knob = 5000
@@ -114,7 +143,7 @@ class World:
         self.clock = folder.write("clock", b"\0" * 8)
         folder.write("worker.py", WORKER)
         self.daemon = Daemon(self.text(), folder=folder, env={
-            "LD_PRELOAD": build_clock(folder.path),
+            "LD_PRELOAD": build(folder.path, "clock", "-fPIC", "-shared"),
             "CHAOS_CLOCK": self.clock})
         self.processes, self.readers = [], []
         self.workers = 2
@@ -137,8 +166,8 @@ class World:
 
     def worker_agent(self):
         return agent("worker", 'plugin = "process"; command = %s;' %
-                     string_list([sys.executable,
-                                  self.folder.at("worker.py")]),
+                     string_list(self.processors.elsewhere(
+                         [sys.executable, self.folder.at("worker.py")])),
                      "instances: { min = 2; max = %d; concurrency = 2; };"
                      " queue: { depth = 100; timeout_ms = 20000; };" %
                      MOST_WORKERS)
@@ -167,10 +196,12 @@ class World:
             settings = {"port": self.daemon.port, "agent": name, "anew": 5,
                         "seed": self.options.seed, "streams": 0.5,
                         "before": "", **more}
-            process = subprocess.Popen(
-                [sys.executable, source("tests", "torture", "callers.py"),
-                 json.dumps(settings)],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            with self.processors.alone() if name == "calm" else \
+                    contextlib.nullcontext():
+                process = subprocess.Popen(
+                    [sys.executable, source("tests", "torture", "callers.py"),
+                     json.dumps(settings)],
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             reader = threading.Thread(
                 target=self.read_calls, args=(process, self.calls[name]),
                 daemon=True)
@@ -203,14 +234,21 @@ class World:
 
     def ask(self, name):
         """A call of our own, counted like theirs."""
-        began = time.monotonic()
-        answer = self.daemon.chat(name, "conductor end")
-        self.calls[name].add({
-            "began": began, "took": time.monotonic() - began,
-            "how": "ok" if answer.status == 200 else "refused", "said": "",
-            "status": answer.status, "stream": False,
-            "id": answer.headers["x-request-id"]})
-        return answer
+        began, told = time.monotonic(), {
+            "how": "cut", "said": "", "status": 0, "stream": False,
+            "id": None}
+        try:
+            answer = self.daemon.chat(name, "conductor end")
+            told.update(how="ok" if answer.status == 200 else "refused",
+                        status=answer.status,
+                        id=answer.headers["x-request-id"])
+            return answer
+        except (*CUT, OSError) as e:
+            told["said"] = repr(e)
+            raise
+        finally:
+            self.calls[name].add({**told, "began": began,
+                                  "took": time.monotonic() - began})
 
     # --- orders
 
@@ -279,19 +317,24 @@ class World:
                 return "%s answers %r" % (name, answer)
         return None
 
-    def wait_well(self):
+    def look(self):
+        """What is not as it should be, or cannot be seen."""
+        try:
+            return self.not_well()
+        except (*CUT, OSError, AssertionError, Refused) as e:
+            return repr(e)
+
+    def wait_well(self, look=None):
+        """Until a look finds nothing; `look` is for those of a Visitor."""
         end = time.monotonic() + WELL_S
         while True:
-            try:
-                wrong = self.not_well()
-            except (*CUT, OSError, AssertionError) as e:
-                wrong = repr(e)
+            wrong = (look or self.look)()
             if not wrong:
                 return
             if time.monotonic() > end:
                 raise AssertionError("not well again after %d s: %s" % (
                     WELL_S, wrong))
-            time.sleep(0.05)
+            time.sleep(LOOK_S)
 
     def sizes(self):
         return resident_kib(self.daemon.pid), open_files(self.daemon.pid)
@@ -329,6 +372,32 @@ class Background(threading.Thread):
     def stop(self):
         self.over.set()
         self.join(60)
+
+
+class Visitor(Background):
+    """Looks whether all is well, in quiet and in disturbed time alike: looking
+    takes the daemon's time too."""
+
+    every_s = LOOK_S
+
+    def __init__(self, world):
+        super().__init__(world)
+        self.seen = threading.Condition()
+        self.begun, self.wrong = 0, None
+
+    def turn(self):
+        begun = time.monotonic()
+        wrong = self.world.look()
+        with self.seen:
+            self.begun, self.wrong = begun, wrong
+            self.seen.notify_all()
+
+    def look(self):
+        """What the next look finds that begins from now on."""
+        asked = time.monotonic()
+        with self.seen:
+            done = self.seen.wait_for(lambda: self.begun >= asked, WELL_S)
+            return self.wrong if done else "a look does not end"
 
 
 class Watch(Background):
