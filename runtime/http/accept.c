@@ -14,6 +14,9 @@
 
 #define ACCEPTS_MAX    64 /* of one wake-up */
 #define WATCH_AGAIN_MS 1000
+/* Until it is looked again whether a descriptor is free, and told again. */
+#define PAUSE_MS      100
+#define PAUSE_TOLD_MS 10000
 
 /* --- handing round ------------------------------------------------------------ */
 
@@ -60,23 +63,60 @@ static void hand_over(struct http_socket *from, int fd,
 
 /* --- accepting ------------------------------------------------------------------ */
 
+static void regain_spare(struct http_loop *owner)
+{
+	if (owner->spare_fd < 0)
+		owner->spare_fd = os.open("/dev/null", O_RDONLY | O_CLOEXEC, 0);
+}
+
+/* Nor can anyone be told.  Clients wait in the socket, which would wake the
+ * loop all the time. */
+static void pause_accepting(struct http_socket *s)
+{
+	struct http_loop *owner = s->owner;
+	int64_t now = loop_now_ms(owner->loop);
+
+	/* Without memory for the timer it is tried at each wake-up. */
+	if (timer_set(owner->loop, &s->watch_again, PAUSE_MS) == ATOM_OK)
+		(void)uv_poll_stop(&s->poll);
+	if (owner->pause_told_ms != 0 &&
+	    now - owner->pause_told_ms < PAUSE_TOLD_MS)
+		return;
+	owner->pause_told_ms = now > 0 ? now : 1;
+	log_line(ATOM_LOG_WARN, "no_descriptors",
+		 "new connections wait: no descriptor or no memory of the "
+		 "kernel's is left; raise LimitNOFILE, or see what has them "
+		 "open",
+		 LOG_TEXT("address", s->listener->bound));
+}
+
 /*
  * No descriptor is left: the peer is told by a close, with the one kept in
- * reserve for that, instead of waiting in a queue that keeps the loop awake.
+ * reserve for that.  Others may have taken it since the last one.
  */
 static bool turn_one_away(struct http_socket *s)
 {
 	struct http_loop *owner = s->owner;
-	int fd;
+	int fd = -1;
 
-	metric_inc(http_metrics.refused[REFUSED_DESCRIPTORS]);
-	if (owner->spare_fd < 0)
-		return false;
-	os.close(owner->spare_fd);
-	fd = os.accept4(s->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd >= 0)
-		os.close(fd);
-	owner->spare_fd = os.open("/dev/null", O_RDONLY | O_CLOEXEC, 0);
+	regain_spare(owner);
+	if (owner->spare_fd >= 0) {
+		os.close(owner->spare_fd);
+		owner->spare_fd = -1;
+		fd = os.accept4(s->fd, NULL, NULL,
+				SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+			regain_spare(owner);
+			return false; /* another loop has it */
+		}
+		if (fd >= 0) {
+			os.close(fd);
+			metric_inc(http_metrics.refused[REFUSED_DESCRIPTORS]);
+		}
+		regain_spare(owner);
+	}
+	if (fd < 0 && s->watched)
+		pause_accepting(s);
 	return fd >= 0;
 }
 
@@ -148,7 +188,15 @@ static void watch(struct http_socket *s)
 
 static void watch_again(struct timer *timer)
 {
-	watch(CONTAINER_OF(timer, struct http_socket, watch_again));
+	struct http_socket *s =
+		CONTAINER_OF(timer, struct http_socket, watch_again);
+
+	if (!s->watched) {
+		watch(s);
+		return;
+	}
+	regain_spare(s->owner);
+	(void)uv_poll_start(&s->poll, UV_READABLE, on_acceptable);
 }
 
 static void open_deliver(struct loop *loop, struct message *message)

@@ -135,6 +135,7 @@ struct http_loop {
 	bool stopped;
 	bool drained_told;
 	int spare_fd; /* given up to tell a peer that there are none left */
+	int64_t pause_told_ms; /* that there is not even that one; 0: never */
 	struct http_connection *free_connections;
 	struct http_request *free_requests;
 	struct http_message *free_messages;
@@ -186,7 +187,7 @@ struct http_socket {
 	bool watched;	   /* [loop] by `poll` */
 	bool failure_told; /* [loop] that it could not be watched */
 	uv_poll_t poll;
-	struct timer watch_again;
+	struct timer watch_again;    /* not watched yet, or paused */
 	SSL_CTX *tls;		     /* [loop] */
 	uint32_t tls_generation;     /* [loop] counts the contexts */
 	_Atomic(SSL_CTX *) tls_next; /* from control, not yet taken */

@@ -6,11 +6,13 @@
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/os.h"
@@ -26,6 +28,8 @@ static _Atomic unsigned int alloc_failed;
 static _Atomic size_t io_most; /* bytes a call; 0: all */
 static _Atomic unsigned int io_calls;
 static _Atomic int accept_failures;
+static _Atomic int accept_calls;
+static _Atomic bool open_fails;
 static _Atomic int watch_failures;
 
 /* --- the faults ----------------------------------------------------------------- */
@@ -87,12 +91,22 @@ static ssize_t faulty_sendmsg(int fd, const struct msghdr *message, int flags)
 static int faulty_accept4(int fd, struct sockaddr *address, socklen_t *length,
 			  int flags)
 {
+	accept_calls++;
 	if (accept_failures > 0) {
 		accept_failures--;
 		errno = EMFILE;
 		return -1;
 	}
 	return real.accept4(fd, address, length, flags);
+}
+
+static int faulty_open(const char *path, int flags, mode_t mode)
+{
+	if (open_fails) {
+		errno = EMFILE;
+		return -1;
+	}
+	return real.open(path, flags, mode);
 }
 
 /* In place of libc's, for libuv: a listener's socket cannot be watched. */
@@ -236,6 +250,50 @@ static void no_descriptor_left_is_survived(void)
 	stop();
 }
 
+static int64_t now_ms(void)
+{
+	return real.monotonic_ns() / 1000000;
+}
+
+/* The reserve is gone, and nothing can be accepted: the loop looks ten times a
+ * second, and not as often as it can. */
+static void who_waits_for_a_descriptor_keeps_no_loop_busy(void)
+{
+	const struct timespec little = { 0, 2000000 };
+	struct answer a;
+	int64_t began;
+	int fd, calls;
+
+	start();
+	open_fails = true;
+	accept_failures = INT_MAX;
+	accept_calls = 0;
+	began = now_ms();
+	fd = client_connect();
+	client_text(fd, "GET /echo HTTP/1.1\r\n" H "\r\n");
+	while (accept_calls < 8 && now_ms() - began < 20000)
+		(void)nanosleep(&little, NULL);
+	calls = accept_calls;
+	CHECK(calls >= 8);
+	/* The first wake-up's two, and one each time that it looks. */
+	CHECK(calls <= 4 + (now_ms() - began) / 100);
+	accept_failures = 0;
+	client_answer(fd, &a, false);
+	CHECK(a.status == 200);
+	answer_free(&a);
+	close(fd);
+	open_fails = false;
+
+	/* And it has one in reserve again. */
+	accept_failures = 1;
+	fd = client_connect();
+	client_answer(fd, &a, false);
+	CHECK(a.status == 0);
+	answer_free(&a);
+	close(fd);
+	stop();
+}
+
 static void a_socket_that_cannot_be_watched_is_tried_again(void)
 {
 	watch_failures = 2;
@@ -260,6 +318,7 @@ int main(void)
 		TAP_TEST(memory_for_a_long_body),
 		TAP_TEST(memory_for_a_refusal),
 		TAP_TEST(no_descriptor_left_is_survived),
+		TAP_TEST(who_waits_for_a_descriptor_keeps_no_loop_busy),
 		TAP_TEST(a_socket_that_cannot_be_watched_is_tried_again),
 	};
 
@@ -271,5 +330,6 @@ int main(void)
 	os.recv = faulty_recv;
 	os.sendmsg = faulty_sendmsg;
 	os.accept4 = faulty_accept4;
+	os.open = faulty_open;
 	return tap_main(tests, sizeof(tests) / sizeof(tests[0]));
 }
