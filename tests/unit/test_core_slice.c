@@ -21,7 +21,7 @@ static uint64_t slice_ns(void)
 		uint32_t before[6];
 		uint64_t slice_ns;
 		uint64_t behind[2];
-	} now;
+	} now = { .before = { sizeof(now) } };
 
 	cr_assert_eq(syscall(SYS_sched_getattr, 0, &now, sizeof(now), 0), 0);
 	return now.slice_ns;
