@@ -9,8 +9,8 @@
  * turns waits less, and gets no more of the processor than before.  A serving
  * loop works some ten microseconds at a time, so that the kernel's own slice,
  * milliseconds, has it wait for the first turns of each process that starts
- * beside it: the p99 of calls was 2.0 times of that without starts, and is
- * 1.1.
+ * beside it: the p99 of calls was 1.6 times of that without starts, and is 1.1
+ * (docs/performance.md).
  *
  * Since Linux 6.12; older kernels, and filters of system calls, leave a thread
  * as it is.  No privilege is needed.  Neither fails, for nothing depends on it.

@@ -413,7 +413,9 @@ atom_status process_spawn(const struct atom_process_request *request,
 	why = errno;
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (s.pid < 0) {
-		status = atom_fail(err, ATOM_EIO, "a child: %s", strerror(why));
+		status = atom_fail(err, ATOM_EIO,
+				   "no process can be started: %s",
+				   strerror(why));
 		goto out;
 	}
 	s.pidfd = os.pidfd_open(s.pid, 0);

@@ -248,22 +248,23 @@ def what_cannot_start_leaves_the_old_one_serving():
 
 
 WORKER = """
-import json, os, socket, sys, time
+import json, os, socket, sys
 f = socket.socket(fileno=int(os.environ["ATOM_WORKER_FD"])).makefile("rw")
 f.write('{"op":"ready","protocol":1,"name":"f","version":"1",'
         '"concurrency":1,"caps":[],"agents":{}}\\n'); f.flush()
 for line in f:
     call = json.loads(line)
     if call["op"] == "call":
-        while call["input"] == "wait" and not os.path.exists(sys.argv[2]):
-            time.sleep(0.01)
+        if call["input"] == "wait":
+            open(sys.argv[2]).read()
         f.write(json.dumps({"op": "result", "id": call["id"],
                             "output": sys.argv[1]}) + "\\n"); f.flush()
 """
 
 
 def worker(says, more="", count=2, gate=""):
-    """Answers with what it says; "wait" once the file `gate` is there."""
+    """Answers with what it says; "wait" when the fifo `gate` has a
+    writer that closes it."""
     return process_agent(
         "echo", [sys.executable, "-c", WORKER, says, gate], more=more + '\n'
         "instances: { min = %d; max = %d; };" % (count, count))
@@ -320,6 +321,7 @@ class Held:
 
     def __init__(self, daemon, gate, **more):
         self.gate, self.said = gate, [None, None]
+        os.mkfifo(gate)
         self.threads = [threading.Thread(
             target=self._ask, args=(daemon, n, what, more), daemon=True)
             for n, what in enumerate(("wait", "x"))]

@@ -324,18 +324,6 @@ class World:
         except (*CUT, OSError, AssertionError, Refused) as e:
             return repr(e)
 
-    def wait_well(self, look=None):
-        """Until a look finds nothing; `look` is for those of a Visitor."""
-        end = time.monotonic() + WELL_S
-        while True:
-            wrong = (look or self.look)()
-            if not wrong:
-                return
-            if time.monotonic() > end:
-                raise AssertionError("not well again after %d s: %s" % (
-                    WELL_S, wrong))
-            time.sleep(LOOK_S)
-
     def sizes(self):
         return resident_kib(self.daemon.pid), open_files(self.daemon.pid)
 
@@ -392,12 +380,14 @@ class Visitor(Background):
             self.begun, self.wrong = begun, wrong
             self.seen.notify_all()
 
-    def look(self):
-        """What the next look finds that begins from now on."""
+    def wait_well(self):
+        """Until a look that begins from now on finds nothing."""
         asked = time.monotonic()
         with self.seen:
-            done = self.seen.wait_for(lambda: self.begun >= asked, WELL_S)
-            return self.wrong if done else "a look does not end"
+            well = self.seen.wait_for(
+                lambda: self.begun >= asked and not self.wrong, WELL_S)
+            assert well, "not well again after %d s: %s" % (
+                WELL_S, self.wrong or "a look does not end")
 
 
 class Watch(Background):
