@@ -245,16 +245,16 @@ void daemon_on_terminate(void)
 		agents_cut();
 		return;
 	}
-	/* First of all, so that whoever hears of the stop finds it so. */
+	/* Whoever hears of the stop finds it so: no agent takes a call. */
 	health_stopping();
 	gateway_stopping();
+	d->stopping = 2;
+	agents_stop(drain_ms, one_stopped, d);
 	log_printf(ATOM_LOG_INFO, "stopping",
 		   "no new work; calls under way may end for %d s",
 		   DRAIN_MS / 1000);
 	notify_stopping();
-	d->stopping = 2;
 	http_server_drain(d->server, drain_ms + 10000, one_stopped, d);
-	agents_stop(drain_ms, one_stopped, d);
 }
 
 /* --- start ------------------------------------------------------------------------ */
