@@ -7,8 +7,13 @@
 
 #include <atomd/backend.h>
 
+#include "core/health.h"
 #include "core/memory.h"
 #include "core/metric.h"
+
+enum {
+	NAME_SHOWN = 64 /* bytes of the name of an agent that there is not */
+};
 
 static const struct code {
 	const char *word;
@@ -142,6 +147,23 @@ static const char *code_of_status(atom_status status,
 	}
 }
 
+void api_error_stopping(struct api_error *e)
+{
+	api_error_set(e, "shutting_down", NULL,
+		      "the daemon is stopping; try another instance or later");
+}
+
+void api_error_no_agent(struct api_error *e, const char *name, size_t length)
+{
+	if (health_is_stopping())
+		api_error_stopping(e);
+	else
+		api_error_set(e, "agent_not_found", NULL,
+			      "there is no agent named '%.*s'",
+			      length < NAME_SHOWN ? (int)length : NAME_SHOWN,
+			      name);
+}
+
 void api_error_of_call(struct api_error *e, atom_status status,
 		       const struct atom_error *error, int32_t cancelled)
 {
@@ -157,9 +179,7 @@ void api_error_of_call(struct api_error *e, atom_status status,
 						 : "the agent failed");
 	host = code_of(error->code);
 	if (cancelled == ATOM_CANCEL_SHUTDOWN && status == ATOM_ECANCELED)
-		api_error_set(e, "shutting_down", NULL,
-			      "the daemon is stopping; try another instance "
-			      "or later");
+		api_error_stopping(e);
 	else if (error->http_status != 0)
 		of_provider(e, error);
 	else if (host != NULL && host->from_the_host)

@@ -10,6 +10,7 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <atomd/plugin.h>
@@ -35,6 +36,13 @@ struct api_error {
 ATOM_PRINTF(4, 5)
 void api_error_set(struct api_error *e, const char *code, const char *param,
 		   const char *format, ...);
+
+/* The daemon takes no more calls: another one may, or this one later. */
+void api_error_stopping(struct api_error *e);
+
+/* There is no agent of this name; or there may be, but none serves any more
+ * because the daemon is stopping, which is what is said then. */
+void api_error_no_agent(struct api_error *e, const char *name, size_t length);
 
 /* Why a call of an agent ended, for the caller.  `cancelled` is the reason it
  * was asked to stop for (ATOM_CANCEL_*), or 0.  A provider's words are passed

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/health.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/os.h"
@@ -202,7 +201,6 @@ bool exchange_route(struct exchange *x, const struct admission *admission,
 		.revision = http_field(x->request, "x-atomd-revision"),
 		.mirrors = true,
 	};
-	int shown = length < 64 ? (int)length : 64;
 	enum route_result found;
 
 	(void)snprintf(x->user, sizeof(x->user), "%s",
@@ -210,13 +208,8 @@ bool exchange_route(struct exchange *x, const struct admission *admission,
 	found = directory_route(&wish, &x->revision, &x->assignment);
 	if (found == ROUTE_NO_REVISION)
 		return no_revision(x, admission, &wish, e);
-	if (found == ROUTE_NO_AGENT && health_is_stopping())
-		api_error_set(e, "shutting_down", NULL,
-			      "the daemon is stopping; try another instance or "
-			      "later");
-	else if (found == ROUTE_NO_AGENT)
-		api_error_set(e, "agent_not_found", NULL,
-			      "there is no agent named '%.*s'", shown, agent);
+	if (found == ROUTE_NO_AGENT)
+		api_error_no_agent(e, agent, length);
 	return found == ROUTE_FOUND &&
 	       admission_agent(&admission->principal, x->revision, e);
 }

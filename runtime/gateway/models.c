@@ -2,6 +2,7 @@
 #include <stddef.h>
 
 #include "agent/directory.h"
+#include "core/health.h"
 #include "gateway/desk.h"
 #include "gateway/handlers.h"
 #include "gateway/refusal.h"
@@ -46,7 +47,14 @@ void handle_models(struct http_request *request,
 		.out = desk_scratch(desk_of(http_loop(request))),
 		.principal = &admission->principal,
 	};
+	struct api_error e;
 
+	if (health_is_stopping()) {
+		/* Not that there are none: no client would look again. */
+		api_error_stopping(&e);
+		refusal_answer(request, admission, NULL, &e);
+		return;
+	}
 	buffer_append_text(listing.out, "{\"object\":\"list\",\"data\":[");
 	directory_visit(list_one, &listing);
 	buffer_append_text(listing.out, "]}");
@@ -64,9 +72,7 @@ void handle_model(struct http_request *request,
 	bool found = false;
 
 	if (revision == NULL) {
-		api_error_set(&e, "agent_not_found", NULL,
-			      "there is no agent named '%.*s'",
-			      (int)params->length[0], params->at[0]);
+		api_error_no_agent(&e, params->at[0], params->length[0]);
 	} else {
 		found = admission_agent(&admission->principal, revision, &e);
 		append_model(out, revision);

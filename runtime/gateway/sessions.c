@@ -113,9 +113,7 @@ static struct revision *find_agent(const struct admission *admission,
 		directory_find(params->at[0], params->length[0]);
 
 	if (revision == NULL)
-		api_error_set(e, "agent_not_found", NULL,
-			      "there is no agent named '%.*s'",
-			      (int)params->length[0], params->at[0]);
+		api_error_no_agent(e, params->at[0], params->length[0]);
 	else if (!admission_agent(&admission->principal, revision, e))
 		revision_unref(TAKE(revision));
 	return revision;

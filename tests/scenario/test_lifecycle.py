@@ -92,19 +92,25 @@ def a_call_that_never_ends_is_cut_at_the_drains_deadline():
 
 
 @test
-def a_call_that_comes_whole_during_the_stop_is_told_of_the_stop():
+def what_comes_whole_during_the_stop_is_told_of_the_stop():
     with Daemon(config(agents=DRIP)) as daemon:
         request = daemon.post_bytes("/v1/chat/completions", {
             "model": "echo", "messages": [
                 {"role": "user", "content": "x"}]})
+        requests = [request] + [
+            ("GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % path).encode()
+            for path in ("/v1/models", "/v1/models/echo",
+                         "/v1/agents/echo/sessions/s1")]
         held = daemon.chat_stream("echo", " ".join("abcdefghijklmnop"))
-        wire = daemon.wire(request[:-5])
+        wires = [daemon.wire(request[:-5]) for request in requests]
         # What came before on another connection has been read.
         assert daemon.get("/healthz").status == 200
         daemon.signal(signal.SIGTERM)
         daemon.wait_event("stopping")
-        answer = wire.send(request[-5:]).answer()
-        assert (answer.status, answer.code) == (503, "shutting_down"), answer
+        for wire, request in zip(wires, requests):
+            answer = wire.send(request[-5:]).answer()
+            assert (answer.status, answer.code) == (503, "shutting_down"), \
+                (request, answer)
         held.close()
         assert daemon.wait_end(90) == 0
 
