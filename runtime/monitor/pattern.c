@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "monitor/pattern.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -28,53 +29,91 @@ static const char *skip_bracket(const char *at)
 	return *at == ']' ? at + 1 : at;
 }
 
+/* A group that is open, or what stands last. */
+struct part {
+	int nested;	   /* repetitions within each other */
+	bool empty;	   /* it may match nothing; of a group: its branch */
+	bool branch_empty; /* of a group: so may a branch that has ended */
+};
+
+static const struct part nothing = { .empty = true };
+
+/* `last` becomes a piece of the group; nothing stands last then. */
+static void part_add(struct part *group, struct part *last)
+{
+	if (last->nested > group->nested)
+		group->nested = last->nested;
+	group->empty = group->empty && last->empty;
+	*last = nothing;
+}
+
+/* By `*`, `+` or `?`: NULL, or what is too much. */
+static const char *part_repeat(struct part *last, char how)
+{
+	if (last->empty && how != '?')
+		return "a repetition of what may be empty";
+	if (++last->nested > PATTERN_NESTING)
+		return "more than 3 repetitions in each other";
+	last->empty = last->empty || how != '+';
+	return NULL;
+}
+
+/* What GNU has for the ends of words and of the text: it matches nothing. */
+static bool is_assertion(char escaped)
+{
+	return escaped != '\0' && strchr("bB<>`'", escaped) != NULL;
+}
+
 /* NULL: bounded.  Else what is too much. */
 static const char *excess(const char *at)
 {
-	/* How deep repetitions stand within each open group, and in what
-	 * stands just before. */
-	int highest[GROUPS_MAX + 1] = { 0 };
-	int depth = 0, before = 0;
+	struct part groups[GROUPS_MAX + 1] = { nothing };
+	struct part last = nothing, *group = groups;
+	const char *much;
 
 	while (*at != '\0') {
 		const char c = *at++;
 
+		if (c == '*' || c == '+' || c == '?') {
+			much = part_repeat(&last, c);
+			if (much != NULL)
+				return much;
+			continue;
+		}
+		part_add(group, &last);
 		switch (c) {
 		case '\\':
 			if (*at >= '0' && *at <= '9')
 				return "back references";
+			last.empty = is_assertion(*at);
 			at += *at != '\0';
-			before = 0;
 			break;
 		case '[':
+			last.empty = false;
 			at = skip_bracket(at - 1);
-			before = 0;
 			break;
 		case '{':
 			return "counts in braces";
 		case '(':
-			if (++depth > GROUPS_MAX)
+			if (group == &groups[GROUPS_MAX])
 				return "more than 16 groups in each other";
-			highest[depth] = 0;
-			before = 0;
+			*++group = nothing;
+			break;
+		case '|':
+			group->branch_empty |= group->empty;
+			group->empty = true;
 			break;
 		case ')':
 			/* It would end the group around the whole. */
-			if (depth == 0)
+			if (group == groups)
 				return "a ')' that nothing has opened";
-			before = highest[depth--];
-			break;
-		case '*':
-		case '+':
-		case '?':
-			if (++before > PATTERN_NESTING)
-				return "more than 3 repetitions in each other";
+			last = *group--;
+			last.empty |= last.branch_empty;
+			last.branch_empty = false;
 			break;
 		default:
-			before = 0;
+			last.empty = c == '^' || c == '$';
 		}
-		if (before > highest[depth])
-			highest[depth] = before;
 	}
 	return NULL;
 }

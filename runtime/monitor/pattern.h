@@ -7,8 +7,10 @@
  * value, from people whom a costly one must not serve.  What has no bound in
  * the C library is refused: back references, which search exponentially;
  * counts {n,m}, and repetitions of repetitions, whose trees it copies (each
- * level of (a+)+ doubles it).  What is left is compiled in microseconds and
- * run in time that grows with the value alone.  [any]
+ * level of (a+)+ doubles it); and repetitions of what may be empty, such as
+ * (a*|b)+, whose circles it follows along every way when it compiles.  What is
+ * left is compiled in microseconds and run in time that grows with the value
+ * alone.  [any]
  */
 
 #include <regex.h>

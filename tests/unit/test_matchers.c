@@ -138,6 +138,17 @@ Test(pattern, what_has_no_bound_is_refused)
 		"(a",
 		"[a",
 		"((((((((((((((((((((a",
+		/* With 240 bars regcomp() takes seconds. */
+		"((a*.a?.)+||||||||||||||||||||||||||||||||||||||||||||)+",
+		"(a*)*",
+		"(a|)+",
+		"(a|b?c*)*",
+		"()*",
+		"(\\<|a)+",
+		"(^|a)*",
+		"(a$|$)*",
+		"*a",
+		"(+a)",
 	};
 	regex_t pattern;
 
@@ -158,6 +169,11 @@ Test(pattern, what_stands_in_brackets_or_is_escaped_counts_as_itself)
 		{ "((a+b)*c)+", "aababcc" },
 		{ "a+b+c+d+e+f+", "abcdef" },
 		{ "(a|b)*(c|d)*(e|f)*(g|h)*", "abcdefgh" },
+		{ "(a*b|c?d)+", "aabcdd" },
+		{ "(a*|b)?", "aa" },
+		{ "(\\<a\\w|[|])*", "ab|" },
+		{ "(^a|b$|)", "" },
+		{ "()", "" },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
