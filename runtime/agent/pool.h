@@ -205,7 +205,7 @@ void pool_set_desired(struct pool *pool, int64_t desired);
 void pool_restart(struct pool *pool);
 /* No instance is wanted any more, once no loop can have routed a call here
  * that is not among those who wait; these are served first.  The snapshot
- * that leads here has been replaced, or is within the same callback.
+ * that leads here has been replaced, or is before this callback ends.
  * [control] */
 void pool_retire(struct pool *pool);
 /* [home] Somebody has gone: the last instance of one that retires goes when

@@ -12,12 +12,13 @@
 #include "core/memory.h"
 
 /*
- * Control counts epochs: each retired object begins one.  A loop copies the
- * epoch that it sees at each quiet point, so that a loop whose copy is at
- * least the object's epoch has forgotten the object.
+ * Control counts epochs: the objects that one iteration retired begin one
+ * together, when its callbacks have returned.  A loop copies the epoch that it
+ * sees at each quiet point, so that a loop whose copy is at least the object's
+ * epoch has forgotten the object.
  *
  * Why the orders below are enough:
- * - Control unpublished the object, then raised the epoch (release).  A loop
+ * - Control unpublished the object, then raises the epoch (release).  A loop
  *   that reads this epoch (acquire) sees every later load of the pointer give
  *   the new object.
  * - The loop's copy is a release store after its last use of the old object,
@@ -39,10 +40,12 @@ struct note {
 	void *object;
 };
 
-/* Control's alone. */
-static struct note *first;
-static struct note **last = &first;
-static size_t waiting;
+/* Control's alone; the oldest first. */
+static struct notes {
+	struct note *first;
+	struct note **last;
+} fresh = { NULL, &fresh.first }, begun = { NULL, &begun.first };
+static size_t waiting; /* of both */
 static unsigned int loop_count;
 static void (*wake_loop)(unsigned int loop_index);
 static uint64_t woken[LOOP_MAX]; /* the epoch that it was last woken for */
@@ -107,40 +110,61 @@ static void wake_those_behind(uint64_t wanted)
 	}
 }
 
+static uint64_t begin_epoch(void)
+{
+	return atomic_fetch_add_explicit(&epoch, 1, memory_order_acq_rel) + 1;
+}
+
 void qsbr_retire(void (*release)(void *object), void *object)
 {
 	struct note *note = mem_alloc(sizeof(*note));
-	uint64_t mine =
-		atomic_fetch_add_explicit(&epoch, 1, memory_order_acq_rel) + 1;
 
 	if (!note) {
+		uint64_t mine = begin_epoch();
+
 		wake_those_behind(mine);
 		while (seen_by_all() < mine)
 			sched_yield();
 		release(object);
 		return;
 	}
-	*note = (struct note){ NULL, mine, release, object };
-	*last = note;
-	last = &note->next;
+	*note = (struct note){ NULL, 0, release, object };
+	*fresh.last = note;
+	fresh.last = &note->next;
 	waiting++;
+}
+
+/* What has been retired since the last time begins to wait. */
+static void begin_fresh(void)
+{
+	uint64_t mine;
+
+	if (!fresh.first)
+		return;
+	mine = begin_epoch();
+	for (struct note *note = fresh.first; note; note = note->next)
+		note->epoch = mine;
+	*begun.last = fresh.first;
+	begun.last = fresh.last;
+	fresh = (struct notes){ NULL, &fresh.first };
 }
 
 size_t qsbr_collect(void)
 {
-	if (!first)
+	uint64_t seen;
+
+	if (waiting == 0)
 		return 0;
+	begin_fresh();
+	seen = seen_by_all();
+	while (begun.first && begun.first->epoch <= seen) {
+		struct note *note = begun.first;
 
-	uint64_t seen = seen_by_all();
-
-	while (first && first->epoch <= seen) {
-		struct note *note = first;
-
-		first = note->next;
-		if (!first)
-			last = &first;
+		begun.first = note->next;
+		if (!begun.first)
+			begun.last = &begun.first;
 		waiting--;
-		/* May retire more: those stand behind. */
+		/* May retire more: those are fresh. */
 		note->release(note->object);
 		mem_free(note);
 	}

@@ -20,9 +20,11 @@
 #include <atomd/plugin.h>
 
 /* [control] Call `release(object)` on the control thread once no loop can
- * hold `object` any more, never before this returns.  It must be unpublished
- * already.  Never fails: without memory for the note it waits for the quiet
- * points itself (and then releases at once). */
+ * hold `object` any more, never before this returns.  The loops' quiet points
+ * count from the end of control's current callback: by then it must be
+ * unpublished.  Never fails: without memory for the note it waits for the
+ * quiet points itself and releases at once, so that what `release` frees must
+ * be unpublished already. */
 void qsbr_retire(void (*release)(void *object), void *object);
 
 /* Free what is due and wake the loops that the rest waits for; called by the

@@ -202,11 +202,66 @@ static void a_loop_in_a_callback_keeps_what_it_may_hold(void)
 	struct message retiring = { .deliver = retire_and_look };
 
 	CHECK(sem_init(&holds, 0, 0) == 0 && sem_init(&let_go, 0, 0) == 0);
+	looks = 0;
 	publish(0);
 	start(3);
 	loop_post(loops_get(1), &holding);
 	while (sem_wait(&holds) != 0 && errno == EINTR)
 		continue;
+	look = (struct timer){ .fire = look_often };
+	loop_post(loop_control(), &retiring);
+	run_to_the_end();
+	CHECK(released == 1 && looks > 10);
+}
+
+/* --- unpublished within the callback that retires -------------------------- */
+
+static struct timer first_turn, second_turn;
+
+static void hold_now(struct timer *timer)
+{
+	(void)timer;
+	hold(NULL, NULL);
+}
+
+static void turn_again(struct timer *timer)
+{
+	(void)timer;
+	CHECK(timer_set(loops_get(1), &second_turn, 1) == ATOM_OK);
+}
+
+/* Between two turns of timers there is a quiet point. */
+static void hold_after_a_quiet_point(struct loop *loop, struct message *message)
+{
+	(void)message;
+	CHECK(timer_set(loop, &first_turn, 1) == ATOM_OK);
+}
+
+static void retire_before_unpublishing(struct loop *loop,
+				       struct message *message)
+{
+	static struct message holding = { .deliver = hold_after_a_quiet_point };
+	struct snapshot *old = atomic_load(&published);
+
+	(void)message;
+	qsbr_retire(release, old);
+	loop_post(loops_get(1), &holding);
+	while (sem_wait(&holds) != 0 && errno == EINTR)
+		continue;
+	CHECK(atomic_exchange(&published, snapshot_new(1)) == old);
+	CHECK(timer_set(loop, &look, 1) == ATOM_OK);
+}
+
+static void who_took_it_before_it_was_unpublished_keeps_it(void)
+{
+	struct message retiring = { .deliver = retire_before_unpublishing };
+
+	CHECK(sem_init(&holds, 0, 0) == 0 && sem_init(&let_go, 0, 0) == 0);
+	looks = 0;
+	publish(0);
+	start(3);
+	first_turn.fire = turn_again;
+	second_turn.fire = hold_now;
 	look = (struct timer){ .fire = look_often };
 	loop_post(loop_control(), &retiring);
 	run_to_the_end();
@@ -256,6 +311,7 @@ int main(void)
 		TAP_TEST(readers_never_see_what_was_freed),
 		TAP_TEST(idle_loops_hold_nothing_back),
 		TAP_TEST(a_loop_in_a_callback_keeps_what_it_may_hold),
+		TAP_TEST(who_took_it_before_it_was_unpublished_keeps_it),
 		TAP_TEST(without_memory_it_waits_and_frees),
 	};
 
