@@ -234,7 +234,9 @@ def cpu_time_is_that_of_the_process_and_its_children():
         process.stdout.close()
     used = figure["process"]
     assert used["processes"] == 2, figure
-    assert 0.05 < used["cores"] < 1.1, figure
+    # The parent waits: it is the child's, who may have had little of a busy
+    # machine.
+    assert 0.001 < used["cores"] < 1.1, figure
 
 
 @test
