@@ -146,11 +146,12 @@ atom_status key_encode(const struct key *key, const struct key_secrets *secrets,
 	atom_status status;
 
 	text_to_hex(secrets->hash, sizeof(secrets->hash), hex);
-	record = json_pack("{s:s,s:s,s:s,s:s,s:o,s:o,s:I,s:I,s:I,s:I,s:b}",
+	record = json_pack("{s:s,s:s,s:s,s:s,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:b}",
 			   "hash", hex, "role", key->role, "name", key->name,
 			   "created_by", key->created_by, "agents",
 			   agents_of(key), "limits",
-			   key_limits_row(&key->limits.own), "created_ms",
+			   key_limits_row(&key->limits.own), "number",
+			   (json_int_t)key->number, "created_ms",
 			   (json_int_t)key->created_ms, "expires_ms",
 			   (json_int_t)key->expires_ms, "last_used_ms",
 			   (json_int_t)atomic_load(&key->last_used_ms),
@@ -197,6 +198,8 @@ static const char **copy_agents(const char *const *agents, size_t count)
 	return copy;
 }
 
+#define NUMBER_MAX ((int64_t)1 << 53)
+
 static int64_t integer_of(const json_t *record, const char *name)
 {
 	return json_integer_value(json_object_get(record, name));
@@ -236,6 +239,9 @@ struct key *key_decode(const char *id, const json_t *record)
 		       json_text(record, "role", ""));
 	key->name = mem_strdup(json_text(record, "name", ""));
 	key->created_by = mem_strdup(json_text(record, "created_by", ""));
+	key->number = integer_of(record, "number");
+	if (key->number < 0 || key->number > NUMBER_MAX)
+		key->number = 0;
 	key->created_ms =
 		json_integer_value(json_object_get(record, "created_ms"));
 	key->expires_ms =
@@ -300,6 +306,7 @@ static atom_status make(const struct key_request *request,
 	(void)snprintf(key->role, sizeof(key->role), "%s", request->role);
 	key->name = mem_strdup(request->name != NULL ? request->name : "");
 	key->created_by = mem_strdup(request->created_by);
+	key->number = keys_next_number();
 	key->created_ms = os.realtime_ms();
 	key->expires_ms = request->expires_ms;
 	key_limits_set(&key->limits, &request->limits);

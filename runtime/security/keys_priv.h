@@ -45,6 +45,8 @@ struct key {
 	char *name;
 	char *created_by;
 	const char **agents; /* NULL-ended; NULL = every agent */
+	int64_t number; /* they are counted as they are made; 0 = by a daemon
+			 * that did not count */
 	int64_t created_ms;
 	int64_t expires_ms; /* 0 = never */
 	int64_t revoked_ms; /* [control] 0 = it is not */
@@ -70,6 +72,7 @@ bool key_in_force(const struct key *key, int64_t now_ms);
 
 struct key *keys_first(void); /* newest first, by `next` */
 size_t keys_count(void);
+int64_t keys_next_number(void);
 /* Takes the key. */
 atom_status key_publish(struct key *key);
 /* The same before loops read: without a copy of the shard.  keys_sort() puts

@@ -13,6 +13,7 @@
 static struct table *_Atomic shards[SHARDS];
 static struct key *all; /* newest first */
 static size_t key_count;
+static int64_t last_number;
 
 /* --- look-up ------------------------------------------------------------------- */
 
@@ -88,11 +89,18 @@ fail:
 	return NULL;
 }
 
+int64_t keys_next_number(void)
+{
+	return ++last_number;
+}
+
 static void list(struct key *key)
 {
 	key->next = all;
 	all = key;
 	key_count++;
+	if (key->number > last_number)
+		last_number = key->number;
 }
 
 atom_status key_publish(struct key *key)
@@ -133,6 +141,8 @@ static int newer_first(const void *a, const void *b)
 	const struct key *x = *(const struct key *const *)a;
 	const struct key *y = *(const struct key *const *)b;
 
+	if (x->number != y->number)
+		return x->number > y->number ? -1 : 1;
 	if (x->created_ms != y->created_ms)
 		return x->created_ms > y->created_ms ? -1 : 1;
 	return strcmp(x->id, y->id);
