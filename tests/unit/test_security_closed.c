@@ -225,6 +225,39 @@ Test(security_closed, no_key_is_listed_that_is_not_found)
 	cr_assert_null(key_find("key-0"));
 }
 
+/* Whatever the clock said: by their numbers; those of a daemon that did not
+ * count stand behind, by time and name. */
+Test(security_closed, keys_are_listed_in_the_order_of_their_making)
+{
+	static const struct {
+		const char *id;
+		int64_t number, created_ms;
+	} made[] = {
+		{ "old-b", 0, 100 }, { "first", 7, 500 },  { "old-a", 0, 100 },
+		{ "third", 9, 400 }, { "second", 8, 400 }, { "old-c", 0, 200 },
+	};
+	static const char *const expected[] = { "third", "second", "first",
+						"old-c", "old-a",  "old-b" };
+	const struct key *key;
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(made); i++) {
+		struct key *one = mem_zalloc(sizeof(*one));
+
+		cr_assert_not_null(one);
+		memcpy(one->id, made[i].id, strlen(made[i].id) + 1);
+		one->number = made[i].number;
+		one->created_ms = made[i].created_ms;
+		cr_assert_eq(key_publish_early(one), ATOM_OK);
+	}
+	cr_assert_eq(keys_sort(), ATOM_OK);
+	for (key = keys_first(); key != NULL; key = key->next)
+		cr_assert_str_eq(key->id, expected[n++]);
+	cr_assert_eq(n, ARRAY_SIZE(expected));
+	cr_assert_eq(keys_next_number(), 10);
+	keys_free();
+}
+
 /* --- roles and certificates ---------------------------------------------------------- */
 
 Test(security_closed, no_role_is_half_applied)
