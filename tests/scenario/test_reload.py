@@ -248,6 +248,7 @@ def a_reload_without_memory_says_so_and_changes_nothing():
         answer = daemon.reload(config(agent("new")))
         assert answer.status >= 400, answer
         assert "no memory" in answer.json["error"]["message"], answer
+        daemon.wait_event("reload_failed")
         assert daemon.count_event("reload_failed") == 1
         assert daemon.invoke("new", "x").code == "agent_not_found"
         os.unlink(flag)
