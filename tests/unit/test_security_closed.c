@@ -235,9 +235,11 @@ Test(security_closed, keys_are_listed_in_the_order_of_their_making)
 	} made[] = {
 		{ "old-b", 0, 100 }, { "first", 7, 500 },  { "old-a", 0, 100 },
 		{ "third", 9, 400 }, { "second", 8, 400 }, { "old-c", 0, 200 },
+		{ "old-e", 0, 300 }, { "old-d", 0, 250 },
 	};
 	static const char *const expected[] = { "third", "second", "first",
-						"old-c", "old-a",  "old-b" };
+						"old-e", "old-d",  "old-c",
+						"old-a", "old-b" };
 	const struct key *key;
 	size_t n = 0;
 
