@@ -57,9 +57,9 @@ struct os {
 	/* A child that runs `child` in this process' memory, on a stack of its
 	 * own, while the calling thread waits for it to exec or to end; its
 	 * value is the child's status.  Nothing of the memory is copied, so it
-	 * takes no longer the larger the process is.  The child may call what is async-signal-safe, and no set*id() of libc,
-	 * which would look for the caller's threads.  Its pid, or -1 with
-	 * errno. */
+	 * takes no longer the larger the process is.  The child may call what
+	 * is async-signal-safe, and no set*id() of libc, which would look for
+	 * the caller's threads.  Its pid, or -1 with errno. */
 	pid_t (*vfork)(int (*child)(void *argument), void *argument);
 	int (*kill)(pid_t pid, int signal);
 	int (*pidfd_open)(pid_t pid, unsigned int flags);

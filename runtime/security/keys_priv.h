@@ -72,7 +72,7 @@ bool key_in_force(const struct key *key, int64_t now_ms);
 
 struct key *keys_first(void); /* newest first, by `next` */
 size_t keys_count(void);
-int64_t keys_next_number(void);
+int64_t keys_next_number(void); /* for the next one made: one more than all */
 /* Takes the key. */
 atom_status key_publish(struct key *key);
 /* The same before loops read: without a copy of the shard.  keys_sort() puts
