@@ -15,11 +15,17 @@
 #define LISTS	   16384 /* a power of two */
 #define NAME_BYTES 96	 /* more than PRINCIPAL_NAME_MAX */
 #define SWEEP_MS   10000
-#define DEAD	   (-1)
+
+/* `uses`: who holds it now in the low half; in the high one how often it was
+ * taken into use, so that who read the word sees that it was used since. */
+#define ONE_MORE    ((UINT64_C(1) << 32) + 1)
+#define ONE_LESS    UINT64_C(1)
+#define USERS(uses) ((uint32_t)(uses))
+#define DEAD	    UINT32_MAX /* users: being taken out */
 
 struct named_limiter {
 	struct limiter limiter;
-	_Atomic int32_t users;		      /* DEAD: being taken out */
+	_Atomic uint64_t uses;
 	_Atomic(struct named_limiter *) next; /* once added: control's */
 	uint64_t hash;
 	char name[NAME_BYTES];
@@ -62,13 +68,13 @@ bool named_limiters_in_force(void)
 /* One more user, unless it is being taken out. */
 static bool use(struct named_limiter *n)
 {
-	int32_t users = atomic_load_explicit(&n->users, memory_order_relaxed);
+	uint64_t uses = atomic_load_explicit(&n->uses, memory_order_relaxed);
 
 	do {
-		if (users == DEAD)
+		if (USERS(uses) == DEAD)
 			return false;
 	} while (!atomic_compare_exchange_weak_explicit(
-		&n->users, &users, users + 1, memory_order_acq_rel,
+		&n->uses, &uses, uses + ONE_MORE, memory_order_acq_rel,
 		memory_order_relaxed));
 	return true;
 }
@@ -96,7 +102,7 @@ static struct named_limiter *make(uint64_t hash, const char *name)
 	n = mem_zalloc(sizeof(*n));
 	if (n == NULL)
 		goto full;
-	atomic_init(&n->users, 1);
+	atomic_init(&n->uses, ONE_MORE);
 	n->hash = hash;
 	(void)snprintf(n->name, sizeof(n->name), "%s", name);
 	/* Nobody else has seen it: it is as good as control's. */
@@ -147,7 +153,7 @@ struct limiter *named_limiter(struct named_limiter *named)
 void named_limiter_release(struct named_limiter *named)
 {
 	if (named != NULL)
-		atomic_fetch_sub_explicit(&named->users, 1,
+		atomic_fetch_sub_explicit(&named->uses, ONE_LESS,
 					  memory_order_acq_rel);
 }
 
@@ -173,16 +179,23 @@ static void take_out(_Atomic(struct named_limiter *) *list,
 	qsbr_retire(released, n);
 }
 
+/* The word is read before the look at the limiter: one that is used and left
+ * between this look and the swap is not as it was seen. */
+static bool kill_if_idle(struct named_limiter *n, int64_t now_ns)
+{
+	uint64_t uses = atomic_load_explicit(&n->uses, memory_order_acquire);
+
+	return USERS(uses) == 0 && limiter_is_idle(&n->limiter, now_ns) &&
+	       atomic_compare_exchange_strong(&n->uses, &uses, uses | DEAD);
+}
+
 static void sweep_list(_Atomic(struct named_limiter *) *list, int64_t now_ns)
 {
 	struct named_limiter *n = atomic_load(list), *next;
 
 	for (; n != NULL; n = next) {
-		int32_t nobody = 0;
-
 		next = atomic_load(&n->next);
-		if (limiter_is_idle(&n->limiter, now_ns) &&
-		    atomic_compare_exchange_strong(&n->users, &nobody, DEAD))
+		if (kill_if_idle(n, now_ns))
 			take_out(list, n);
 	}
 }

@@ -324,6 +324,44 @@ static bool takes_one(const char *prefix, int number)
 	return took;
 }
 
+/* What happens between a sweep's look at a limiter and its taking it out. */
+bool __real_limiter_is_idle(const struct limiter *of, int64_t now_ns);
+bool __wrap_limiter_is_idle(const struct limiter *of, int64_t now_ns);
+static bool called_meanwhile;
+
+bool __wrap_limiter_is_idle(const struct limiter *of, int64_t now_ns)
+{
+	bool idle = __real_limiter_is_idle(of, now_ns);
+
+	if (idle && called_meanwhile) {
+		called_meanwhile = false;
+		CHECK(takes_one("meanwhile", 1));
+	}
+	return idle;
+}
+
+static void one_that_was_used_since_the_look_is_kept(void)
+{
+	const struct config_limits limits = { 1, 0, 0 };
+	struct atom_error err = ATOM_ERROR_INIT;
+
+	os.monotonic_ns = virtual_ns;
+	CHECK(loops_init(1, &err) == ATOM_OK);
+	CHECK(metric_init(1) == ATOM_OK);
+	CHECK(named_limiters_apply(&limits, &err) == ATOM_OK);
+	CHECK(takes_one("meanwhile", 1));
+	atomic_fetch_add(&clock_ns, 61 * S);
+	called_meanwhile = true;
+	CHECK(named_limiters_sweep() == 1);
+	CHECK(!called_meanwhile);
+	CHECK(!takes_one("meanwhile", 1));
+	atomic_fetch_add(&clock_ns, 61 * S);
+	CHECK(named_limiters_sweep() == 0);
+	named_limiters_fini();
+	loops_fini();
+	metric_fini();
+}
+
 static void those_that_find_no_room_share_one(void)
 {
 	const struct config_limits limits = { 1, 0, 0 };
@@ -364,6 +402,7 @@ int main(void)
 		TAP_TEST(a_limit_changes_under_load_and_loses_nothing),
 		TAP_TEST(a_name_has_one_limiter),
 		TAP_TEST(idle_ones_come_and_go),
+		TAP_TEST(one_that_was_used_since_the_look_is_kept),
 		TAP_TEST(those_that_find_no_room_share_one),
 	};
 
