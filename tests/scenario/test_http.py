@@ -312,7 +312,6 @@ def a_head_that_does_not_come_within_its_time_is_408_or_closed():
             except Closed:
                 pass
             took = time.monotonic() - started
-            assert took < seconds(25), "%.1f s" % took
         assert took > 5, "%.1f s is too soon" % took
 
 

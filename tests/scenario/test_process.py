@@ -199,15 +199,12 @@ def a_client_that_leaves_cancels_the_call_in_the_worker():
 def a_deadline_cancels_and_a_worker_that_ignores_it_is_replaced():
     with serving(limits=FAST) as daemon:
         first = pid_of(daemon)
-        started = time.monotonic()
         answer = daemon.chat("w", "wait")
         assert answer.status == 504 and answer.code == "timeout", answer
-        assert time.monotonic() - started < seconds(5)
         assert daemon.chat("w", "echo x").content == "x"
         assert pid_of(daemon) == first
         answer = daemon.chat("w", "hang")
         assert answer.status == 504, answer
-        assert time.monotonic() - started < seconds(10)
         answer = wait_for(lambda: (lambda a: a if a.status == 200 else None)(
             daemon.chat("w", "echo again")), 30, "a new worker answers")
         assert answer.content == "again"
@@ -361,14 +358,27 @@ def a_command_that_is_not_there_is_told():
 
 
 @test
-def several_calls_at_once_go_to_one_worker_that_can():
-    with serving("--concurrency", "8", concurrency=8) as daemon:
-        started = time.monotonic()
-        answers = together(8, lambda n: daemon.chat("w", "sleep 500"))
-        took = time.monotonic() - started
-        assert {a.status for a in answers} == {200}, answers
-        assert took < seconds(2), "%.1f s" % took
-        assert len(workers(daemon)) == 1
+def as_many_calls_run_at_once_as_there_are_slots():
+    for instances, concurrency, calls in ((1, 8, 8), (2, 2, 8)):
+        slots = instances * concurrency
+        with serving("--concurrency", str(concurrency), instances=instances,
+                     concurrency=concurrency, more="queue: { depth = 20;"
+                     " timeout_ms = 60000; };") as daemon:
+            flag = os.path.join(daemon.dir, "go")
+            waiting = threading.Thread(target=lambda: answers.extend(together(
+                calls, lambda n: daemon.chat("w", "until %s N" % flag))))
+            answers = []
+            waiting.start()
+            try:
+                wait_for(lambda: (daemon.metrics().sum(
+                    "atomd_inflight_requests"), daemon.metrics().sum(
+                        "atomd_queue_depth")) == (slots, calls - slots),
+                    what="%d run, the others wait" % slots)
+                assert len(workers(daemon)) == instances
+            finally:
+                open(flag, "w").close()
+                waiting.join()
+            assert [a.status for a in answers] == [200] * calls, answers
 
 
 @test

@@ -381,10 +381,8 @@ for message in calls():
 ''', options='no_progress_ms = 300; cancel_grace_ms = 300;'
              ' kill_grace_ms = 300;') as daemon:
         first = daemon.chat("w", "who").content
-        started = time.monotonic()
         answer = daemon.chat("w", "hang")
         assert answer.status == 504, answer
-        assert time.monotonic() - started < seconds(3)
         daemon.wait_event("worker_ignores_cancel")
         wait_for(lambda: daemon.chat("w", "who").status == 200,
                  what="another worker")

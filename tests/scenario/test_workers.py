@@ -205,13 +205,15 @@ def async_functions_share_one_process():
     for opened in both("nap"):
         with opened as worker:
             assert worker.ready["concurrency"] > 8
-            started = time.monotonic()
+            worker.begin("600", number="long")
             for n in range(8):
-                worker.begin("0.4", number="r%d" % n)
+                worker.begin("0.1", number="r%d" % n)
             ends = [worker.until_end()[2] for _ in range(8)]
             assert {e["output"] for e in ends} == {"napped"}, ends
-            assert len({e["id"] for e in ends}) == 8
-            assert time.monotonic() - started < seconds(2)
+            assert {e["id"] for e in ends} == {
+                "r%d" % n for n in range(8)}, ends
+            worker.send(op="cancel", id="long", reason="admin")
+            assert worker.until_end()[2]["code"] == "cancelled"
     for opened in both("later"):
         with opened as worker:
             assert worker.output("x") == {"upper": "X"}
@@ -260,15 +262,13 @@ def a_cancelled_call_ends_at_once_where_it_can():
     for opened, begun in zip((*both("nap"), *both("nap")),
                              (True, True, False, False)):
         with opened as worker:
-            started = time.monotonic()
-            worker.begin("20", number="a")
+            worker.begin("600", number="a")
             if begun:
                 time.sleep(0.2)
             worker.send(op="cancel", id="a", reason="client_gone")
             end = worker.until_end()[2]
             assert end["id"] == "a" and end["code"] == "cancelled", end
             assert worker.output("0.01", number="b") == "napped"
-            assert time.monotonic() - started < seconds(5)
             worker.send(op="cancel", id="nobody", reason="admin")
     for opened in both("endless"):
         with opened as worker:
@@ -476,14 +476,12 @@ def the_profiler_reports_on_tables_and_logs():
 
 
 @test
-def the_profiler_reads_a_million_values_in_bounded_time():
+def the_profiler_reads_a_million_values():
     rows = "".join("%d,%d,w%d\n" % (n, n * n % 997, n % 50)
                    for n in range(100000))
     with Worker([sys.executable, PROFILER]) as worker:
-        started = time.monotonic()
         said = worker.output("n,square,word\n" + rows)
         assert "100000 rows, 3 columns" in said, said[:200]
-        assert time.monotonic() - started < seconds(20)
 
 
 if __name__ == "__main__":
