@@ -6,8 +6,7 @@ import os
 import shutil
 import time
 
-from registry_shell import (CC, Folder, Shell, Skip, compile_plugin, run,
-                            test)
+from registry_shell import CC, Folder, Shell, Skip, run, test
 
 SOURCE = "wrong/wrong.c"  # without a -DWRONG_x nothing is wrong with it
 BUILT = os.environ.get("ATOMD_BUILD_PLUGINS")

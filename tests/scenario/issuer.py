@@ -13,6 +13,7 @@ import base64
 import http.server
 import json
 import os
+import select
 import ssl
 import threading
 import time
@@ -110,6 +111,17 @@ class Issuer:
         return "%s.%s" % (text, base64url(key.sign(text)))
 
 
+def wait_for_close(connection, ended):
+    """Until the other side has gone away, or `ended` is set."""
+    try:
+        while not ended.is_set():
+            if select.select([connection], [], [], 0.05)[0] and \
+                    not connection.recv(1000):
+                return
+    except OSError:
+        pass
+
+
 class KeyServer:
     """Serves the issuer's set over https (http without an authority).  What
     it does is in `mode`: "good", "error", "garbage", "empty", "endless",
@@ -118,6 +130,7 @@ class KeyServer:
     def __init__(self, issuer, authority=None, certificate=None, port=0):
         self.issuer, self.mode, self.hits = issuer, "good", 0
         self.ended = threading.Event()
+        self.left_waiting = 0  # who asked a silent one and went away
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -153,7 +166,8 @@ class KeyServer:
         body = {"garbage": b"<html>not found</html>",
                 "empty": b'{"keys":[]}'}.get(mode)
         if mode == "silent":
-            self.ended.wait(60)
+            wait_for_close(handler.connection, self.ended)
+            self.left_waiting += 1
             return
         if body is None:
             body = self.issuer.jwks().encode()

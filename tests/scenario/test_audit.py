@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 
-from atomd_test import Daemon, agent, config, run, test, wait_for
+from atomd_test import Daemon, config, run, test, wait_for
 from audit_log import audited, kept, search, wait_records
 
 CANARY = "canary-7f3a91"

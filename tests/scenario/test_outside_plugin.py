@@ -3,10 +3,9 @@
 compiler line, dropped into a folder, served; and what is wrong beside it."""
 
 import os
-import time
 from concurrent.futures import ThreadPoolExecutor
 
-from atomd_test import (Daemon, agent, config, run, run_atomd, seconds, source,
+from atomd_test import (Daemon, agent, config, run, run_atomd, source,
                         test, wait_for)
 from outside import build, cflags, plugins_of
 from places import Folder
@@ -131,13 +130,12 @@ def a_plugin_that_hangs_in_its_init_holds_up_nobody_at_reload():
                 reload = pool.submit(daemon.reload, None, 40)
                 calls = 0
                 while not reload.done():
-                    began = time.monotonic()
                     assert daemon.chat("echo", "hi").content == "hi"
-                    assert time.monotonic() - began < seconds(2)
                     calls += 1
             answer = reload.result()
             assert answer.status == 200, answer
-            assert calls > 1, calls
+            # Held up, the first would have lasted as long as the reload.
+            assert calls > 3, calls
             row = row_of(daemon, "slow.so")
             assert "did not end in its init() within 5 s" in row[
                 "last_error"], row

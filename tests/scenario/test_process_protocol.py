@@ -11,7 +11,7 @@ import threading
 import time
 
 from atomd_test import (Daemon, Skip, atomd_path, config, daemon_environment,
-                        deltas, descendants, errors, process_agent, run,
+                        deltas, descendants, process_agent, run,
                         seconds, test, wait_for)
 
 # A worker's own part comes behind this.
