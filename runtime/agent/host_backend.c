@@ -71,7 +71,7 @@ static void unit_retire(const struct atom_host *host, atom_unit unit,
 	instance->retired = true;
 	instance_drain(instance);
 	/* Replaced from the loop, not from inside the plugin's call. */
-	pool_set_desired(pool, atomic_load(&pool->desired));
+	pool_reconcile_soon(pool);
 }
 
 static void unit_stopped(const struct atom_host *host, atom_unit unit)

@@ -274,7 +274,7 @@ void instance_ready(struct instance *instance, int32_t concurrency)
 		pool_pump(pool);
 		pool_reconcile(pool);
 	} else {
-		pool_set_desired(pool, atomic_load(&pool->desired));
+		pool_reconcile_soon(pool);
 	}
 }
 

@@ -422,7 +422,7 @@ static void on_desired(struct loop *loop, struct message *message)
 	revision_unref(pool->revision);
 }
 
-static void post_desired(struct pool *pool)
+void pool_reconcile_soon(struct pool *pool)
 {
 	if (atomic_exchange(&pool->desired_posted, true))
 		return;
@@ -446,7 +446,7 @@ static void want(struct pool *pool, int64_t desired)
 		atomic_store(&pool->capacity, desired * pool->concurrency);
 		atomic_store(&pool->ready, desired);
 	}
-	post_desired(pool);
+	pool_reconcile_soon(pool);
 }
 
 void pool_set_desired(struct pool *pool, int64_t desired)
@@ -480,7 +480,7 @@ void pool_retire(struct pool *pool)
 void pool_restart(struct pool *pool)
 {
 	atomic_fetch_add(&pool->restart_wanted, 1);
-	post_desired(pool);
+	pool_reconcile_soon(pool);
 }
 
 void pool_init(struct pool *pool, struct revision *revision,

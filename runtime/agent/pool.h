@@ -201,6 +201,7 @@ void pool_init(struct pool *pool, struct revision *revision,
 /* [any] */
 bool pool_try_take(struct pool *pool);
 void pool_give_back(struct pool *pool); /* shared and blocking */
+/* [control] */
 void pool_set_desired(struct pool *pool, int64_t desired);
 void pool_restart(struct pool *pool);
 /* No instance is wanted any more, once no loop can have routed a call here
@@ -221,6 +222,9 @@ bool pool_leave(struct pool *pool, struct attempt *attempt);
 void pool_pump(struct pool *pool);
 /* [home] Start and stop instances until they are as wanted. */
 void pool_reconcile(struct pool *pool);
+/* [any] The same later, from the home loop.  How many are desired is control's
+ * to say, and may change meanwhile. */
+void pool_reconcile_soon(struct pool *pool);
 /* Nobody holds the revision any more: instances end, then it is freed. */
 void pool_close(struct pool *pool);
 /* What instances tell. */

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What two threads do to one pool in the same moment: each test holds one of
+ * them where it looked already and has not acted yet.
+ */
+#include <errno.h>
+#include <semaphore.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "agent/attempt.h"
+#include "agent/call.h"
+#include "agent/directory.h"
+#include "agent/handle.h"
+#include "agent/pool.h"
+#include "core/log.h"
+#include "core/loop.h"
+#include "core/memory.h"
+#include "core/metric.h"
+#include "core/os.h"
+#include "plugin/host.h"
+#include "plugin/host_priv.h"
+#include "plugin/registry.h"
+#include "tap.h"
+
+#define WAIT_S 20
+
+/* --- threads that wait for each other ---------------------------------------- */
+
+static bool wait_for(sem_t *sem)
+{
+	struct timespec until;
+	int failed;
+
+	CHECK(clock_gettime(CLOCK_REALTIME, &until) == 0);
+	until.tv_sec += WAIT_S;
+	do {
+		failed = sem_timedwait(sem, &until);
+	} while (failed != 0 && errno == EINTR);
+	return failed == 0;
+}
+
+/* Control goes round until it is so. */
+static void until(bool (*so)(void))
+{
+	int64_t end_ns = os.monotonic_ns() + (int64_t)WAIT_S * 1000000000;
+
+	while (!so()) {
+		CHECK(os.monotonic_ns() < end_ns);
+		(void)uv_run(loop_uv(loop_control()), UV_RUN_NOWAIT);
+		(void)sched_yield();
+	}
+}
+
+struct errand {
+	struct message message;
+	void (*run)(void);
+	sem_t done;
+};
+
+static void on_errand(struct loop *loop, struct message *message)
+{
+	struct errand *errand = CONTAINER_OF(message, struct errand, message);
+
+	(void)loop;
+	errand->run();
+	CHECK(sem_post(&errand->done) == 0);
+}
+
+static void send_errand(struct errand *errand, unsigned int loop,
+			void (*run)(void))
+{
+	errand->message.deliver = on_errand;
+	errand->run = run;
+	CHECK(sem_init(&errand->done, 0, 0) == 0);
+	loop_post(loops_get(loop), &errand->message);
+}
+
+/* While control stands still. */
+static void on_loop(unsigned int loop, void (*run)(void))
+{
+	struct errand errand;
+
+	send_errand(&errand, loop, run);
+	CHECK(wait_for(&errand.done));
+}
+
+/* --- a backend ----------------------------------------------------------------- */
+
+static const struct atom_backend_host *host;
+static const struct atom_host *its;
+static _Atomic atom_unit unit;
+static void (*_Atomic starting)(void);
+static atom_status (*_Atomic invoked)(atom_call call);
+
+static atom_status start_unit(void *self, atom_unit made,
+			      const struct atom_unit_spec *spec,
+			      void **unit_self_r, struct atom_error *err)
+{
+	void (*hold)(void) = atomic_exchange(&starting, NULL);
+
+	(void)self;
+	(void)spec;
+	(void)err;
+	*unit_self_r = (void *)(uintptr_t)made;
+	atomic_store(&unit, made);
+	if (hold != NULL)
+		hold();
+	host->ready(its, made, 0);
+	return ATOM_OK;
+}
+
+static void stop_unit(void *self, void *unit_self, int32_t force)
+{
+	(void)self;
+	(void)force;
+	host->stopped(its, (atom_unit)(uintptr_t)unit_self);
+}
+
+static atom_status invoke(void *self, void *unit_self, atom_call call,
+			  struct atom_error *err)
+{
+	(void)self;
+	(void)unit_self;
+	(void)err;
+	return atomic_load(&invoked)(call);
+}
+
+static void cancel(void *self, void *unit_self, atom_call call, int32_t why)
+{
+	(void)self;
+	(void)unit_self;
+	(void)why;
+	host->finish(its, call, ATOM_ECANCELED, NULL);
+}
+
+static atom_status answers(atom_call call)
+{
+	host->finish(its, call, ATOM_OK, NULL);
+	return ATOM_OK;
+}
+
+static const struct atom_backend_ops ops = {
+	.struct_size = sizeof(ops),
+	.instance_start = start_unit,
+	.instance_stop = stop_unit,
+	.invoke = invoke,
+	.cancel = cancel,
+};
+static const struct component component = {
+	.kind_word = "backend",
+	.name = "fake",
+	.ops = (const struct atom_ops *)(const void *)&ops,
+};
+
+/* --- an agent of it ------------------------------------------------------------ */
+
+static struct config_agent agent;
+static struct revision *revision;
+
+static void begin(enum pool_style style, int32_t concurrency)
+{
+	struct atom_error err = ATOM_ERROR_INIT;
+
+	CHECK(loops_init(2, &err) == ATOM_OK);
+	CHECK(metric_init(2) == ATOM_OK);
+	CHECK(revision_metrics_init(&err) == ATOM_OK);
+	CHECK(host_backend_register() == ATOM_OK);
+	CHECK(loops_start(&err) == ATOM_OK);
+	agent = (struct config_agent){
+		.name = "fake",
+		.instances = { .max = 8, .concurrency = concurrency },
+		.queue = { .depth = 8, .timeout_ms = 60000 },
+		.timeouts = { .total_ms = 60000 },
+	};
+	revision = mem_zalloc(sizeof(*revision));
+	CHECK(revision != NULL);
+	revision->refs = 1;
+	revision->agent = &agent;
+	(void)snprintf(revision->label, sizeof(revision->label), "1");
+	revision->ops = &ops;
+	revision->backend = configured_shell_new("backend", "fake", "fake", "");
+	CHECK(revision->backend != NULL);
+	revision->backend->component = &component;
+	its = configured_host(revision->backend);
+	host = atom_service(its, ATOM_BACKEND_HOST);
+	CHECK(host != NULL);
+	pool_init(&revision->pool, revision, style, loops_get(0), concurrency);
+	if (style == POOL_BLOCKING) {
+		revision->pool.blocking = blocking_new(revision);
+		CHECK(revision->pool.blocking != NULL);
+	}
+	atomic_store(&invoked, answers);
+}
+
+static _Atomic bool gone;
+
+static void on_gone(void)
+{
+	atomic_store(&gone, true);
+}
+
+static bool is_gone(void)
+{
+	return atomic_load(&gone);
+}
+
+static void end(void)
+{
+	atomic_store(&gone, false);
+	revisions_on_gone(on_gone);
+	pool_retire(&revision->pool);
+	revision_unref(revision);
+	until(is_gone);
+	loops_stop();
+	loops_run_control();
+	loops_fini();
+	handles_fini();
+	metric_fini();
+}
+
+/* --- the tests ------------------------------------------------------------------- */
+
+static sem_t held, let_go;
+
+static void hold(void)
+{
+	CHECK(sem_post(&held) == 0);
+	CHECK(wait_for(&let_go));
+}
+
+static void make_semaphores(void)
+{
+	CHECK(sem_init(&held, 0, 0) == 0 && sem_init(&let_go, 0, 0) == 0);
+}
+
+static bool has_started(void)
+{
+	return atomic_load(&revision->pool.ready) == 1;
+}
+
+static bool is_unrouted(void)
+{
+	return revision->pool.graces == 0;
+}
+
+static bool is_empty(void)
+{
+	const struct pool *pool = &revision->pool;
+
+	return atomic_load(&pool->ready) + atomic_load(&pool->starting) +
+		       atomic_load(&pool->draining) ==
+	       0;
+}
+
+static void an_instance_that_becomes_ready_ends_no_retirement(void)
+{
+	make_semaphores();
+	begin(POOL_OWNED, 1);
+	atomic_store(&starting, hold);
+	pool_set_desired(&revision->pool, 1);
+	CHECK(wait_for(&held));
+	pool_retire(&revision->pool);
+	CHECK(sem_post(&let_go) == 0);
+	until(is_unrouted);
+	until(is_empty);
+	CHECK(revision_retires(revision));
+	end();
+}
+
+static void retire_unit(void)
+{
+	host->retire(its, atomic_load(&unit), "it has served enough");
+}
+
+static void an_instance_that_is_replaced_ends_no_retirement(void)
+{
+	begin(POOL_OWNED, 1);
+	pool_set_desired(&revision->pool, 1);
+	until(has_started);
+	pool_retire(&revision->pool);
+	on_loop(0, retire_unit);
+	until(is_unrouted);
+	until(is_empty);
+	CHECK(revision_retires(revision));
+	end();
+}
+
+int main(void)
+{
+	static const struct tap_test tests[] = {
+		TAP_TEST(an_instance_that_becomes_ready_ends_no_retirement),
+		TAP_TEST(an_instance_that_is_replaced_ends_no_retirement),
+	};
+
+	log_set_descriptor(-1);
+	return tap_main(tests, (int)ARRAY_SIZE(tests));
+}
