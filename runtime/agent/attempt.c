@@ -109,6 +109,21 @@ void attempt_busy(struct attempt *attempt)
 			"no slot is free for a call that waits for none");
 }
 
+void attempt_left(struct attempt *attempt)
+{
+	if (is_cancelled(attempt))
+		attempt_refused(attempt, ATOM_ECANCELED, "cancelled",
+				"cancelled while it waited");
+	else if (atomic_load(&attempt->pool->ready) == 0)
+		attempt_refused(attempt, ATOM_EUNAVAILABLE, "no_instances",
+				"no instance of the agent became ready in "
+				"time");
+	else
+		attempt_refused(attempt, ATOM_EBUSY, "queue_full",
+				"the agent is busy: no instance became free "
+				"in time");
+}
+
 static void on_enter(struct loop *loop, struct message *message)
 {
 	struct attempt *attempt = CONTAINER_OF(message, struct attempt, enter);
@@ -483,22 +498,6 @@ static void tell_cancel(struct attempt *attempt, int32_t why)
 	host_call_end(began, configured_component(revision->backend), "cancel");
 }
 
-/* The waiting room's answer to one that leaves it. */
-static void left_queue(struct attempt *attempt, int32_t why)
-{
-	if (why != ATTEMPT_LEAVE_QUEUE)
-		attempt_refused(attempt, ATOM_ECANCELED, "cancelled",
-				"cancelled while it waited");
-	else if (atomic_load(&attempt->pool->ready) == 0)
-		attempt_refused(attempt, ATOM_EUNAVAILABLE, "no_instances",
-				"no instance of the agent became ready in "
-				"time");
-	else
-		attempt_refused(attempt, ATOM_EBUSY, "queue_full",
-				"the agent is busy: no instance became free "
-				"in time");
-}
-
 static void on_cancel(struct loop *loop, struct message *message)
 {
 	struct attempt *attempt =
@@ -513,7 +512,7 @@ again:
 	}
 	if (loop == attempt->pool->home && attempt->entered &&
 	    pool_leave(attempt->pool, attempt)) {
-		left_queue(attempt, why);
+		attempt_left(attempt);
 	} else if (loop != attempt->home) {
 		/* It was granted meanwhile: the backend is elsewhere. */
 		loop_post(attempt->home, message);

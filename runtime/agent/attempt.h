@@ -93,6 +93,9 @@ void attempt_unref(struct attempt *attempt);
 void attempt_granted(struct attempt *attempt, struct instance *instance);
 void attempt_refused(struct attempt *attempt, atom_status status,
 		     const char *code, const char *message);
+/* The same of one that was told to leave: it was cancelled, or has waited long
+ * enough. */
+void attempt_left(struct attempt *attempt);
 /* The same of a spare one, which does not wait. */
 void attempt_busy(struct attempt *attempt);
 

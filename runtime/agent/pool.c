@@ -179,8 +179,7 @@ void pool_enter(struct pool *pool, struct attempt *attempt)
 		return;
 	}
 	if (atomic_load(&attempt->cancel) != 0) {
-		attempt_refused(attempt, ATOM_ECANCELED, "cancelled",
-				"cancelled while it waited");
+		attempt_left(attempt);
 		return;
 	}
 	if (agent->instances.max == 0) {

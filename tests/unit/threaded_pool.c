@@ -222,6 +222,65 @@ static void end(void)
 	metric_fini();
 }
 
+/* --- its calls ------------------------------------------------------------------ */
+
+struct asked {
+	struct call call;
+	_Atomic int status; /* of its end */
+	char code[ATOM_ERROR_CODE_MAX];
+	_Atomic bool released;
+};
+
+static struct asked first;
+
+static atom_status on_emit(struct call *call, int32_t kind, const char *bytes,
+			   size_t length)
+{
+	(void)call;
+	(void)kind;
+	(void)bytes;
+	(void)length;
+	return ATOM_OK;
+}
+
+static void on_end(struct call *call, atom_status status,
+		   const struct atom_error *error)
+{
+	struct asked *asked = CONTAINER_OF(call, struct asked, call);
+
+	(void)snprintf(asked->code, sizeof(asked->code), "%s",
+		       error != NULL ? error->code : "");
+	atomic_store(&asked->status, (int)status);
+}
+
+static void on_release(struct call *call)
+{
+	atomic_store(&CONTAINER_OF(call, struct asked, call)->released, true);
+}
+
+static const struct call_events events = {
+	.emit = on_emit,
+	.end = on_end,
+	.release = on_release,
+};
+
+static void ask(struct asked *asked, bool spare)
+{
+	memset(asked, 0, sizeof(*asked));
+	asked->call.loop = loop_current();
+	asked->call.revision = revision;
+	asked->call.events = &events;
+	asked->call.spare = spare;
+	asked->call.request.agent = "fake";
+	revision_ref(revision);
+	call_start(&asked->call);
+}
+
+static void ask_first(void)
+{
+	ask(&first, false);
+}
+
 /* --- the tests ------------------------------------------------------------------- */
 
 static sem_t held, let_go;
@@ -289,11 +348,42 @@ static void an_instance_that_is_replaced_ends_no_retirement(void)
 	end();
 }
 
+static bool first_is_over(void)
+{
+	return atomic_load(&first.released);
+}
+
+static bool has_waited_enough(void)
+{
+	return atomic_load(&first.call.attempt->cancel) == ATTEMPT_LEAVE_QUEUE;
+}
+
+/* The loop of the waiting room is busy elsewhere meanwhile. */
+static void who_has_waited_on_the_way_to_the_waiting_room_is_told_so(void)
+{
+	struct errand errand;
+
+	make_semaphores();
+	begin(POOL_OWNED, 1);
+	agent.queue.timeout_ms = 1;
+	send_errand(&errand, 0, hold);
+	CHECK(wait_for(&held));
+	on_loop(1, ask_first);
+	until(has_waited_enough);
+	CHECK(sem_post(&let_go) == 0);
+	until(first_is_over);
+	CHECK(atomic_load(&first.status) == ATOM_EUNAVAILABLE);
+	CHECK(strcmp(first.code, "no_instances") == 0);
+	end();
+}
+
 int main(void)
 {
 	static const struct tap_test tests[] = {
 		TAP_TEST(an_instance_that_becomes_ready_ends_no_retirement),
 		TAP_TEST(an_instance_that_is_replaced_ends_no_retirement),
+		TAP_TEST(
+			who_has_waited_on_the_way_to_the_waiting_room_is_told_so),
 	};
 
 	log_set_descriptor(-1);
