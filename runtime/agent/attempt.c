@@ -95,6 +95,15 @@ static bool is_spare(const struct attempt *attempt)
 	return attempt->spare;
 }
 
+/* Who began to wait before it counted has not asked it to give way: both count
+ * themselves first and look then. */
+static void take_spare_slot(struct pool *pool)
+{
+	atomic_fetch_add(&pool->spare, 1);
+	if (atomic_load(&pool->waiting) > 0)
+		calls_give_way();
+}
+
 static void leave_slot(struct attempt *attempt)
 {
 	if (is_spare(attempt) && atomic_load(&attempt->granted_ns) != 0)
@@ -183,7 +192,7 @@ static void run(struct attempt *attempt)
 
 		atomic_store(&attempt->granted_ns, granted_ns);
 		if (is_spare(attempt))
-			atomic_fetch_add(&pool->spare, 1);
+			take_spare_slot(pool);
 		else
 			measure_granted(pool,
 					granted_ns - attempt->call->began_ns);

@@ -231,7 +231,7 @@ struct asked {
 	_Atomic bool released;
 };
 
-static struct asked first;
+static struct asked first, second;
 
 static atom_status on_emit(struct call *call, int32_t kind, const char *bytes,
 			   size_t length)
@@ -348,6 +348,11 @@ static void an_instance_that_is_replaced_ends_no_retirement(void)
 	end();
 }
 
+static void cancel_first(void)
+{
+	call_cancel(&first.call, ATOM_CANCEL_CLIENT_GONE);
+}
+
 static bool first_is_over(void)
 {
 	return atomic_load(&first.released);
@@ -377,6 +382,61 @@ static void who_has_waited_on_the_way_to_the_waiting_room_is_told_so(void)
 	end();
 }
 
+static bool second_is_over(void)
+{
+	return atomic_load(&second.released);
+}
+
+static void ask_spare_second(void)
+{
+	ask(&second, true);
+}
+
+static bool first_waits(void)
+{
+	return atomic_load(&revision->pool.waiting) == 1;
+}
+
+static atom_status stays(atom_call call)
+{
+	(void)call;
+	return ATOM_OK;
+}
+
+static int64_t (*clock_ns)(void);
+static _Atomic bool slow_clock;
+
+/* Loop 1 has its slot, and looks at the clock for when. */
+static int64_t held_clock_ns(void)
+{
+	if (atomic_load(&slow_clock) && loop_current() == loops_get(1) &&
+	    atomic_load(&revision->pool.in_flight) == 1 &&
+	    atomic_exchange(&slow_clock, false))
+		hold();
+	return clock_ns();
+}
+
+static void a_spare_call_gives_way_to_who_came_before_it_was_counted(void)
+{
+	struct errand errand;
+
+	make_semaphores();
+	begin(POOL_SHARED, 1);
+	pool_set_desired(&revision->pool, 1);
+	atomic_store(&invoked, stays);
+	atomic_store(&slow_clock, true);
+	send_errand(&errand, 1, ask_spare_second);
+	CHECK(wait_for(&held));
+	on_loop(0, ask_first);
+	until(first_waits);
+	CHECK(sem_post(&let_go) == 0);
+	until(second_is_over);
+	CHECK(atomic_load(&second.status) == ATOM_ECANCELED);
+	on_loop(0, cancel_first);
+	until(first_is_over);
+	end();
+}
+
 int main(void)
 {
 	static const struct tap_test tests[] = {
@@ -384,8 +444,12 @@ int main(void)
 		TAP_TEST(an_instance_that_is_replaced_ends_no_retirement),
 		TAP_TEST(
 			who_has_waited_on_the_way_to_the_waiting_room_is_told_so),
+		TAP_TEST(
+			a_spare_call_gives_way_to_who_came_before_it_was_counted),
 	};
 
 	log_set_descriptor(-1);
+	clock_ns = os.monotonic_ns;
+	os.monotonic_ns = held_clock_ns;
 	return tap_main(tests, (int)ARRAY_SIZE(tests));
 }
