@@ -35,6 +35,7 @@ struct blocking {
 	struct attempt *last;
 	unsigned int threads;
 	unsigned int idle;
+	unsigned int queued; /* jobs that no thread has taken */
 	bool closing;
 };
 
@@ -78,6 +79,7 @@ static struct attempt *next_job(struct blocking *b)
 	job = b->first;
 	if (job == NULL)
 		return NULL;
+	b->queued--;
 	b->first = job->next_job;
 	if (b->first == NULL)
 		b->last = NULL;
@@ -128,10 +130,12 @@ atom_status blocking_submit(struct blocking *b, struct attempt *attempt)
 	atom_status status = ATOM_OK;
 
 	(void)pthread_mutex_lock(&b->lock);
-	if (b->idle == 0 && !start_thread(b) && b->threads == 0) {
+	/* An idle one was woken for each that is queued, and comes yet. */
+	if (b->idle <= b->queued && !start_thread(b) && b->threads == 0) {
 		status = ATOM_ENOMEM;
 	} else {
 		attempt_ref(attempt);
+		b->queued++;
 		attempt->next_job = NULL;
 		if (b->last != NULL)
 			b->last->next_job = attempt;

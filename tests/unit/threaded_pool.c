@@ -437,6 +437,75 @@ static void a_spare_call_gives_way_to_who_came_before_it_was_counted(void)
 	end();
 }
 
+int __real_pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
+				  const struct timespec *at);
+int __wrap_pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
+				  const struct timespec *at);
+static _Atomic bool sleeps, slow_to_wake;
+
+/* A thread that was woken, and is not there yet. */
+int __wrap_pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
+				  const struct timespec *at)
+{
+	int result;
+
+	atomic_store(&sleeps, true);
+	result = __real_pthread_cond_timedwait(cond, mutex, at);
+	if (result == 0 && atomic_exchange(&slow_to_wake, false)) {
+		CHECK(pthread_mutex_unlock(mutex) == 0);
+		hold();
+		CHECK(pthread_mutex_lock(mutex) == 0);
+	}
+	return result;
+}
+
+static sem_t met;
+static _Atomic int have_come;
+
+/* The first of two ends once the second has begun. */
+static atom_status meets(atom_call call)
+{
+	if (atomic_fetch_add(&have_come, 1) == 0)
+		CHECK(wait_for(&met));
+	else
+		CHECK(sem_post(&met) == 0);
+	return answers(call);
+}
+
+static void ask_both(void)
+{
+	ask(&first, false);
+	ask(&second, false);
+}
+
+static bool both_are_over(void)
+{
+	return first_is_over() && second_is_over();
+}
+
+static bool a_thread_sleeps(void)
+{
+	return first_is_over() && atomic_load(&sleeps);
+}
+
+static void two_calls_wake_no_thread_twice(void)
+{
+	make_semaphores();
+	CHECK(sem_init(&met, 0, 0) == 0);
+	begin(POOL_BLOCKING, 2);
+	pool_set_desired(&revision->pool, 1);
+	/* One thread, which has nothing to do afterwards. */
+	on_loop(0, ask_first);
+	until(a_thread_sleeps);
+	atomic_store(&slow_to_wake, true);
+	atomic_store(&invoked, meets);
+	on_loop(0, ask_both);
+	CHECK(wait_for(&held));
+	CHECK(sem_post(&let_go) == 0);
+	until(both_are_over);
+	end();
+}
+
 int main(void)
 {
 	static const struct tap_test tests[] = {
@@ -446,6 +515,7 @@ int main(void)
 			who_has_waited_on_the_way_to_the_waiting_room_is_told_so),
 		TAP_TEST(
 			a_spare_call_gives_way_to_who_came_before_it_was_counted),
+		TAP_TEST(two_calls_wake_no_thread_twice),
 	};
 
 	log_set_descriptor(-1);
