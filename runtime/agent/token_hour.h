@@ -8,8 +8,8 @@
  *
  * Tokens are reserved before a call, by what it is expected to use, and
  * settled after it, so that calls under way do not pass the budget together.
- * Times are of any clock that never goes back.  By relaxed atomics; zeroed:
- * nothing was used. [any]
+ * Times are of any clock that never goes back.  By atomics; zeroed: nothing was
+ * used. [any]
  */
 
 #include <stdatomic.h>
@@ -19,9 +19,8 @@
 #define TOKEN_HOUR_MINUTES 60
 
 struct token_hour {
-	/* Tokens by the minute; which minute a place is of. */
-	_Atomic int64_t tokens[TOKEN_HOUR_MINUTES];
-	_Atomic int64_t minute[TOKEN_HOUR_MINUTES];
+	/* By the minute: which one a place is of, and its tokens. */
+	_Atomic int64_t minutes[TOKEN_HOUR_MINUTES];
 };
 
 /* Takes `tokens` of the `budget` of an hour (0: there is none); false: they

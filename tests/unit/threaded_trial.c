@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A trial is counted on many threads at once: nothing is lost, a session
- * counts once however many of its calls end together, and what is closed
- * draws nobody.
+ * counts once however many of its calls end together, what is closed draws
+ * nobody, and an hour's tokens are all there.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 
 #include "agent/directory.h"
+#include "agent/token_hour.h"
 #include "agent/trial.h"
 #include "core/memory.h"
 #include "tap.h"
@@ -107,11 +109,54 @@ static void what_is_closed_on_one_thread_is_seen_on_another(void)
 	trial_unref(trial);
 }
 
+#define BEGUN 100000 /* minutes */
+
+static struct token_hour hour;
+static _Atomic int64_t came;
+
+static void meet(int64_t times)
+{
+	atomic_fetch_add(&came, 1);
+	for (int turns = 0; atomic_load(&came) < 2 * times; turns++)
+		if (turns > 1000)
+			(void)sched_yield();
+}
+
+static void spend(int64_t minute)
+{
+	meet(2 * minute + 1);
+	token_hour_spend(&hour, 1, minute * 60000);
+	meet(2 * minute + 2);
+}
+
+static void *spend_each_minute(void *argument)
+{
+	(void)argument;
+	for (int64_t minute = 0; minute < BEGUN; minute++)
+		spend(minute);
+	return NULL;
+}
+
+static void two_that_begin_a_minute_at_once_lose_nothing(void)
+{
+	pthread_t other;
+
+	CHECK(pthread_create(&other, NULL, spend_each_minute, NULL) == 0);
+	for (int64_t minute = 0; minute < BEGUN; minute++) {
+		spend(minute);
+		CHECK(token_hour_sum(&hour, minute * 60000) ==
+		      2 * (minute < TOKEN_HOUR_MINUTES ? minute + 1
+						       : TOKEN_HOUR_MINUTES));
+	}
+	CHECK(pthread_join(other, NULL) == 0);
+}
+
 int main(void)
 {
 	static const struct tap_test tests[] = {
 		TAP_TEST(nothing_is_lost_and_a_session_counts_once),
 		TAP_TEST(what_is_closed_on_one_thread_is_seen_on_another),
+		TAP_TEST(two_that_begin_a_minute_at_once_lose_nothing),
 	};
 
 	return tap_main(tests, ARRAY_SIZE(tests));
