@@ -235,8 +235,8 @@ struct audit {
 extern struct audit audit;
 
 atom_status sequencer_start(struct atom_error *err);
-/* [any] Gives it a job. */
-void sequencer_give(struct audit_job *job);
+/* [any] Gives it a job; false: it has ended, and never looks at it. */
+bool sequencer_give(struct audit_job *job);
 /* [sequencer] Tells a waiter on its loop. */
 void audit_tell(struct audit_waiter *waiter, atom_status status);
 /* A thread with all signals blocked. */

@@ -146,6 +146,14 @@ static void skip(struct audit_sink *sink, uint64_t to)
 	sink->synced = to;
 }
 
+static void wait_for_end(const struct audit_sink *sink)
+{
+	(void)pthread_mutex_lock(&audit.lock);
+	while (!sink->stopping)
+		(void)pthread_cond_wait(&audit.changed, &audit.lock);
+	(void)pthread_mutex_unlock(&audit.lock);
+}
+
 static atom_status catch_up(struct audit_sink *sink, uint64_t before,
 			    struct atom_error *err)
 {
@@ -160,7 +168,11 @@ static atom_status catch_up(struct audit_sink *sink, uint64_t before,
 	(void)pthread_mutex_lock(&audit.lock);
 	sink->fetching = true;
 	(void)pthread_mutex_unlock(&audit.lock);
-	sequencer_give(&sink->fetch);
+	if (!sequencer_give(&sink->fetch)) {
+		/* So will this one; its next start goes on from here. */
+		wait_for_end(sink);
+		return ATOM_OK;
+	}
 	(void)pthread_mutex_lock(&audit.lock);
 	while (sink->fetching)
 		(void)pthread_cond_wait(&audit.changed, &audit.lock);

@@ -273,7 +273,10 @@ atom_status handover_run(struct audit_sink **next, struct audit_sink **former_r,
 	h->next = TAKE(*next);
 	h->job.step = step;
 	h->error = (struct atom_error)ATOM_ERROR_INIT;
-	sequencer_give(&h->job);
+	if (!sequencer_give(&h->job)) {
+		handover_free(&h);
+		return atom_fail(err, ATOM_EUNAVAILABLE, "the log has ended");
+	}
 	if (!wait_for(h))
 		return atom_fail(err, ATOM_ETIMEOUT,
 				 "it was not ready within 10 s");

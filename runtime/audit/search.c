@@ -227,7 +227,10 @@ static atom_status begin(struct audit_job *job)
 		atomic_fetch_sub(&audit.searches, 1);
 		return ATOM_EBUSY;
 	}
-	sequencer_give(job);
+	if (!sequencer_give(job)) {
+		atomic_fetch_sub(&audit.searches, 1);
+		return ATOM_EUNAVAILABLE;
+	}
 	return ATOM_OK;
 }
 

@@ -292,7 +292,10 @@ static void *run(void *argument)
 			throw_away();
 			step_jobs(false);
 		}
+	/* What was given before it is done, and nothing is given after it. */
+	(void)pthread_mutex_lock(&audit.lock);
 	atomic_store(&audit.state, AUDIT_ENDED);
+	(void)pthread_mutex_unlock(&audit.lock);
 	throw_away();
 	step_jobs(true);
 	sink_close(audit.required);
@@ -328,10 +331,16 @@ atom_status sequencer_start(struct atom_error *err)
 	return audit_thread(&audit.required->thread, "audit", run, NULL, err);
 }
 
-void sequencer_give(struct audit_job *job)
+bool sequencer_give(struct audit_job *job)
 {
-	(void)mailbox_put(&audit.jobs, &job->message);
+	bool given;
+
 	(void)pthread_mutex_lock(&audit.lock);
-	(void)pthread_cond_signal(&audit.wake);
+	given = atomic_load(&audit.state) != AUDIT_ENDED;
+	if (given) {
+		(void)mailbox_put(&audit.jobs, &job->message);
+		(void)pthread_cond_signal(&audit.wake);
+	}
 	(void)pthread_mutex_unlock(&audit.lock);
+	return given;
 }

@@ -70,7 +70,10 @@ static atom_status create_second(const struct atom_host *host,
 static void destroy(void *self)
 {
 	struct stage *s = self;
+	void (*closing)(void) = atomic_exchange(&s->closing, NULL);
 
+	if (closing != NULL)
+		closing();
 	(void)pthread_mutex_lock(&s->lock);
 	s->open = false;
 	(void)pthread_cond_broadcast(&s->changed);

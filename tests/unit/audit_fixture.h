@@ -39,9 +39,10 @@ struct stage {
 	_Atomic int fail_creates; /* so many */
 	_Atomic int fail_writes;
 	_Atomic int fail_syncs;
-	_Atomic bool lossy; /* sync: it cannot know */
-	bool open;	    /* one at a time; [lock] */
-	bool hang;	    /* in write, until it is false; [lock] */
+	_Atomic bool lossy;	       /* sync: it cannot know */
+	void (*_Atomic closing)(void); /* runs in destroy, once; or NULL */
+	bool open;		       /* one at a time; [lock] */
+	bool hang;		       /* in write, until it is false; [lock] */
 };
 
 extern struct stage stages[2];

@@ -216,6 +216,43 @@ static void a_reload_adds_and_removes_sinks(void)
 	stage_verify(&stages[0]);
 }
 
+/* The required one closes: the other one lacks records still, and asks for
+ * them. */
+static void let_it_ask(void)
+{
+	bool asks = false;
+
+	stage_hang(&stages[1], false);
+	while (!asks) {
+		(void)usleep(1000);
+		(void)pthread_mutex_lock(&audit.lock);
+		asks = audit.others->fetching;
+		(void)pthread_mutex_unlock(&audit.lock);
+	}
+}
+
+static void a_sink_that_is_behind_at_the_end_is_not_waited_for(void)
+{
+	audit_begin_anew();
+	audit_begin_with(ONE);
+	/* More than one piece of what it fetches. */
+	for (int i = 0; i < 700; i++)
+		CHECK(post_and_wait("key:a", AUDIT_GATED) == ATOM_OK);
+	stage_hang(&stages[1], true);
+	CHECK(reload(ONE ", " TWO, NULL));
+	stage_wait_writes(&stages[1], 1);
+	atomic_store(&stages[0].closing, let_it_ask);
+	audit_end();
+	CHECK(!audit_enabled());
+	/* The next start goes on from there. */
+	CHECK(stages[1].count == 512);
+	audit_begin_with(ONE ", " TWO);
+	stage_wait(&stages[1], 701);
+	audit_end();
+	stage_verify(&stages[1]);
+	CHECK(stages[1].count == stages[0].count);
+}
+
 static void another_required_sink_has_all_and_the_log_goes_on_in_it(void)
 {
 	size_t before;
@@ -375,6 +412,7 @@ static const struct tap_test tests[] = {
 	TAP_TEST(a_sink_that_cannot_know_what_is_durable_does_not_fail),
 	TAP_TEST(a_required_sink_that_cannot_know_is_refused_at_start),
 	TAP_TEST(a_reload_adds_and_removes_sinks),
+	TAP_TEST(a_sink_that_is_behind_at_the_end_is_not_waited_for),
 	TAP_TEST(another_required_sink_has_all_and_the_log_goes_on_in_it),
 	TAP_TEST(a_follower_becomes_the_required_one_and_the_other_way_round),
 	TAP_TEST(a_required_sink_that_fails_at_a_reload_changes_nothing),
