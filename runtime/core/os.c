@@ -68,6 +68,12 @@ static int real_bind(int fd, const struct sockaddr *address, socklen_t length)
 	return bind(fd, address, length);
 }
 
+static int real_connect(int fd, const struct sockaddr *address,
+			socklen_t length)
+{
+	return connect(fd, address, length);
+}
+
 static int real_accept4(int fd, struct sockaddr *address, socklen_t *length,
 			int flags)
 {
@@ -121,6 +127,7 @@ struct os os = {
 	.socket = socket,
 	.bind = real_bind,
 	.listen = listen,
+	.connect = real_connect,
 	.accept4 = real_accept4,
 	.recv = recv,
 	.sendmsg = sendmsg,

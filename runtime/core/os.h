@@ -47,6 +47,8 @@ struct os {
 	int (*socket)(int domain, int type, int protocol);
 	int (*bind)(int fd, const struct sockaddr *address, socklen_t length);
 	int (*listen)(int fd, int backlog);
+	int (*connect)(int fd, const struct sockaddr *address,
+		       socklen_t length);
 	int (*accept4)(int fd, struct sockaddr *address, socklen_t *length,
 		       int flags);
 	ssize_t (*recv)(int fd, void *bytes, size_t length, int flags);

@@ -42,7 +42,7 @@ static int64_t connect_at(const struct atom_http_transfer *t)
 /* When the next of several addresses has its turn. */
 static int64_t turn_at(const struct atom_http_transfer *t)
 {
-	return t->lean.turn_ms > 0 ? t->lean.turn_ms : INT64_MAX;
+	return t->lean.attempts != NULL ? t->lean.attempts->turn_ms : INT64_MAX;
 }
 
 static int64_t total_at(const struct atom_http_transfer *t)
@@ -53,6 +53,9 @@ static int64_t total_at(const struct atom_http_transfer *t)
 static void explain_timeout(const struct atom_http_transfer *t, int64_t now,
 			    struct atom_error *err)
 {
+	char attempts[LEAN_ATTEMPTS_TEXT];
+	bool told = lean_tell_attempts(t, attempts, sizeof(attempts));
+
 	if (now >= connect_at(t) && t->phase == PHASE_RESOLVING)
 		atom_fail(err, ATOM_ETIMEOUT,
 			  "the name of %s was not resolved within %d ms; "
@@ -60,9 +63,10 @@ static void explain_timeout(const struct atom_http_transfer *t, int64_t now,
 			  t->where, (int)t->connect_ms);
 	else if (now >= connect_at(t))
 		atom_fail(err, ATOM_ETIMEOUT,
-			  "no connection to %s within %d ms; check the "
+			  "no connection to %s within %d ms%s%s; check the "
 			  "address and the way there",
-			  t->where, (int)t->connect_ms);
+			  t->where, (int)t->connect_ms, told ? ": " : "",
+			  told ? attempts : "");
 	else if (now >= head_at(t))
 		atom_fail(err, ATOM_ETIMEOUT,
 			  "%s did not begin to answer within %d ms", t->where,
@@ -85,11 +89,11 @@ static void on_deadline(struct timer *timer)
 	int64_t now = loop_now_ms(t->client->loop);
 	int64_t late_ms = now - timer->at_ms;
 
+	if (now >= turn_at(t))
+		lean_take_turn(t);
 	if (now < connect_at(t) && now < head_at(t) && now < stall_at(t) &&
 	    now < total_at(t)) {
 		t->put_off = false;
-		if (now >= turn_at(t))
-			lean_take_turn(t);
 		(void)transfer_arm(t);
 		return;
 	}

@@ -51,6 +51,7 @@ static void close_connection(struct atom_http_transfer *t)
 {
 	if (t->lean.connection != NULL)
 		lean_connection_close(TAKE(t->lean.connection));
+	lean_give_up_attempts(t);
 }
 
 void lean_fail_later(struct atom_http_transfer *t, int code)
@@ -214,8 +215,7 @@ void lean_watch(struct atom_http_transfer *t)
 	struct lean_connection *c = t->lean.connection;
 	int events = 0;
 
-	/* One that connects waits for that. */
-	if (c == NULL || t->lean.connecting)
+	if (c == NULL)
 		return;
 	if (t->lean.held == NULL && (!t->paused || t->phase < PHASE_BEGUN))
 		events |= UV_READABLE;
@@ -245,25 +245,15 @@ bool lean_launch_kept(struct atom_http_transfer *t)
 atom_status lean_launch(struct atom_http_transfer *t, const char *addresses,
 			struct atom_error *err)
 {
-	int code;
-
-	if (addresses != NULL) {
-		t->lean.addresses = mem_strdup(addresses);
-		if (t->lean.addresses == NULL)
-			return atom_fail(err, ATOM_ENOMEM,
-					 "no memory for a request to %s",
-					 t->where);
-		t->lean.untried = t->lean.addresses;
-	} else if (strcasecmp(t->peer_host, "localhost") == 0) {
-		t->lean.untried = LOCALHOST;
-	} else {
-		t->lean.untried = t->peer_host;
-	}
+	if (addresses == NULL)
+		addresses = strcasecmp(t->peer_host, "localhost") == 0
+				    ? LOCALHOST
+				    : t->peer_host;
 	t->lean.used = false;
-	code = lean_connect_next(t, EADDRNOTAVAIL);
-	if (code != 0)
-		lean_fail_later(t, code);
-	return ATOM_OK;
+	return lean_connect(t, addresses)
+		       ? ATOM_OK
+		       : atom_fail(err, ATOM_ENOMEM,
+				   "no memory for a request to %s", t->where);
 }
 
 /* --- the end --------------------------------------------------------------------- */
@@ -273,6 +263,7 @@ void lean_leave(struct atom_http_transfer *t, bool keep)
 	struct lean_connection *c = TAKE(t->lean.connection);
 
 	lean_forget_later(t);
+	lean_forget_attempts(t);
 	if (c == NULL)
 		return;
 	if (keep && t->lean.keep_alive && !is_unsent(t))
@@ -284,7 +275,6 @@ void lean_leave(struct atom_http_transfer *t, bool keep)
 void lean_free(struct atom_http_transfer *t)
 {
 	lean_leave(t, false);
-	mem_free(t->lean.addresses);
 	mem_free(t->lean.head_memory);
 	mem_free(t->lean.held);
 	lean_partial_free(t);
@@ -296,8 +286,11 @@ void lean_fail(struct atom_http_transfer *t, int code)
 				     ? uv_strerror(uv_translate_sys_error(code))
 				     : "end of file";
 	struct atom_error err = ATOM_ERROR_INIT;
+	char attempts[LEAN_ATTEMPTS_TEXT];
 	atom_status status;
 
+	if (lean_tell_attempts(t, attempts, sizeof(attempts)))
+		reason = attempts;
 	if (code == ENOMEM)
 		status = atom_fail(&err, ATOM_ENOMEM,
 				   "no memory for a request to %s", t->where);

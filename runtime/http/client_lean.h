@@ -38,8 +38,9 @@
 struct http_client;
 struct atom_http_transfer;
 
-#define LEAN_READ_BYTES ((size_t)32 * 1024)
-#define LEAN_BUCKETS	64
+#define LEAN_READ_BYTES	   ((size_t)32 * 1024)
+#define LEAN_BUCKETS	   64
+#define LEAN_ATTEMPTS_TEXT 340 /* leaves a message room for the rest */
 
 /* A socket; freed when libuv has let go of it. */
 struct lean_connection {
@@ -63,6 +64,7 @@ struct lean_pool {
 	struct lean_connection *buckets[LEAN_BUCKETS];
 	struct lean_connection *oldest, *newest;
 	size_t count;
+	unsigned int beside; /* attempts beyond one of each transfer */
 	struct timer expiry;
 	/* Those that have something to be told outside of their owner's
 	 * calls; the timer is always pending, may be far off. */
@@ -79,24 +81,32 @@ struct lean_partial {
 	char *bytes;
 };
 
+/* To connect to one of the host's addresses. */
+struct lean_attempt {
+	const char *address;		    /* "192.0.2.1", "[2001:db8::1]" */
+	struct lean_connection *connection; /* while it is under way */
+	int code;			    /* the errno that it failed with */
+};
+
+/* In the order in which they are begun; their text is behind them. */
+struct lean_attempts {
+	unsigned int count, begun, open;
+	int64_t turn_ms; /* when the next begins; INT64_MAX: none is left */
+	struct lean_attempt each[];
+};
+
 /* The lean half of a transfer. */
 struct lean {
-	struct lean_connection *connection;
+	struct lean_connection *connection; /* once it is made */
+	struct lean_attempts *attempts;	    /* until then */
 	uint64_t name;
 	bool used;	 /* the connection has carried an answer before */
 	bool write_lost; /* the server takes no more of the request */
 	bool keep_alive; /* the answer allows another on its connection */
 	uint8_t method;	 /* enum http_method, as far as framing goes */
 	uint8_t framing; /* enum http_framing */
-	bool connecting; /* the connection is not made yet */
 	bool again;	 /* to be launched anew, later */
 	int failure;	 /* errno, to be told later */
-
-	/* While connecting: "192.0.2.1,[2001:db8::1]", those not tried yet, and
-	 * when the next gets its turn. */
-	char *addresses;
-	const char *untried;
-	int64_t turn_ms;
 
 	/* The request's head, behind the transfer's struct. */
 	char *request;
@@ -162,14 +172,20 @@ void lean_watch(struct atom_http_transfer *transfer);
 
 /* --- client_lean_connect.c -------------------------------------------------- */
 
-/* Gives up the connection that it makes, and begins one to the next address
- * that one can be begun to: 0.  None is left: an errno, that of the last, or
- * `code`. */
-int lean_connect_next(struct atom_http_transfer *transfer, int code);
-/* An address has had its share of the time. */
+/* Begins with the first of "192.0.2.1,[2001:db8::1]".  False without memory;
+ * that none can be begun is told later. */
+bool lean_connect(struct atom_http_transfer *transfer, const char *addresses);
+/* Begins the next beside those under way. */
 void lean_take_turn(struct atom_http_transfer *transfer);
-/* The poll of a connecting socket has fired. */
-void lean_connected(struct atom_http_transfer *transfer);
+/* The poll of an attempt's socket has fired. */
+void lean_connected(struct lean_connection *connection);
+/* Closes those under way; what has become of each stays to be told. */
+void lean_give_up_attempts(struct atom_http_transfer *transfer);
+void lean_forget_attempts(struct atom_http_transfer *transfer);
+/* "[2001:db8::1]: connection timed out, 192.0.2.1: connection refused".
+ * False: it does not connect, or the host is the address. */
+bool lean_tell_attempts(const struct atom_http_transfer *transfer, char *out,
+			size_t size);
 
 /* --- client_lean_pool.c ------------------------------------------------------ */
 

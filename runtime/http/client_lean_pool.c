@@ -36,8 +36,8 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 		lean_pool_drop(c);
 		return;
 	}
-	if (t->lean.connecting) {
-		lean_connected(t);
+	if (t->lean.connection != c) {
+		lean_connected(c);
 		return;
 	}
 	if ((events & UV_WRITABLE) != 0)

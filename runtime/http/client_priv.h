@@ -35,11 +35,12 @@ struct lookup;
 
 /* Bounds: of one loop, and of what a server may send. */
 #define HTTP_TRANSFERS_MAX   16384
-#define HTTP_CONNECTIONS_MAX 512	 /* idle ones kept */
-#define HTTP_IDLE_S	     50		 /* an idle connection's age */
-#define HTTP_USED_MAX	     4096	 /* places to find used ones in */
-#define HTTP_EASY_MAX	     32		 /* handles kept for the next */
-#define HTTP_NAMES_MAX	     256	 /* resolved names */
+#define HTTP_CONNECTIONS_MAX 512  /* idle ones kept */
+#define HTTP_IDLE_S	     50	  /* an idle connection's age */
+#define HTTP_BESIDE_MAX	     16	  /* connections begun beside a call's first */
+#define HTTP_USED_MAX	     4096 /* places to find used ones in */
+#define HTTP_EASY_MAX	     32	  /* handles kept for the next */
+#define HTTP_NAMES_MAX	     256  /* resolved names */
 #define HTTP_HEAD_MAX	     (64 * 1024) /* bytes of all heads */
 #define HTTP_FIELDS_MAX	     100	 /* request's header fields */
 #define HTTP_FIELD_BYTES_MAX (64 * 1024)
@@ -226,6 +227,12 @@ atom_status transfer_arm(struct atom_http_transfer *transfer);
  * ended.  Else it could not be begun. */
 atom_status resolve_and_launch(struct atom_http_transfer *transfer,
 			       struct atom_error *err);
+/* With which of the host's addresses to begin, counted from 0: the one that
+ * took the last connection, until the next answer or until it takes none. */
+unsigned int resolve_preferred(const struct http_client *client,
+			       const char *host);
+void resolve_note(struct http_client *client, const char *host,
+		  const char *address, bool connected);
 /* The loop ends: give up lookups, end who waits with `status`. */
 void resolve_end(struct http_client *client, atom_status status,
 		 const struct atom_error *error);

@@ -14,6 +14,10 @@
  * own and wait for them when a transfer is taken away.  Answers are kept for
  * a while, one question is asked at a time for a name, and when it fails the
  * addresses of before are good for a little longer.
+ *
+ * The families take turns, in the order in which getaddrinfo() has the
+ * addresses (RFC 8305, section 4), so that a family that leads nowhere costs
+ * one attempt and not one for each of its addresses.
  */
 
 #define KEEP_MS	      ((int64_t)30 * 1000)
@@ -26,6 +30,7 @@ struct lookup {
 	struct http_client *client;
 	char *host;
 	char *addresses; /* "192.0.2.1,[2001:db8::1]", NULL = none known */
+	unsigned int preferred; /* which of them took a connection, from 0 */
 	int64_t found_ms;
 	int64_t until_ms; /* good so long */
 	bool asking;
@@ -61,18 +66,35 @@ static atom_status append_address(struct buffer *out,
 			     out->length > 0 ? "," : "", text);
 }
 
+static const struct addrinfo *first_of(const struct addrinfo *found, int family)
+{
+	while (found != NULL && found->ai_family != family)
+		found = found->ai_next;
+	return found;
+}
+
 /* NULL without memory or addresses. */
 static char *addresses_of(const struct addrinfo *found)
 {
+	const struct addrinfo *next[] = {
+		[false] = first_of(found, AF_INET6),
+		[true] = first_of(found, AF_INET),
+	};
+	/* The first of them all begins. */
+	bool v4 = next[true] != NULL &&
+		  first_of(next[true], AF_INET6) == next[false];
 	struct buffer out = BUFFER_INIT(1024);
 	char *text = NULL;
 	int count = 0;
 
-	for (; found != NULL && count < ADDRESSES_MAX; found = found->ai_next) {
-		if (found->ai_family != AF_INET && found->ai_family != AF_INET6)
-			continue;
-		if (append_address(&out, found->ai_addr) == ATOM_OK)
+	for (; count < ADDRESSES_MAX; v4 = !v4) {
+		if (next[v4] == NULL)
+			v4 = !v4;
+		if (next[v4] == NULL)
+			break;
+		if (append_address(&out, next[v4]->ai_addr) == ATOM_OK)
 			count++;
+		next[v4] = first_of(next[v4]->ai_next, next[v4]->ai_family);
 	}
 	if (count > 0 && !out.failed)
 		text = buffer_take(&out, NULL);
@@ -87,6 +109,37 @@ static bool is_known(const char *host)
 
 	return host[0] == '[' || inet_pton(AF_INET, host, &ignored) == 1 ||
 	       strcasecmp(host, "localhost") == 0;
+}
+
+/* --- which of them to begin with ---------------------------------------------- */
+
+unsigned int resolve_preferred(const struct http_client *client,
+			       const char *host)
+{
+	const struct lookup *lookup = table_get_text(&client->names, host);
+
+	return lookup != NULL ? lookup->preferred : 0;
+}
+
+void resolve_note(struct http_client *client, const char *host,
+		  const char *address, bool connected)
+{
+	struct lookup *lookup = table_get_text(&client->names, host);
+	const char *at = lookup != NULL ? lookup->addresses : NULL;
+	size_t length = strlen(address);
+
+	for (unsigned int i = 0; at != NULL; i++) {
+		size_t n = strcspn(at, ",");
+
+		if (n == length && memcmp(at, address, n) == 0) {
+			if (connected)
+				lookup->preferred = i;
+			else if (lookup->preferred == i)
+				lookup->preferred = 0;
+			return;
+		}
+		at = at[n] == ',' ? at + n + 1 : NULL;
+	}
 }
 
 /* --- asking ------------------------------------------------------------------ */
@@ -129,6 +182,7 @@ static void on_answer(uv_getaddrinfo_t *request, int code,
 	if (addresses != NULL) {
 		mem_free(lookup->addresses);
 		lookup->addresses = addresses;
+		lookup->preferred = 0;
 		lookup->found_ms = now;
 		lookup->until_ms = now + KEEP_MS;
 	} else if (lookup->addresses != NULL &&

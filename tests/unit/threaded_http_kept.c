@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Connections of the lean transport: what goes into them, when they are used
- * again, that nothing is sent twice, and how one is made.
+ * again, and that nothing is sent twice.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -486,68 +484,6 @@ static void no_more_are_kept_than_the_bound(void)
 	probe_fini(&p);
 }
 
-/* --- made ----------------------------------------------------------------------------------------- */
-
-/* Listens at the port of the server, on ::1, and takes nobody.  -1 where there
- * is no IPv6. */
-static int deaf_listener(int *others, int count)
-{
-	struct sockaddr_in6 address = { .sin6_family = AF_INET6 };
-	int fd = socket(AF_INET6, SOCK_STREAM, 0);
-	int on = 1;
-
-	address.sin6_port = htons((uint16_t)upstream.port);
-	address.sin6_addr = in6addr_loopback;
-	if (fd < 0 ||
-	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) != 0 ||
-	    bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||
-	    listen(fd, 0) != 0) {
-		(void)close(fd);
-		return -1;
-	}
-	for (int i = 0; i < count; i++) {
-		others[i] = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, 0);
-		(void)connect(others[i], (struct sockaddr *)&address,
-			      sizeof(address));
-	}
-	return fd;
-}
-
-static void init_named(struct probe *p, const char *name)
-{
-	char url[96];
-
-	(void)snprintf(url, sizeof(url), "http://%s:%d/wait", name,
-		       upstream.port);
-	probe_prepare(p, "GET", url);
-}
-
-static void the_next_address_has_its_turn(void)
-{
-	int others[4], deaf;
-	struct probe p;
-
-	/* ::1 refuses. */
-	init_named(&p, "localhost");
-	probe_run(&p);
-	CHECK(p.status == ATOM_OK);
-	probe_fini(&p);
-	/* ::1 says nothing.  Another name, for which none is kept. */
-	deaf = deaf_listener(others, 4);
-	if (deaf < 0) {
-		printf("# no IPv6 here\n");
-		return;
-	}
-	init_named(&p, "LocalHost");
-	p.request.connect_ms = 1000;
-	probe_run(&p);
-	CHECK(p.status == ATOM_OK);
-	probe_fini(&p);
-	for (int i = 0; i < 4; i++)
-		(void)close(others[i]);
-	(void)close(deaf);
-}
-
 /* --- the whole -------------------------------------------------------------------------------------- */
 
 static struct probe last[8];
@@ -578,7 +514,6 @@ static const struct tap_test tests[] = {
 	TAP_TEST(only_what_was_not_taken_at_all_takes_another_connection),
 	TAP_TEST(an_idle_connection_is_closed_after_a_while),
 	TAP_TEST(no_more_are_kept_than_the_bound),
-	TAP_TEST(the_next_address_has_its_turn),
 	TAP_TEST(kept_and_open_ones_end_with_the_loop),
 };
 
