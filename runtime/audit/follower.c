@@ -7,7 +7,7 @@
  *	        ┌── batch ──► write ... sync ──┐
  *	opening ├── head ───► checkpoint ──────┼──► again
  *	        └── behind ─► fetch, write ────┘
- *	   a failure: back to what is synced, wait (0.2 s to 30 s), again
+ *	   a failure: back to what is synced, wait (0.2 s to 5 s), again
  *
  * A sink that cannot say what is durable (its sync: ATOM_ENOTSUP) does not fail
  * by that: what it has taken is all that one can know.
@@ -19,7 +19,8 @@
 #include "core/os.h"
 
 #define DELAY_FIRST_NS ((int64_t)200 * 1000000)
-#define DELAY_MAX_NS   ((int64_t)30 * 1000000000)
+/* Whoever mends a sink watches it come back. */
+#define DELAY_MAX_NS ((int64_t)5 * 1000000000)
 /* Batches between two syncs, at most. */
 #define UNSYNCED_MAX 16
 #define FETCH_MAX    512
@@ -209,6 +210,21 @@ static bool pause_for(struct audit_sink *sink, int64_t ns)
 	return go_on;
 }
 
+/* After a failure; false when it shall end.  A sink that counts for itself says
+ * when it takes something again: any other wait would come on top of its
+ * own. */
+static bool pause_after(struct audit_sink *sink, const struct atom_error *err,
+			int64_t *delay_ns)
+{
+	const int64_t asked_ns = (int64_t)err->retry_after_ms * 1000000;
+	int64_t ns = *delay_ns;
+
+	if (asked_ns > 0)
+		ns = asked_ns > DELAY_FIRST_NS ? asked_ns : DELAY_FIRST_NS;
+	*delay_ns = *delay_ns * 2 < DELAY_MAX_NS ? *delay_ns * 2 : DELAY_MAX_NS;
+	return pause_for(sink, ns);
+}
+
 struct turn {
 	enum window_next what;
 	struct audit_batch *batch;
@@ -280,10 +296,8 @@ static void follow(struct audit_sink *sink)
 		sink_failure(sink, &err);
 		set_cursor(sink, sink->synced);
 		sink->unsynced = 0;
-		if (!pause_for(sink, delay_ns))
+		if (!pause_after(sink, &err, &delay_ns))
 			return;
-		delay_ns = delay_ns * 2 < DELAY_MAX_NS ? delay_ns * 2
-						       : DELAY_MAX_NS;
 	}
 }
 
@@ -304,9 +318,7 @@ static void *run(void *argument)
 		}
 		if (status != ATOM_OK) {
 			sink_failure(sink, &err);
-			go_on = pause_for(sink, delay_ns);
-			delay_ns = delay_ns * 2 < DELAY_MAX_NS ? delay_ns * 2
-							       : DELAY_MAX_NS;
+			go_on = pause_after(sink, &err, &delay_ns);
 		}
 	} while (status != ATOM_OK && go_on);
 	if (status == ATOM_OK) {

@@ -35,6 +35,8 @@ static atom_status create(struct stage *s, void **self_r,
 {
 	bool was;
 
+	if (s->tried != NULL)
+		s->tried();
 	(void)pthread_mutex_lock(&s->lock);
 	was = s->open;
 	s->open = true;
@@ -89,13 +91,17 @@ static void cut(struct stage *s, size_t count)
 static atom_status take(struct stage *s, const void *records, size_t count,
 			size_t stride, struct atom_error *err)
 {
+	if (s->tried != NULL)
+		s->tried();
 	s->writes++;
 	(void)pthread_cond_broadcast(&s->changed);
 	while (s->hang)
 		(void)pthread_cond_wait(&s->changed, &s->lock);
 	if (fails(&s->fail_writes)) {
 		cut(s, s->synced);
-		return atom_fail(err, ATOM_EIO, "no space left on device");
+		(void)atom_fail(err, ATOM_EIO, "no space left on device");
+		err->retry_after_ms = atomic_load(&s->retry_after_ms);
+		return ATOM_EIO;
 	}
 	for (size_t i = 0; i < count; i++) {
 		const struct atom_audit_record *r =

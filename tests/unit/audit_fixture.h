@@ -40,6 +40,8 @@ struct stage {
 	_Atomic int fail_writes;
 	_Atomic int fail_syncs;
 	_Atomic bool lossy;	       /* sync: it cannot know */
+	_Atomic int retry_after_ms;    /* what a failed write says */
+	void (*tried)(void);	       /* at each open and write */
 	void (*_Atomic closing)(void); /* runs in destroy, once; or NULL */
 	bool open;		       /* one at a time; [lock] */
 	bool hang;		       /* in write, until it is false; [lock] */

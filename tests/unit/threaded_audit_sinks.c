@@ -105,6 +105,85 @@ static void a_sink_that_fails_is_tried_again_and_lacks_nothing(void)
 	CHECK(stages[1].count == stages[0].count);
 }
 
+/* --- how soon it is tried again: by a clock of the follower's own ------------- */
+
+#define SECOND_NS ((int64_t)1000000000)
+
+static int64_t (*real_ns)(void);
+/* 0: the real clock.  It lies behind that one, so that a wait for some time of
+ * it is over at once, and goes on by a hundredth of a second each time that the
+ * sink's thread looks. */
+static _Atomic int64_t virtual_ns;
+static _Thread_local bool follows;
+static int64_t tried_ns, longest_ns; /* of the sink's thread, until it ends */
+
+static int64_t clock_ns(void)
+{
+	if (atomic_load(&virtual_ns) == 0)
+		return real_ns();
+	if (follows)
+		atomic_fetch_add(&virtual_ns, SECOND_NS / 100);
+	return atomic_load(&virtual_ns);
+}
+
+static void note_try(void)
+{
+	const int64_t now = atomic_load(&virtual_ns);
+
+	follows = true;
+	if (tried_ns != 0 && now - tried_ns > longest_ns)
+		longest_ns = now - tried_ns;
+	tried_ns = now;
+}
+
+/* The second sink fails so often; the longest time between two of its tries. */
+static int64_t longest_pause(int creates, int writes, int retry_after_ms)
+{
+	struct stage *s = &stages[1];
+
+	tried_ns = longest_ns = 0;
+	audit_begin_anew();
+	atomic_store(&s->fail_creates, creates);
+	atomic_store(&s->fail_writes, writes);
+	atomic_store(&s->retry_after_ms, retry_after_ms);
+	s->tried = note_try;
+	atomic_store(&virtual_ns, SECOND_NS);
+	audit_begin_with("{ plugin = \"first\"; }, { plugin = \"second\"; }");
+	CHECK(post_and_wait("key:a", AUDIT_GATED) == ATOM_OK);
+	stage_wait(s, 1);
+	audit_end();
+	atomic_store(&virtual_ns, 0);
+	s->tried = NULL;
+	atomic_store(&s->retry_after_ms, 0);
+	CHECK(atomic_load(&s->fail_creates) == 0);
+	CHECK(atomic_load(&s->fail_writes) == 0);
+	CHECK(s->count == stages[0].count);
+	stage_verify(s);
+	printf("# at most %lld ms\n", (long long)longest_ns / 1000000);
+	return longest_ns;
+}
+
+static void a_sink_that_was_mended_is_tried_again_within_seconds(void)
+{
+	int64_t pause_ns = longest_pause(0, 12, 0);
+
+	CHECK(pause_ns >= 5 * SECOND_NS && pause_ns < 6 * SECOND_NS);
+	pause_ns = longest_pause(12, 0, 0);
+	CHECK(pause_ns >= 5 * SECOND_NS && pause_ns < 6 * SECOND_NS);
+}
+
+static void a_sink_is_tried_again_when_it_says(void)
+{
+	int64_t pause_ns = longest_pause(0, 12, 700);
+
+	CHECK(pause_ns >= SECOND_NS * 7 / 10 && pause_ns < SECOND_NS);
+	pause_ns = longest_pause(0, 3, 60000);
+	CHECK(pause_ns >= 60 * SECOND_NS && pause_ns < 61 * SECOND_NS);
+	/* Not as often as it likes. */
+	pause_ns = longest_pause(0, 12, 1);
+	CHECK(pause_ns >= SECOND_NS / 5 && pause_ns < SECOND_NS);
+}
+
 static json_t *row_of(json_t *log, const char *name)
 {
 	json_t *row;
@@ -409,6 +488,8 @@ static const struct tap_test tests[] = {
 	TAP_TEST(while_the_sink_fails_control_is_refused_and_the_rest_is_kept),
 	TAP_TEST(a_sink_that_hangs_slows_nobody_and_catches_up),
 	TAP_TEST(a_sink_that_fails_is_tried_again_and_lacks_nothing),
+	TAP_TEST(a_sink_that_was_mended_is_tried_again_within_seconds),
+	TAP_TEST(a_sink_is_tried_again_when_it_says),
 	TAP_TEST(a_sink_that_cannot_know_what_is_durable_does_not_fail),
 	TAP_TEST(a_required_sink_that_cannot_know_is_refused_at_start),
 	TAP_TEST(a_reload_adds_and_removes_sinks),
@@ -422,5 +503,7 @@ static const struct tap_test tests[] = {
 
 int main(void)
 {
+	real_ns = os.monotonic_ns;
+	os.monotonic_ns = clock_ns;
 	return audit_tests_main(tests, ARRAY_SIZE(tests));
 }

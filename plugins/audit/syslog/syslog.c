@@ -57,7 +57,7 @@ static const struct atom_option syslog_options[] = {
 			 "messages that may be on their way at once"),
 	ATOM_OPTION_DURATION(struct syslog_options, timeout, "4s", 10, 300000,
 			     0, "longest wait for the receiver at a time"),
-	ATOM_OPTION_DURATION(struct syslog_options, retry_max, "30s", 100,
+	ATOM_OPTION_DURATION(struct syslog_options, retry_max, "5s", 100,
 			     3600000, 0,
 			     "longest pause between tries to connect"),
 	ATOM_OPTION_STRING(struct syslog_options, ca_file, "", 0,
