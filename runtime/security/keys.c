@@ -198,11 +198,19 @@ static const char **copy_agents(const char *const *agents, size_t count)
 	return copy;
 }
 
-#define NUMBER_MAX ((int64_t)1 << 53)
-
 static int64_t integer_of(const json_t *record, const char *name)
 {
 	return json_integer_value(json_object_get(record, name));
+}
+
+static int64_t number_of(const json_t *record)
+{
+	const json_t *number = json_object_get(record, "number");
+	const int64_t value = json_integer_value(number);
+
+	return json_is_integer(number) && value >= 0 && value <= KEY_NUMBER_MAX
+		       ? value
+		       : KEY_NUMBER_NONE;
 }
 
 static struct key_secrets *decode_secrets(const json_t *record)
@@ -239,9 +247,7 @@ struct key *key_decode(const char *id, const json_t *record)
 		       json_text(record, "role", ""));
 	key->name = mem_strdup(json_text(record, "name", ""));
 	key->created_by = mem_strdup(json_text(record, "created_by", ""));
-	key->number = integer_of(record, "number");
-	if (key->number < 0 || key->number > NUMBER_MAX)
-		key->number = 0;
+	key->number = number_of(record);
 	key->created_ms =
 		json_integer_value(json_object_get(record, "created_ms"));
 	key->expires_ms =

@@ -95,6 +95,7 @@ static bool is_forgotten(const struct key *key, int64_t now_ms)
 
 struct loading {
 	size_t damaged;
+	size_t uncounted;
 	char (*forgotten)[SECRET_ID_LENGTH + 1];
 	size_t forgotten_count;
 	size_t forgotten_room;
@@ -137,6 +138,12 @@ static int32_t load_one(void *argument, const struct state_record *record)
 		key_free(key);
 		return 0;
 	}
+	if (key != NULL && key->number == KEY_NUMBER_NONE) {
+		key->number = 0;
+		/* It is stored so with the next times of use. */
+		key->last_stored_ms = -1;
+		l->uncounted++;
+	}
 	if (key == NULL || key_publish_early(key) != ATOM_OK) {
 		l->damaged++;
 		key_free(key);
@@ -157,6 +164,24 @@ static void forget(struct loading *l)
 			 "API keys that ended over 90 days ago are gone",
 			 LOG_NUMBER("count", l->forgotten_count));
 	mem_free(l->forgotten);
+}
+
+/* They are sorted. */
+static void tell_uncounted(size_t count)
+{
+	char text[ATOM_ERROR_MESSAGE_MAX];
+
+	for (const struct key *k = keys_first(); k != NULL; k = k->next)
+		count += k->number != 0 && k->next != NULL &&
+			 k->next->number == k->number;
+	if (count == 0)
+		return;
+	(void)snprintf(text, sizeof(text),
+		       "%zu records of API keys have no number by which keys "
+		       "are listed, or another key's; those keys are good, and "
+		       "listed by the time of their making",
+		       count);
+	log_line(ATOM_LOG_WARN, "keys_uncounted", text);
 }
 
 /* The pepper of this daemon's keys: made once, kept in the store. */
@@ -237,6 +262,7 @@ atom_status keys_load(struct atom_error *err)
 	if (status != ATOM_OK && status != ATOM_ENOENT)
 		set_unknown(err->message);
 	forget(&l);
+	tell_uncounted(l.uncounted);
 	if (l.damaged > 0 && !unknown) {
 		(void)snprintf(load_fault, sizeof(load_fault),
 			       "%zu records of API keys could not be read; "

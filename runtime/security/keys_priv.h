@@ -38,6 +38,10 @@ struct key_secrets {
 	_Atomic int64_t old_used_ms;
 };
 
+/* What a JSON number holds exactly. */
+#define KEY_NUMBER_MAX	((int64_t)1 << 53)
+#define KEY_NUMBER_NONE (-1) /* of a record: none, or what can be none */
+
 struct key {
 	char id[SECRET_ID_LENGTH + 1];
 	struct key_secrets *_Atomic secrets;
@@ -45,8 +49,8 @@ struct key {
 	char *name;
 	char *created_by;
 	const char **agents; /* NULL-ended; NULL = every agent */
-	int64_t number; /* they are counted as they are made; 0 = by a daemon
-			 * that did not count */
+	int64_t number; /* they are counted as they are made; 0 = it was not
+			 * counted, or that was lost */
 	int64_t created_ms;
 	int64_t expires_ms; /* 0 = never */
 	int64_t revoked_ms; /* [control] 0 = it is not */
@@ -72,7 +76,8 @@ bool key_in_force(const struct key *key, int64_t now_ms);
 
 struct key *keys_first(void); /* newest first, by `next` */
 size_t keys_count(void);
-int64_t keys_next_number(void); /* for the next one made: one more than all */
+/* For the next one made: one more than all, up to KEY_NUMBER_MAX. */
+int64_t keys_next_number(void);
 /* Takes the key. */
 atom_status key_publish(struct key *key);
 /* The same before loops read: without a copy of the shard.  keys_sort() puts

@@ -91,7 +91,7 @@ fail:
 
 int64_t keys_next_number(void)
 {
-	return ++last_number;
+	return last_number < KEY_NUMBER_MAX ? ++last_number : KEY_NUMBER_MAX;
 }
 
 static void list(struct key *key)
@@ -185,4 +185,5 @@ void keys_free(void)
 		all = next;
 	}
 	key_count = 0;
+	last_number = 0;
 }

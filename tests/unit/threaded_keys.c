@@ -2,6 +2,7 @@
 /*
  * Keys that change while loops look them up, over a store that fails.
  */
+#include "core/log.h"
 #include "core/os.h"
 #include "security/keys_priv.h"
 #include "state_fixture.h"
@@ -362,6 +363,119 @@ static void what_was_revoked_long_ago_is_forgotten_and_nothing_else(void)
 	on(loop_control(), unload, NULL);
 }
 
+/* --- records with a damaged number ------------------------------------------------- */
+
+/* In the order in which they are listed, the store's is that of the names. */
+static const struct {
+	const char *id;
+	const char *number;
+	int64_t created_ms;
+} numbered[] = {
+	/* The greatest there is, the next ones share it. */
+	{ "hhhhhhhhhhhh", "\"number\":9007199254740992,", 100 },
+	{ "bbbbbbbbbbbb", "\"number\":8,", 400 },
+	{ "cccccccccccc", "\"number\":7,", 600 },
+	{ "aaaaaaaaaaaa", "\"number\":7,", 500 },
+	/* None of these is a number. */
+	{ "iiiiiiiiiiii", "", 900 },
+	{ "dddddddddddd", "\"number\":\"9\",", 800 },
+	{ "gggggggggggg", "\"number\":-1,", 700 },
+	{ "ffffffffffff", "\"number\":9007199254740993,", 600 },
+	{ "eeeeeeeeeeee", "\"number\":0,", 500 },
+	{ "jjjjjjjjjjjj", "\"number\":8.0,", 400 },
+};
+
+#define NUMBERED (sizeof(numbered) / sizeof(numbered[0]))
+
+static void store_numbered(void *argument)
+{
+	struct state_transaction *t = state_transaction_new();
+	char text[512];
+
+	(void)argument;
+	CHECK(t != NULL);
+	for (size_t i = 0; i < NUMBERED; i++) {
+		(void)snprintf(text, sizeof(text),
+			       "{%s\"created_ms\":%lld,\"role\":\"caller\","
+			       "\"hash\":\"%064d\"}",
+			       numbered[i].number,
+			       (long long)numbered[i].created_ms, 0);
+		CHECK(state_transaction_put(
+			      t, KEYS_BUCKET, state_text(numbered[i].id),
+			      state_text(text), STATE_NEW, &err) == ATOM_OK);
+	}
+	CHECK(state_commit_now(t, &err) == ATOM_OK);
+	state_transaction_free(&t);
+}
+
+/* Those of `numbered`, in that order, behind so many others. */
+static void expect_numbered(void *argument)
+{
+	const size_t *others = argument;
+	const struct key *key = keys_first();
+
+	for (size_t i = 0; i < *others; i++, key = key->next)
+		CHECK(key->number == KEY_NUMBER_MAX);
+	for (size_t i = 0; i < NUMBERED; i++, key = key->next)
+		CHECK(key != NULL && strcmp(key->id, numbered[i].id) == 0);
+	CHECK(key == NULL);
+}
+
+/* How many a line of the log names that came since; 0: there is none. */
+static uint64_t told_until;
+static size_t told;
+
+static bool look_for_uncounted(void *argument, const struct log_kept *line)
+{
+	const char *at = strstr(line->json, " records of API keys have no");
+
+	(void)argument;
+	if (at == NULL)
+		return true;
+	CHECK(told == 0 && line->level == ATOM_LOG_WARN);
+	CHECK(strstr(line->json, "\"event\":\"keys_uncounted\"") != NULL);
+	while (at[-1] >= '0' && at[-1] <= '9')
+		at--;
+	told = strtoul(at, NULL, 10);
+	return true;
+}
+
+static size_t uncounted_at_reload(void)
+{
+	told = 0;
+	on(loop_control(), reload, NULL);
+	told_until = log_visit(told_until, look_for_uncounted, NULL);
+	return told;
+}
+
+static void do_flush(void *argument)
+{
+	(void)argument;
+	keys_flush();
+}
+
+static void a_key_whose_number_is_damaged_is_good_and_listed_by_its_time(void)
+{
+	size_t others = 0;
+
+	on(loop_control(), load, NULL);
+	on(loop_control(), store_numbered, NULL);
+	CHECK(uncounted_at_reload() == 6);
+	on(loop_control(), expect_numbered, &others);
+	/* What is made now is the newest, after a restart as well. */
+	start_order(NULL, 0, false);
+	CHECK(wait_order() == ATOM_OK);
+	others = 1;
+	on(loop_control(), expect_numbered, &others);
+	on(loop_control(), do_flush, NULL);
+	/* Once it is stored that they have none only two pairs are left. */
+	while (uncounted_at_reload() != 2)
+		(void)usleep(10000);
+	on(loop_control(), expect_numbered, &others);
+	CHECK(opens(order.text));
+	on(loop_control(), unload, NULL);
+}
+
 static const struct one_case cases[] = {
 	CASE(loops_read_on_while_keys_are_rotated_and_made),
 	CASE(a_rotation_that_the_store_refuses_changes_nothing),
@@ -370,6 +484,7 @@ static const struct one_case cases[] = {
 	CASE(a_revocation_acts_at_once_and_is_stored_when_the_store_can),
 	CASE(both_secrets_are_read_back),
 	CASE(what_was_revoked_long_ago_is_forgotten_and_nothing_else),
+	CASE(a_key_whose_number_is_damaged_is_good_and_listed_by_its_time),
 };
 
 int main(void)
