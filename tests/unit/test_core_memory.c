@@ -17,6 +17,10 @@
 
 #define PAGE_BYTES 4096
 #define PAGE_COUNT 192
+/* The kernel's admin-guide/mm/pagemap.rst; a page that is moved counts as
+ * swapped. */
+#define PAGE_PRESENT (UINT64_C(1) << 63)
+#define PAGE_SWAPPED (UINT64_C(1) << 62)
 /* A page that is asked for comes with neighbours, some 64 KiB to 128 KiB. */
 #define NEIGHBOURS 64
 
@@ -36,15 +40,17 @@ static void look(uint64_t words[PAGE_COUNT])
 	cr_assert_eq(got, (ssize_t)(PAGE_COUNT * sizeof(words[0])));
 }
 
-/* How many are there of those that come only if they are asked for. */
-static unsigned int present(void)
+/* How many are there of those that come only if they are asked for.  One that
+ * was written to is there as well while the kernel moves it, or has put it into
+ * swap; one of the file the kernel may take at any time. */
+static unsigned int pages_there(void)
 {
 	uint64_t words[PAGE_COUNT];
 	unsigned int count = 0;
 
 	look(words);
 	for (size_t i = NEIGHBOURS; i < PAGE_COUNT - NEIGHBOURS; i++)
-		count += words[i] >> 63;
+		count += (words[i] & (PAGE_PRESENT | PAGE_SWAPPED)) != 0;
 	return count;
 }
 
@@ -63,9 +69,9 @@ Test(core_memory, pages_of_files_go_and_come_again)
 	if (sysconf(_SC_PAGESIZE) != PAGE_BYTES)
 		cr_skip_test("pages of another size");
 	cr_assert_eq(sum_of_table(), 3);
-	cr_assert_eq(present(), PAGE_COUNT - 2 * NEIGHBOURS);
+	cr_assert_gt(pages_there(), 0);
 	mem_settle();
-	cr_assert_eq(present(), 0);
+	cr_assert_eq(pages_there(), 0);
 	cr_assert_eq(sum_of_table(), 3);
 }
 
@@ -82,6 +88,8 @@ Test(core_memory, a_page_that_was_written_to_stays)
 	page[0] = 40;
 	cr_assert_eq(mprotect(page, PAGE_BYTES, PROT_READ), 0);
 	mem_settle();
-	cr_assert_eq(present(), 1);
+	/* As a kernel does that is short of memory, where it has swap. */
+	(void)madvise(page, PAGE_BYTES, MADV_PAGEOUT);
+	cr_assert_eq(pages_there(), 1);
 	cr_assert_eq(sum_of_table(), 43);
 }
