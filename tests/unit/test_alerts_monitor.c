@@ -673,6 +673,46 @@ MONITOR_TEST(a_bad_file_is_named_and_the_old_rules_go_on)
 	told_is("resolved busy warning a 4 > 3\n");
 }
 
+static bool no_memory;
+
+/* In place of the C library's; the plugin writes its texts through it. */
+__attribute__((visibility("default"))) FILE *fopencookie(
+	void *cookie, const char *mode, cookie_io_functions_t functions)
+{
+	FILE *(*real)(void *cookie, const char *mode,
+		      cookie_io_functions_t functions);
+
+	*(void **)&real = dlsym(RTLD_NEXT, "fopencookie");
+	return no_memory ? NULL : real(cookie, mode, functions);
+}
+
+MONITOR_TEST(what_there_was_no_memory_for_is_told_at_the_next_evaluation)
+{
+	step(4);
+	no_memory = true;
+	step(4);
+	told_is("fires busy warning a 4 > 3\n");
+	step(4);
+	cr_assert(host_state.requests == 0);
+	cr_assert(lines_with("alert_not_made") == 1);
+	cr_assert(lines_with("alert_firing") == 1);
+	no_memory = false;
+	step(4);
+	cr_assert(host_state.requests == 1);
+	cr_assert(strstr(host_state.body, "\"busy\"") != NULL);
+	answer(200);
+	step(4);
+	cr_assert(host_state.requests == 1);
+	no_memory = true;
+	step(1);
+	cr_assert(host_state.requests == 1);
+	cr_assert(lines_with("alert_not_made") == 2);
+	no_memory = false;
+	step(1);
+	cr_assert(host_state.requests == 2);
+	cr_assert(strstr(host_state.body, "\"resolved\"") != NULL);
+}
+
 MONITOR_TEST(an_end_of_the_daemon_ends_the_transfer)
 {
 	step(4);

@@ -10,7 +10,7 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 
-#include "plugins/monitor/alerts/alert.h"
+#include "plugins/monitor/alerts/message.h"
 
 static const char one_rule[] =
 	"groups:\n"
@@ -252,6 +252,70 @@ Test(alerts_states, a_damaged_text_restores_what_stands_before_the_damage,
 	cr_assert(alerts.count == 0);
 	free(cut);
 	free(text);
+}
+
+/* --- texts ------------------------------------------------------------------ */
+
+/* The linker gives the rules' and the texts' calls here (--wrap). */
+void *__real_realloc(void *old, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+static unsigned int realloc_left; /* the last of them has no memory */
+
+void *__wrap_realloc(void *old, size_t size)
+{
+	if (realloc_left > 0 && --realloc_left == 0)
+		return NULL;
+	return __real_realloc(old, size);
+}
+
+static char *made_message(void)
+{
+	size_t count = 0, firing = 0;
+	char *text = message_make(&alerts, MESSAGE_WEBHOOK, 30000, false, 0, 0,
+				  &count, &firing);
+
+	cr_assert(count == 1 && firing == 1);
+	return text;
+}
+
+static char *made_states(void)
+{
+	return alerts_save(&alerts);
+}
+
+/* A part that has no memory is no text; the others do not suffer from it. */
+Test(alerts_states, a_text_is_whole_or_none, .init = begin, .fini = end)
+{
+	static char *(*const ways[])(void) = { made_message, made_states };
+	static char long_value[100000];
+	static const struct label long_one = { "x", long_value };
+	struct labels labels;
+
+	memset(long_value, 'x', sizeof(long_value) - 1);
+	at(0, true, 4);
+	at(30000, true, 4);
+	state_is(ALERT_FIRING);
+	labels = alerts.first->labels;
+	alerts.first->labels = (struct labels){ &long_one, 1 };
+	for (size_t i = 0; i < 2; i++) {
+		char *whole = ways[i](), *text;
+		unsigned int nth = 1;
+
+		cr_assert(whole != NULL && strlen(whole) > 100000);
+		for (bool failed = true; failed; nth++) {
+			realloc_left = nth;
+			text = ways[i]();
+			failed = realloc_left == 0;
+			realloc_left = 0;
+			cr_assert(failed == (text == NULL));
+			cr_assert(failed || strcmp(text, whole) == 0);
+			free(text);
+		}
+		cr_assert(nth > 4, "it fails %u times", nth - 2);
+		free(whole);
+	}
+	alerts.first->labels = labels;
 }
 
 Test(alerts_states, the_alerts_of_a_rule_that_is_gone_resolve, .init = begin,

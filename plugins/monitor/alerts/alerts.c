@@ -294,7 +294,8 @@ static atom_status declare(struct monitor *monitor, uint32_t *receivers_r,
 		    .type = ATOM_METRIC_COUNTER,
 		    .name = "atomd_alert_failures_total",
 		    .help = "Alert rules that could not be read or evaluated, "
-			    "and states that could not be kept.",
+			    "states that could not be kept, and times that "
+			    "a message could not be made.",
 		    .unit = "" },
 		  &monitor->failures },
 	};

@@ -51,6 +51,7 @@ struct monitor {
 	int64_t evaluated_ms;
 	int64_t sent_all_ms; /* to Alertmanagers */
 	bool restored;
+	bool not_made; /* the last messages, for want of memory */
 
 	pthread_mutex_t lock;
 	char *found;   /* states of before the restart, until taken */

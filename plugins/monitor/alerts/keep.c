@@ -13,9 +13,10 @@
 #include "plugins/monitor/alerts/alert.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "plugins/monitor/alerts/text.h"
 
 #define HEAD "atomd-alerts 2\n"
 
@@ -39,10 +40,8 @@ static void write_labels(FILE *out, const struct labels *labels)
 
 char *alerts_save(const struct alerts *alerts)
 {
-	char *text = NULL;
-	size_t size = 0;
-	FILE *out = open_memstream(&text, &size);
-	int failed;
+	struct text text;
+	FILE *out = text_open(&text);
 
 	if (out == NULL)
 		return NULL;
@@ -56,12 +55,7 @@ char *alerts_save(const struct alerts *alerts)
 			      a->told_firing, a->value, a->threshold);
 		write_labels(out, &a->labels);
 	}
-	failed = ferror(out) != 0;
-	if (fclose(out) != 0 || failed) {
-		free(text);
-		return NULL;
-	}
-	return text;
+	return text_close(&text, out);
 }
 
 static bool restore_line(struct alerts *alerts, const char *line)

@@ -2,10 +2,9 @@
 #include "plugins/monitor/alerts/message.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
+
+#include "plugins/monitor/alerts/text.h"
 
 static void put_text(FILE *out, const char *text)
 {
@@ -117,10 +116,9 @@ char *message_make(const struct alerts *alerts, enum message_format format,
 		   int64_t time_ms, bool due_only, int64_t repeat_ms,
 		   int64_t valid_ms, size_t *count_r, size_t *firing_r)
 {
-	char *text = NULL;
-	size_t size = 0, count = 0, firing = 0;
-	FILE *out = open_memstream(&text, &size);
-	int failed;
+	struct text text;
+	size_t count = 0, firing = 0;
+	FILE *out = text_open(&text);
 
 	if (out == NULL)
 		return NULL;
@@ -143,12 +141,7 @@ char *message_make(const struct alerts *alerts, enum message_format format,
 						 : time_ms + valid_ms);
 	}
 	(void)fputs(format == MESSAGE_WEBHOOK ? "]}" : "]", out);
-	failed = ferror(out) != 0;
-	if (fclose(out) != 0 || failed) {
-		free(text);
-		return NULL;
-	}
 	*count_r = count;
 	*firing_r = firing;
-	return text;
+	return text_close(&text, out);
 }

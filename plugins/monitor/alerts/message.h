@@ -17,8 +17,8 @@ enum message_format {
 	MESSAGE_ALERTMANAGER
 };
 
-/* Those that fire or are resolved and are not silenced; only the changed ones and those that were
- * told `repeat_ms` ago where `due_only`.  `valid_ms`: how long Alertmanager
+/* Those that fire or are resolved and are not silenced; only the changed ones
+ * and those that were told `repeat_ms` ago where `due_only`.  `valid_ms`: how long Alertmanager
  * shall believe that one fires.  *count_r of them, of which *firing_r fire;
  * NULL: out of memory.  The caller frees it. */
 char *message_make(const struct alerts *alerts, enum message_format format,

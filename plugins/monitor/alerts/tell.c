@@ -100,7 +100,8 @@ static void tell_daemon(const struct monitor *monitor, struct alert *alert)
 	free(annotations);
 }
 
-static void tell_receiver(struct monitor *monitor, struct receiver *receiver,
+/* False: there was no memory for the message. */
+static bool tell_receiver(struct monitor *monitor, struct receiver *receiver,
 			  int64_t time_ms, bool all)
 {
 	enum message_format format =
@@ -109,7 +110,7 @@ static void tell_receiver(struct monitor *monitor, struct receiver *receiver,
 	char *body;
 
 	if (format == MESSAGE_ALERTMANAGER && !all)
-		return;
+		return true;
 	body = message_make(&monitor->alerts, format, time_ms,
 			    format == MESSAGE_WEBHOOK, monitor->options->repeat,
 			    ALERTMANAGER_VALID_MS, &count, &firing);
@@ -117,12 +118,28 @@ static void tell_receiver(struct monitor *monitor, struct receiver *receiver,
 		receiver_add(receiver, body, count, firing);
 	else
 		free(body);
+	return body != NULL;
+}
+
+/* Told once, until all could be told again. */
+static void note_made(struct monitor *monitor, bool made)
+{
+	if (!made && !monitor->not_made)
+		monitor->log->write(monitor->host, ATOM_LOG_ERROR,
+				    "alert_not_made",
+				    "no memory for a message to receivers; "
+				    "each evaluation tries again",
+				    NULL, 0);
+	if (!made && monitor->metric != NULL)
+		monitor->metric->update(monitor->host, monitor->failures, 1);
+	monitor->not_made = !made;
 }
 
 void tell(struct monitor *monitor, int64_t time_ms)
 {
 	const int64_t repeat_ms = monitor->options->repeat;
 	bool all = time_ms - monitor->sent_all_ms >= ALERTMANAGER_REPEAT_MS;
+	bool made = true;
 
 	for (struct alert *alert = monitor->alerts.first; alert != NULL;
 	     alert = alert->next) {
@@ -133,12 +150,15 @@ void tell(struct monitor *monitor, int64_t time_ms)
 		all = all || message_is_due(alert, time_ms, repeat_ms);
 	}
 	for (size_t i = 0; i < monitor->receiver_count; i++)
-		tell_receiver(monitor, &monitor->receivers[i], time_ms, all);
-	if (all)
+		made &= tell_receiver(monitor, &monitor->receivers[i], time_ms,
+				      all);
+	note_made(monitor, made);
+	if (all && made)
 		monitor->sent_all_ms = time_ms;
 	for (struct alert *alert = monitor->alerts.first; alert != NULL;
 	     alert = alert->next) {
-		if (message_is_due(alert, time_ms, repeat_ms)) {
+		/* Rather twice to some than to one never. */
+		if (made && message_is_due(alert, time_ms, repeat_ms)) {
 			alert->told_ms = time_ms;
 			alert->told_firing = alert->state == ALERT_FIRING;
 		}
