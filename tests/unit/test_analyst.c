@@ -418,3 +418,126 @@ Test(analyst, numbers_are_one_series_an_agent_and_word)
 	cr_assert(known == REPORT_STEPS - 6, "%zu", known);
 	json_decref(list);
 }
+
+/* --- without memory ------------------------------------------------------------- */
+
+/* The linker gives calls of what is compiled in here (--wrap), jansson is told
+ * to. */
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+
+static unsigned int blocks_left; /* the last of them is not there */
+
+static bool is_short(void)
+{
+	return blocks_left > 0 && --blocks_left == 0;
+}
+
+void *__wrap_malloc(size_t size)
+{
+	return is_short() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+	return is_short() ? NULL : __real_calloc(count, size);
+}
+
+static char *told_of_series(void)
+{
+	const struct atom_history history = {
+		.struct_size = sizeof(history),
+		.read = history_read,
+	};
+	struct atom_error error = ATOM_ERROR_INIT;
+	json_t *list = report_series(NULL, &history, FOCUS_ERRORS,
+				     1000000000000, 3600000, &error);
+	char *text = report_text(list);
+
+	cr_assert(list != NULL || error.message[0] != '\0');
+	json_decref(list);
+	return text;
+}
+
+static struct happenings kept_events;
+static struct memory kept;
+
+static char *told_of_events(void)
+{
+	json_t *told = happenings_told(&kept_events, 0, 60000, 30);
+	char *text = report_text(told);
+
+	json_decref(told);
+	return text;
+}
+
+static char *told_of_before(void)
+{
+	json_t *told = memory_told(&kept);
+	char *text = report_text(told);
+
+	json_decref(told);
+	return text;
+}
+
+static char *saved(void)
+{
+	return memory_save(&kept);
+}
+
+static char *opinion(void)
+{
+	return report(TEN("1") "," TEN("1") "," TEN("3"), "");
+}
+
+/* Whatever there is no memory for: no text is without a part. */
+Test(analyst, a_text_is_whole_or_none)
+{
+	static char *(*const ways[])(void) = { opinion, told_of_series,
+					       told_of_events, told_of_before,
+					       saved };
+	char long_text[MEMORY_TEXT_MAX];
+
+	memset(long_text, 'x', sizeof(long_text));
+	cr_assert(memory_init(&kept, 20));
+	for (size_t i = 0; i < 10; i++) {
+		(void)snprintf(kept_events.items[i].name, REPORT_WORD,
+			       "an event of some length %zu", i);
+		cr_assert(memory_add(&kept, long_text, sizeof(long_text)));
+	}
+	kept_events.count = 10;
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		char *whole = ways[i](), *text;
+		unsigned int nth = 1, made = 0;
+
+		cr_assert(whole != NULL);
+		for (bool failed = true; failed; nth++) {
+			blocks_left = nth;
+			text = ways[i]();
+			failed = blocks_left == 0;
+			blocks_left = 0;
+			cr_assert(text == NULL || strcmp(text, whole) == 0,
+				  "%zu, %u: %s", i, nth, text);
+			made += text != NULL;
+			free(text);
+		}
+		cr_assert(nth > 2 && made > 0, "%zu: %u", i, nth);
+		free(whole);
+		/* Of what is written only: jansson reads beyond its own
+		 * memory without any. */
+		json_set_alloc_funcs(__wrap_malloc, free);
+	}
+	for (unsigned int nth = 1, failed = 1; failed; nth++) {
+		const size_t before = json_array_size(kept.messages);
+
+		blocks_left = nth;
+		failed = !memory_add(&kept, "one", 3);
+		cr_assert(failed == (blocks_left == 0));
+		blocks_left = 0;
+		cr_assert(json_array_size(kept.messages) == before + !failed);
+	}
+	memory_fini(&kept);
+	json_set_alloc_funcs(malloc, free);
+}

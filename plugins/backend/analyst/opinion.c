@@ -2,11 +2,14 @@
 #include "plugins/backend/analyst/opinion.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
+
+#include <atomd/plugin.h>
 
 #include "plugins/backend/analyst/statistics.h"
 
@@ -20,6 +23,8 @@
 #define NEAR	      2	   /* steps between a change and its cause */
 #define OUTLIER	      3.5
 #define BYTES_A_TOKEN 4
+#define TOKENS_MAX    2000
+#define AROUND_MAX    512 /* bytes of what stands around the findings */
 
 struct finding {
 	double weight;
@@ -250,6 +255,28 @@ static bool look_at(const json_t *report, double step_seconds,
 	       find_outlier(step_seconds, s, f);
 }
 
+/* --- saying it -------------------------------------------------------------------- */
+
+/* Of a size that is known before: what is said is whole. */
+struct saying {
+	char *text;
+	size_t length, size;
+};
+
+ATOM_PRINTF(2, 3)
+static void say(struct saying *s, const char *format, ...)
+{
+	const size_t room = s->size - s->length;
+	va_list args;
+	int length;
+
+	va_start(args, format);
+	length = vsnprintf(s->text + s->length, room, format, args);
+	va_end(args);
+	if (length > 0)
+		s->length += (size_t)length < room ? (size_t)length : room - 1;
+}
+
 static int by_weight(const void *a, const void *b)
 {
 	const struct finding *x = a, *y = b;
@@ -257,7 +284,7 @@ static int by_weight(const void *a, const void *b)
 	return (x->weight < y->weight) - (x->weight > y->weight);
 }
 
-static void say_why(FILE *out, const json_t *report)
+static void say_why(struct saying *out, const json_t *report)
 {
 	const json_t *why = json_object_get(report, "why");
 	char kind[WORD_MAX], name[WORD_MAX], agent[WORD_MAX];
@@ -266,11 +293,12 @@ static void say_why(FILE *out, const json_t *report)
 	copy_word(name, sizeof(name), json_object_get(why, "name"));
 	copy_word(agent, sizeof(agent), json_object_get(why, "agent"));
 	if (strcmp(kind, "schedule") != 0 && kind[0] != '\0')
-		(void)fprintf(out, "Asked because of the %s %s%s%s. ", kind,
-			      name, agent[0] != '\0' ? " of " : "", agent);
+		say(out, "Asked because of the %s %s%s%s. ", kind, name,
+		    agent[0] != '\0' ? " of " : "", agent);
 }
 
-static void write_report(FILE *out, const json_t *report, size_t room)
+/* False: no memory. */
+static bool say_report(struct saying *out, const json_t *report, size_t room)
 {
 	const json_t *list = json_object_get(report, "series");
 	double step =
@@ -279,68 +307,65 @@ static void write_report(FILE *out, const json_t *report, size_t room)
 	size_t told = 0, looked = 0, count = 0;
 	struct series s;
 
+	if (found == NULL)
+		return false;
 	if (!(step > 0 && step < 1e9))
 		step = 60;
 	say_why(out, report);
-	for (size_t i = 0;
-	     found != NULL && i < json_array_size(list) && i < SERIES_MAX;
-	     i++) {
+	for (size_t i = 0; i < json_array_size(list) && i < SERIES_MAX; i++) {
 		read_series(json_array_get(list, i), &s);
 		looked += s.count >= STATISTICS_LEAST;
 		count += look_at(report, step, &s, &found[count]);
 	}
 	if (count > 0)
 		qsort(found, count, sizeof(*found), by_weight);
-	(void)fflush(out);
 	for (; told < count; told++) {
 		size_t length = strlen(found[told].text) + 1;
 
 		if (length > room)
 			break;
 		room -= length;
-		(void)fprintf(out, "%s ", found[told].text);
+		say(out, "%s ", found[told].text);
 	}
 	if (looked == 0)
-		(void)fputs("There are too few numbers to say anything.", out);
+		say(out, "There are too few numbers to say anything.");
 	else if (count == 0)
-		(void)fprintf(out, "Nothing stands out in %zu series.", looked);
+		say(out, "Nothing stands out in %zu series.", looked);
 	else if (told < count)
-		(void)fprintf(out, "%zu more are left out.", count - told);
+		say(out, "%zu more are left out.", count - told);
 	else
-		(void)fprintf(out, "Nothing else stands out in %zu series.",
-			      looked);
+		say(out, "Nothing else stands out in %zu series.", looked);
 	free(found);
+	return true;
 }
 
 char *opinion_of(const char *question, size_t length, long long max_tokens)
 {
 	const char *at = memmem(question, length, FORMAT, strlen(FORMAT));
-	size_t room, size = 0;
+	struct saying out = { NULL, 0, 0 };
 	json_t *report = NULL;
-	char *text = NULL;
-	FILE *out = open_memstream(&text, &size);
-	bool failed;
+	size_t room;
+	bool said = true;
 
-	if (out == NULL)
-		return NULL;
-	if (max_tokens <= 0 || max_tokens > 2000)
-		max_tokens = 2000;
+	if (max_tokens <= 0 || max_tokens > TOKENS_MAX)
+		max_tokens = TOKENS_MAX;
 	room = (size_t)max_tokens * BYTES_A_TOKEN;
+	out.size = room + AROUND_MAX;
+	out.text = malloc(out.size);
+	if (out.text == NULL)
+		return NULL;
 	room = room > 160 ? room - 160 : 0; /* for what stands around */
 	if (at != NULL)
 		report = json_loadb(at, length - (size_t)(at - question),
 				    JSON_DISABLE_EOF_CHECK, NULL);
-	if (!json_is_object(report))
-		(void)fputs("There is no report of numbers in the question: "
-			    "expected JSON that begins with " FORMAT ".",
-			    out);
+	if (json_is_object(report))
+		said = say_report(&out, report, room);
 	else
-		write_report(out, report, room);
+		say(&out, "There is no report of numbers in the question: "
+			  "expected JSON that begins with " FORMAT ".");
 	json_decref(report);
-	failed = ferror(out) != 0;
-	if (fclose(out) != 0 || failed) {
-		free(text);
-		return NULL;
-	}
-	return text;
+	if (said)
+		return out.text;
+	free(out.text);
+	return NULL;
 }

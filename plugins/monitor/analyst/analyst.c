@@ -196,15 +196,19 @@ static void remember(struct analyst *a, const struct atom_span *answer)
 {
 	struct atom_error error = ATOM_ERROR_INIT;
 	char line[3 * REPORT_WORD + 160];
-	char *text;
+	char *text = NULL;
+	bool added;
 
 	(void)snprintf(line, sizeof(line), "asked because of %s %s %s",
 		       a->about.kind, a->about.name, a->about.agent);
 	(void)pthread_mutex_lock(&a->lock);
-	memory_add(&a->memory, line, strlen(line));
-	memory_add(&a->memory, answer->bytes, answer->length);
-	text = a->state != NULL ? memory_save(&a->memory) : NULL;
+	added = memory_add(&a->memory, line, strlen(line)) &&
+		memory_add(&a->memory, answer->bytes, answer->length);
+	if (added && a->state != NULL)
+		text = memory_save(&a->memory);
 	(void)pthread_mutex_unlock(&a->lock);
+	if (!added || (a->state != NULL && text == NULL))
+		tell_stored(a, ATOM_ENOMEM, "no memory for what it remembers");
 	if (text != NULL) {
 		const struct atom_span value = { text, strlen(text) };
 
@@ -332,25 +336,19 @@ static char *question(struct analyst *a, int64_t time_ms,
 		      struct atom_error *err)
 {
 	json_t *report = numbers(a, time_ms, err);
-	char *json = report != NULL ? json_dumps(report, JSON_COMPACT) : NULL;
+	char *json = report_text(report);
 	char *text = NULL;
-	size_t size = json != NULL ? strlen(json) : 0;
+	size_t size = json != NULL ? strlen(json) + 1024 : 0;
 
-	/* jansson goes on after a name that its text has no memory for. */
-	if (json != NULL && json_dumpb(report, NULL, 0, JSON_COMPACT) != size) {
-		free(json);
-		json = NULL;
-	}
 	json_decref(report);
-	if (json == NULL)
-		return NULL;
-	size += 1024;
-	if (size < QUESTION_MAX)
+	if (json != NULL && size < QUESTION_MAX)
 		text = malloc(size);
-	if (text == NULL)
+	if (size >= QUESTION_MAX)
 		(void)atom_fail(err, ATOM_ELIMIT,
 				"the numbers are too many for one question");
-	else
+	else if (text == NULL && err->message[0] == '\0')
+		(void)atom_fail(err, ATOM_ENOMEM, "no memory for the question");
+	else if (text != NULL)
 		(void)snprintf(
 			text, size,
 			"You watch a server of agents for %s. Below are its "

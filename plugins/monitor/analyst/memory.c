@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plugins/monitor/analyst/report.h"
+
 bool memory_init(struct memory *memory, size_t most)
 {
 	memory->messages = json_array();
@@ -48,17 +50,19 @@ size_t utf8_prefix(const char *text, size_t length)
 	return at;
 }
 
-void memory_add(struct memory *memory, const char *text, size_t length)
+bool memory_add(struct memory *memory, const char *text, size_t length)
 {
 	if (length > MEMORY_TEXT_MAX)
 		length = MEMORY_TEXT_MAX;
 	length = utf8_prefix(text, length);
 	if (memory->most == 0 || length == 0)
-		return;
-	(void)json_array_append_new(memory->messages,
-				    json_stringn(text, length));
+		return true;
+	if (json_array_append_new(memory->messages,
+				  json_stringn(text, length)) != 0)
+		return false;
 	while (json_array_size(memory->messages) > memory->most)
 		(void)json_array_remove(memory->messages, 0);
+	return true;
 }
 
 json_t *memory_told(const struct memory *memory)
@@ -72,14 +76,17 @@ json_t *memory_told(const struct memory *memory)
 		total += json_string_length(one);
 		if (total > MEMORY_TOLD_MAX)
 			break;
-		(void)json_array_insert(told, 0, one);
+		if (json_array_insert(told, 0, one) != 0) {
+			json_decref(told);
+			return NULL;
+		}
 	}
 	return told;
 }
 
 char *memory_save(const struct memory *memory)
 {
-	return json_dumps(memory->messages, JSON_COMPACT);
+	return report_text(memory->messages);
 }
 
 bool memory_restore(struct memory *memory, const char *text, size_t length)
@@ -90,10 +97,9 @@ bool memory_restore(struct memory *memory, const char *text, size_t length)
 	for (size_t i = 0; i < json_array_size(read); i++) {
 		const json_t *one = json_array_get(read, i);
 
-		if (json_is_string(one))
-			memory_add(memory, json_string_value(one),
-				   json_string_length(one));
-		else
+		if (!json_is_string(one) ||
+		    !memory_add(memory, json_string_value(one),
+				json_string_length(one)))
 			whole = false;
 	}
 	json_decref(read);

@@ -26,13 +26,16 @@ struct memory {
 /* False: no memory. */
 bool memory_init(struct memory *memory, size_t most);
 void memory_fini(struct memory *memory);
-/* `text` is cut where a character ends; what is no UTF-8 is not kept. */
-void memory_add(struct memory *memory, const char *text, size_t length);
-/* The newest messages that fit into MEMORY_TOLD_MAX, oldest first. */
+/* `text` is cut where a character ends; what is no UTF-8 is not kept.  False:
+ * no memory. */
+bool memory_add(struct memory *memory, const char *text, size_t length);
+/* The newest messages that fit into MEMORY_TOLD_MAX, oldest first.  NULL: no
+ * memory. */
 json_t *memory_told(const struct memory *memory);
 /* As kept over a restart: a JSON array of texts. */
-char *memory_save(const struct memory *memory); /* malloc()ed */
-/* False: it is none, and what of it is no text is left out. */
+char *memory_save(const struct memory *memory); /* malloc()ed, or NULL */
+/* False: it is none, or there is no memory for all; what of it is no text is
+ * left out. */
 bool memory_restore(struct memory *memory, const char *text, size_t length);
 
 /* Length of the well-formed UTF-8 text that `text` begins with, without NUL,

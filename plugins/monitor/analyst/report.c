@@ -13,6 +13,31 @@ const char *const report_focus_words[FOCUS_COUNT] = {
 	[FOCUS_SECURITY] = "security",
 };
 
+/* --- whole or none ---------------------------------------------------------------- */
+
+void report_add(json_t **list, json_t *item)
+{
+	if (json_array_append_new(*list, item) == 0)
+		return;
+	json_decref(*list);
+	*list = NULL;
+}
+
+/* jansson goes on after a name that its text has no memory for. */
+char *report_text(const json_t *value)
+{
+	char *text = value != NULL ? json_dumps(value, JSON_COMPACT) : NULL;
+
+	if (text != NULL &&
+	    json_dumpb(value, NULL, 0, JSON_COMPACT) != strlen(text)) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+/* --- the numbers ------------------------------------------------------------------ */
+
 enum as {
 	AS_RATE, /* of a counter, a second */
 	AS_MEAN, /* of a histogram */
@@ -177,8 +202,8 @@ static json_t *values_of(const struct gathering *g, const struct line *line)
 						   : (double)NAN;
 		else if (g->row->as == AS_RATE)
 			value /= (double)g->step_ms / 1000;
-		(void)json_array_append_new(
-			values, line->there[i] ? number(value) : json_null());
+		report_add(&values,
+			   line->there[i] ? number(value) : json_null());
 	}
 	return values;
 }
@@ -222,13 +247,15 @@ json_t *report_series(const struct atom_host *host,
 			goto failed;
 		for (size_t j = 0;
 		     j < g->count && json_array_size(list) < REPORT_SERIES; j++)
-			(void)json_array_append_new(
-				list, json_pack("{s:s,s:s,s:s,s:o}", "name",
-						g->row->name, "agent",
-						g->lines[j].agent, "detail",
-						g->lines[j].detail, "values",
-						values_of(g, &g->lines[j])));
+			report_add(&list,
+				   json_pack("{s:s,s:s,s:s,s:o}", "name",
+					     g->row->name, "agent",
+					     g->lines[j].agent, "detail",
+					     g->lines[j].detail, "values",
+					     values_of(g, &g->lines[j])));
 	}
+	if (list == NULL)
+		(void)atom_fail(err, ATOM_ENOMEM, "out of memory");
 	free(g);
 	return list;
 failed:

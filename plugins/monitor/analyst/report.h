@@ -35,6 +35,12 @@ enum report_focus {
 /* "performance", "error_tracking", "security" */
 extern const char *const report_focus_words[FOCUS_COUNT];
 
+/* Adds to a list that is whole or none: without memory it is freed and NULL,
+ * and so is what is made of it.  Takes the item. */
+void report_add(json_t **list, json_t *item);
+/* As text, malloc()ed; NULL: no memory, or no value. */
+char *report_text(const json_t *value);
+
 /* [pool] The step that a window has, in milliseconds. */
 int64_t report_step_ms(int64_t window_ms);
 

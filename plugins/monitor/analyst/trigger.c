@@ -137,12 +137,11 @@ json_t *happenings_told(const struct happenings *h, int64_t now_ms,
 		int64_t ago = (now_ms - one->time_ms) / step_ms;
 
 		if (ago < steps && ago >= 0)
-			(void)json_array_append_new(
-				list,
-				json_pack("{s:I,s:s,s:s,s:s}", "steps_ago",
-					  (json_int_t)ago, "name", one->name,
-					  "agent", one->agent, "detail",
-					  one->detail));
+			report_add(&list,
+				   json_pack("{s:I,s:s,s:s,s:s}", "steps_ago",
+					     (json_int_t)ago, "name", one->name,
+					     "agent", one->agent, "detail",
+					     one->detail));
 	}
 	return list;
 }

@@ -46,7 +46,7 @@ bool trigger_of(const struct atom_monitor_event *event, enum report_focus focus,
 /* Alerts, anomalies, rollouts and scaling; others are not kept. */
 void happenings_add(struct happenings *happenings,
 		    const struct atom_monitor_event *event);
-/* [{"steps_ago","name","agent","detail"}] of the last `steps`. */
+/* [{"steps_ago","name","agent","detail"}] of the last `steps`.  NULL: no memory. */
 json_t *happenings_told(const struct happenings *happenings, int64_t now_ms,
 			int64_t step_ms, int64_t steps);
 
