@@ -64,10 +64,17 @@ static size_t distance(const char *a, size_t a_length, const char *b,
 	return above[b_length];
 }
 
+/* `timeout` for `timeout_ms`: the unit behind the name was forgotten. */
+static bool lacks_unit(const char *wrong, size_t length, const char *word)
+{
+	return strncmp(wrong, word, length) == 0 && word[length] == '_' &&
+	       strchr(word + length + 1, '_') == NULL;
+}
+
 const char *text_nearest(const char *wrong, const char *const *words)
 {
 	const size_t length = strlen(wrong);
-	const char *nearest = NULL;
+	const char *nearest = NULL, *whole = NULL;
 	size_t limit = length / 3 > 1 ? length / 3 : 1;
 
 	if (length > WORD_MAX)
@@ -85,8 +92,10 @@ const char *text_nearest(const char *wrong, const char *const *words)
 			nearest = *words;
 			limit = d;
 		}
+		if (!whole && lacks_unit(wrong, length, *words))
+			whole = *words;
 	}
-	return nearest;
+	return nearest ? nearest : whole;
 }
 
 /* --- UTF-8 --------------------------------------------------------------- */

@@ -31,7 +31,8 @@ bool text_to_time(const char *text, int64_t *realtime_ms_r);
 /* [a-z0-9][a-z0-9_.-]{0,62}: agents, components and the like. */
 bool text_is_name(const char *text);
 /* Of `words` (NULL-ended) the one nearest to `wrong` by edit distance with
- * transpositions, when near enough to suggest; else NULL. */
+ * transpositions, when near enough to suggest, else one that is `wrong` and a
+ * unit (`_ms`); else NULL. */
 const char *text_nearest(const char *wrong, const char *const *words);
 
 /* Length of the well-formed UTF-8 sequence that `text` begins with, or 0.

@@ -246,9 +246,10 @@ Test(core_text, names)
 
 Test(core_text, the_nearest_word)
 {
-	static const char *const words[] = { "agents", "listeners", "plugins",
-					     "state",  "min",	    "max",
-					     NULL };
+	static const char *const words[] = {
+		"agents", "listeners",	"plugins",	  "state", "min",
+		"max",	  "connect_ms", "target_wait_ms", NULL
+	};
 	static const struct {
 		const char *wrong, *right;
 	} cases[] = {
@@ -263,6 +264,9 @@ Test(core_text, the_nearest_word)
 		{ "mx", "max" },
 		{ "states", "state" },
 		{ "agents", "agents" },
+		{ "connect", "connect_ms" }, /* without its unit */
+		{ "target_wait", "target_wait_ms" },
+		{ "target", NULL },
 		{ "budget", NULL },
 		{ "xyz", NULL },
 		{ "", NULL },
