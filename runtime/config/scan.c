@@ -251,6 +251,7 @@ atom_status scan_check(const char *text, size_t length, const char *file,
 			.line = 1,
 			.file = file,
 			.errors = errors,
+			.name = "",
 		},
 		.state = STATE_KEY,
 	};

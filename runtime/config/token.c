@@ -148,6 +148,10 @@ static atom_status read_name(struct lexer *lexer, struct token *token)
 				       strncasecmp(token->at, "false", 5) == 0)
 			      ? TOKEN_SCALAR
 			      : TOKEN_NAME;
+	if (token->type == TOKEN_NAME) {
+		lexer->name = token->at;
+		lexer->name_length = (int)length;
+	}
 	return ATOM_OK;
 }
 
@@ -209,14 +213,15 @@ static atom_status check_integer(struct lexer *lexer, const char *number,
 	errno = 0;
 	value = strtoll(number, NULL, hex ? 16 : 10);
 	if (errno == ERANGE)
-		return token_refuse(lexer, lexer->line,
-				    "the integer %s does not fit into 64 bits",
-				    shown);
+		return token_refuse(
+			lexer, lexer->line,
+			"`%.*s`: the integer %s does not fit into 64 bits",
+			lexer->name_length, lexer->name, shown);
 	if (!wide && (value > INT32_MAX || value < INT32_MIN))
 		return token_refuse(
 			lexer, lexer->line,
-			"the integer %s does not fit into 32 bits: write %sL",
-			shown, shown);
+			"`%.*s`: the integer %s does not fit into 32 bits: write %sL",
+			lexer->name_length, lexer->name, shown, shown);
 	return ATOM_OK;
 }
 

@@ -38,6 +38,8 @@ struct lexer {
 	int line;	 /* from 1 */
 	const char *file;
 	struct buffer *errors;
+	const char *name; /* the last one read, for messages; not NUL-ended */
+	int name_length;
 };
 
 /* The next token.  ATOM_EINVAL, with a message, when there is none that

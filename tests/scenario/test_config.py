@@ -201,7 +201,7 @@ def an_integer_beyond_32_bits_is_refused_and_never_wrapped():
                    "99999999999999999999999", "0x1FFFFFFFF"):
         refused("\nmax_agents = %s;\n" % number, number[-6:], line=2)
     said = refused("\nmax_agents = 4294967297;\n", line=2)
-    assert "L" in said, said
+    assert "L" in said and "`max_agents`" in said, said
 
 
 @test

@@ -108,6 +108,11 @@ Test(config_parse, integers_never_wrap)
 		REFUSE(2, numbers[i], text);
 	}
 	REFUSE(1, "write 4294967297L", "max_agents = 4294967297;");
+	/* The key is named, also of a member of a list. */
+	REFUSE(1, "`token_limit`: the integer",
+	       "max_agents = 1; token_limit = 4294967297;");
+	REFUSE(1, "`directories`: the integer",
+	       "plugins: { watch = true; directories = [ 4294967297 ]; };");
 	REFUSE(1, "must be 1 to 100000, found 4294967297",
 	       "max_agents = 4294967297L;");
 	ACCEPT("max_agents = 0x10;");
