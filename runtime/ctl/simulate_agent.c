@@ -101,6 +101,9 @@ int simulate_agent_read(struct ctl *ctl, const char *path,
 	atom_status status = ATOM_ENOMEM;
 	if (agent_r->directory)
 		status = parse_text(text, length, path, &body, &errors);
+	/* As in `deploy -f FILE`, a body need not repeat the name. */
+	if (status == ATOM_OK && !setting_member(body, "name"))
+		status = setting_add_text(body, "name", "agent");
 	if (status == ATOM_OK)
 		status = config_agent_of_setting(body, &defaults,
 						 &agent_r->config, &errors);

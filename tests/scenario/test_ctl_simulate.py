@@ -86,6 +86,19 @@ def options_come_from_the_agent_the_line_or_the_defaults():
 
 
 @test
+def a_body_need_not_repeat_the_agents_name():
+    """As `deploy -f FILE` takes it: what stands between the braces."""
+    with Folder() as folder:
+        load = ("--trace", "poisson:rate=5,duration=5m", "--json")
+        whole = strategies(simulate(
+            "--agent-config", written(folder, "a.conf", AGENT), *load))
+        bare = strategies(simulate(
+            "--agent-config",
+            written(folder, "b.conf", AGENT.replace('name = "a";', "")), *load))
+        assert bare == whole, (bare, whole)
+
+
+@test
 def the_same_seed_gives_the_same_numbers():
     with Folder() as folder:
         agent = written(folder, "a.conf", AGENT)
