@@ -234,6 +234,23 @@ static int print_sizing(struct ctl *ctl, const json_t *sizing)
 	return ctl_print_table(ctl, &table);
 }
 
+static int print_all_sizing(struct ctl *ctl, const json_t *agents)
+{
+	int code = CTL_DONE;
+	size_t index;
+	json_t *agent;
+	json_array_foreach(agents, index, agent)
+	{
+		printf("%s%s\n", index ? "\n" : "",
+		       member_string(agent, "name"));
+		fflush(stdout);
+		code = print_sizing(ctl, json_object_get(agent, "sizing"));
+		if (code != CTL_DONE)
+			break;
+	}
+	return code;
+}
+
 static int show_agent(struct ctl *ctl, const json_t *agent)
 {
 	if (ctl_has(ctl, OPTION_JSON))
@@ -243,37 +260,60 @@ static int show_agent(struct ctl *ctl, const json_t *agent)
 	return print_agent(ctl, agent);
 }
 
+static int get_agent(struct ctl *ctl, const char *name, json_t **agent_r)
+{
+	struct text path = TEXT_INIT(ENDPOINT_TEXT_MAX);
+	int code;
+	if (ctl_path(&path, "/admin/v1/agents/", name,
+		     ctl_has(ctl, OPTION_SIZING) ? "?sizing=1" : ""))
+		code = ctl_get(ctl, text_string(&path), agent_r);
+	else
+		code = ctl_fail(ctl, CTL_USAGE, "the agent's name is too long");
+	text_fini(&path);
+	return code;
+}
+
+/* Each agent of the list in full, with its sizing, in the place of its row. */
+static int add_sizing(struct ctl *ctl, json_t *agents)
+{
+	for (size_t i = 0; i < json_array_size(agents); i++) {
+		json_t *agent = NULL;
+		int code = get_agent(
+			ctl, member_string(json_array_get(agents, i), "name"),
+			&agent);
+		if (code != CTL_DONE)
+			return code;
+		if (json_array_set_new(agents, i, agent))
+			return ctl_fail_memory(ctl);
+	}
+	return CTL_DONE;
+}
+
 static int list_agents(struct ctl *ctl)
 {
+	bool sizing = ctl_has(ctl, OPTION_SIZING);
 	json_t *agents = NULL;
 	int code = ctl_get_list(ctl, "/admin/v1/agents", "agents", &agents);
-	if (code == CTL_DONE)
-		code = ctl_has(ctl, OPTION_JSON) ? ctl_print_json(ctl, agents)
-						 : print_agents(ctl, agents);
+	if (code == CTL_DONE && sizing)
+		code = add_sizing(ctl, agents);
+	if (code == CTL_DONE && ctl_has(ctl, OPTION_JSON))
+		code = ctl_print_json(ctl, agents);
+	else if (code == CTL_DONE)
+		code = sizing ? print_all_sizing(ctl, agents)
+			      : print_agents(ctl, agents);
 	json_decref(agents);
 	return code;
 }
 
 int cmd_agents(struct ctl *ctl)
 {
-	bool sizing = ctl_has(ctl, OPTION_SIZING);
-	if (ctl->word_count == 0 && sizing)
-		return ctl_fail(ctl, CTL_USAGE,
-				"--sizing needs an agent's name");
 	if (ctl->word_count == 0)
 		return list_agents(ctl);
-	struct text path = TEXT_INIT(ENDPOINT_TEXT_MAX);
 	json_t *agent = NULL;
-	int code;
-	if (ctl_path(&path, "/admin/v1/agents/", ctl->words[0],
-		     sizing ? "?sizing=1" : ""))
-		code = ctl_get(ctl, text_string(&path), &agent);
-	else
-		code = ctl_fail(ctl, CTL_USAGE, "the agent's name is too long");
+	int code = get_agent(ctl, ctl->words[0], &agent);
 	if (code == CTL_DONE)
 		code = show_agent(ctl, agent);
 	json_decref(agent);
-	text_fini(&path);
 	return code;
 }
 

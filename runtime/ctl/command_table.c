@@ -20,11 +20,11 @@ const struct command command_table[] = {
 		  "degraded;\nscripts read system_status from --json.\n",
 	  .run = cmd_status },
 	{ .word = "agents",
-	  .synopsis = "[NAME [--sizing]]",
+	  .synopsis = "[NAME] [--sizing]",
 	  .summary = "list agents, or show one with its settings",
-	  .help = "With --sizing: what its settings could be by what was "
-		  "measured of it in\nthe last week, or since the daemon's "
-		  "start, and why. Nothing is changed.\n",
+	  .help = "With --sizing: what its settings, or each agent's, could be "
+		  "by what was\nmeasured in the last week, or since the "
+		  "daemon's start, and why. Nothing is\nchanged.\n",
 	  .options = OPTIONS(OPTION_SIZING),
 	  .words_max = 1,
 	  .run = cmd_agents },

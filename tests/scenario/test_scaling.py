@@ -547,6 +547,12 @@ def what_is_measured_shows_and_suggests_a_size():
         assert all(row["reason"] for row in rows.values()), rows
         done = daemon.atomctl("agents", "worker", "--sizing")
         assert "instances.max" in str(done.stdout), done
+        done = daemon.atomctl("--json", "agents", "--sizing")
+        [one] = json.loads(done.stdout)
+        assert one["name"] == "worker" and one["sizing"], done
+        done = daemon.atomctl("agents", "--sizing")
+        assert "worker" in str(done.stdout), done
+        assert "instances.max" in str(done.stdout), done
 
 
 if __name__ == "__main__":
