@@ -1,7 +1,7 @@
 // One agent: its load, its rollout, its revisions, its instances.
 
 import { api, name, query } from "./api.js";
-import { badge, button, confirm, field, fill, h, panel, put, say, table }
+import { badge, button, confirm, field, fill, h, panel, say, table }
 	from "./dom.js";
 import { brief, count, ms, percent, time, weight } from "./format.js";
 import { live } from "./live.js";
@@ -61,7 +61,7 @@ function revisions(agent, may, changed) {
 				type: "button", class: "quiet", "aria-label":
 					"Go back to revision " + row.revision,
 				onclick: () => undo(row.revision) }, "Go back") : null) },
-	], { caption: "Revisions" });
+	], { caption: "Revisions", key: row => row.revision });
 	async function undo(to) {
 		const sure = await confirm({ title: `${agent}: back to revision ${to}`,
 			text: "At once while that revision is kept warm; else its text " +
@@ -148,7 +148,8 @@ function scalingEvents() {
 		{ name: "To", number: true, cell: row => String(row.to) },
 		{ name: "Reason", wide: true, cell: row => row.reason },
 		{ name: "Strategy", cell: row => row.strategy || "–" },
-	], { caption: "Scaling events", empty: "Nothing has been scaled yet." });
+	], { caption: "Scaling events", key: row => row.time,
+		empty: "Nothing has been scaled yet." });
 }
 
 // --- the page ---------------------------------------------------------------------
@@ -202,9 +203,9 @@ export default async function agentPage({ may, rest: [agent] }) {
 			api(query("/admin/v1/scaling/events", { agent, limit: 50 })),
 			had ? api("/admin/v1/deployments/" + name(agent)) : null]);
 		size.set(row);
-		put(origin, `${row.backend}, from the ` +
+		fill(origin, `${row.backend}, from the ` +
 			(row.origin === "api" ? "API" : "configuration"));
-		put(settings, row.settings ? JSON.stringify(row.settings, null, 2) : "");
+		fill(settings, row.settings ? JSON.stringify(row.settings, null, 2) : "");
 		history_.set(list.revisions);
 		scaled = happened.events;
 		events.set(scaled.toReversed());

@@ -30,7 +30,9 @@ function timeOf(alert, text, said) {
 
 function alertCard(alert, silence, said) {
 	const notes = notesOf(alert);
-	return h("article", { class: "alert " + (TONES[alert.severity] || "plain") },
+	return h("article", {
+		key: JSON.stringify([alert.monitor, alert.name, alert.labels]),
+		class: "alert " + (TONES[alert.severity] || "plain") },
 		h("div", { class: "line" },
 			badge(alert.severity, TONES[alert.severity]),
 			h("h3", {}, alert.name), badge(alert.state, alert.state === "firing"
@@ -126,7 +128,8 @@ function silenceTable(may, changed) {
 		{ name: "", cell: row => may(["modify_config"]) &&
 			row.state !== "expired" ? button("End", () => end(row), "quiet")
 			: null },
-	], { caption: "Silences", empty: "Nothing is silenced." });
+	], { caption: "Silences", key: row => row.id,
+		empty: "Nothing is silenced." });
 }
 
 function notesTable() {
@@ -136,7 +139,8 @@ function notesTable() {
 		{ name: "About", cell: row => row.subject },
 		{ name: "Text", wide: true, cell: row => h("span", { class: "pre" },
 			row.text) },
-	], { caption: "Notes of the analysts", empty: "No analyst has said anything." });
+	], { caption: "Notes of the analysts", key: row => row.time + row.monitor,
+		empty: "No analyst has said anything." });
 }
 
 export default async function alertsPage({ may }) {
@@ -147,7 +151,7 @@ export default async function alertsPage({ may }) {
 	const notes = notesTable();
 	const silence = known.silences && may(["modify_config"])
 		? alert => addSilence(alert, load) : null;
-	let timer = null, ended = false, shown = "";
+	let timer = null, ended = false;
 
 	async function load() {
 		clearTimeout(timer);
@@ -155,15 +159,11 @@ export default async function alertsPage({ may }) {
 			known.alerts ? api(ALERTS) : [], known.silences ? api(SILENCES) : [],
 			known.notes ? api(NOTES) : []]);
 		const noted = listOf(said, "annotations");
-		const now = JSON.stringify([alerts, noted]);
-		if (now !== shown || list.firstChild === null) {
-			shown = now;
-			const rows = listOf(alerts, "alerts");
-			fill(list, rows.length === 0 ? h("p", { class: "empty" },
-				known.alerts ? "No alert is pending or firing."
-					: "This daemon tells no alerts over its API.")
-				: rows.map(row => alertCard(row, silence, noted)));
-		}
+		const rows = listOf(alerts, "alerts");
+		fill(list, rows.length === 0 ? h("p", { class: "empty" },
+			known.alerts ? "No alert is pending or firing."
+				: "This daemon tells no alerts over its API.")
+			: rows.map(row => alertCard(row, silence, noted)));
 		silences.set(listOf(quiet, "silences"));
 		notes.set(noted);
 		again();

@@ -1,7 +1,7 @@
 // The frame: who is here, which page is shown, and whether the daemon is.
 
 import { api, decided, signIn, signOut, signedIn } from "./api.js";
-import { badge, button, field, fill, h, put } from "./dom.js";
+import { badge, button, field, fill, h, swap } from "./dom.js";
 import { live, begin, end, watch } from "./live.js";
 import { recolour } from "./chart.js";
 import { time } from "./format.js";
@@ -70,7 +70,7 @@ function signInPage(why) {
 			enter();
 		} catch (failure) {
 			signOut();
-			put(error, failure.message);
+			fill(error, failure.message);
 			key.select();
 			key.focus();
 		}
@@ -84,12 +84,12 @@ function signInPage(why) {
 	nav.replaceChildren();
 	session();
 	document.title = "Sign in · atomd";
-	fill(main, form);
+	swap(main, form);
 	key.focus();
 }
 
 function session() {
-	fill(document.getElementById("session"), me ? light : null,
+	swap(document.getElementById("session"), me ? light : null,
 		me ? h("span", { class: "who", title: me.name }, me.name === "anonymous"
 			? "no key" : me.name, " ", badge(me.role)) : null,
 		button("Theme", turn, "quiet"),
@@ -130,7 +130,7 @@ async function route(moved = false) {
 	const mine = shown;
 	mark(at === "agents" ? "" : at);
 	if (!found || !may(found[2])) {
-		fill(main, h("h1", {}, "Not here"), h("p", {}, found
+		swap(main, h("h1", {}, "Not here"), h("p", {}, found
 			? `The role ${me.role} may not see this page.`
 			: "There is no such page."));
 		return;
@@ -145,7 +145,7 @@ async function route(moved = false) {
 		}
 		page = made;
 		document.title = page.title + " · atomd";
-		fill(main, page.node);
+		swap(main, page.node);
 		if (moved)
 			main.focus({ preventScroll: true });
 	} catch (failure) {
@@ -162,7 +162,7 @@ function refuse(failure) {
 		signInPage(failure.message);
 		return;
 	}
-	fill(main, h("h1", {}, "That did not work"),
+	swap(main, h("h1", {}, "That did not work"),
 		h("p", { class: "error" }, failure.message),
 		button("Try again", () => route(true)));
 }
@@ -172,7 +172,7 @@ function onLive(what, value) {
 		state(value);
 	else if (what === "picture") {
 		page?.picture?.(value);
-		put(document.getElementById("daemon"), `atomd ${value.version} · ` +
+		fill(document.getElementById("daemon"), `atomd ${value.version} · ` +
 			`${value.environment} · ${time(value.time)}`);
 	} else if (what === "event") {
 		page?.event?.(value);
@@ -182,7 +182,7 @@ function onLive(what, value) {
 function state(now) {
 	const words = { live: "live", connecting: "connecting",
 		lost: "disconnected", refused: "refused", off: "" };
-	put(light, words[now]);
+	fill(light, words[now]);
 	light.className = "light " + now;
 	document.body.classList.toggle("lost", now === "lost");
 	banner.querySelector(".lost")?.remove();

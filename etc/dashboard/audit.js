@@ -1,7 +1,7 @@
 // The audit log, searched.
 
 import { api, query } from "./api.js";
-import { badge, button, field, fill, h, put, table } from "./dom.js";
+import { badge, button, field, fill, h, table } from "./dom.js";
 import { brief, time } from "./format.js";
 
 const SEVERITY = { critical: "bad", error: "bad", warning: "warn" };
@@ -27,7 +27,7 @@ export default function auditPage() {
 	const input = (title, word, placeholder) => field(title,
 		h("input", { name: word, placeholder, autocomplete: "off" }));
 	const found = table(COLUMNS, { caption: "Audit records",
-		empty: "No record fits." });
+		key: row => row.sequence, empty: "No record fits." });
 	const said = h("p", { class: "dim", role: "status" });
 	const error = h("p", { class: "error", role: "alert" });
 	const form = h("form", { class: "search" },
@@ -43,8 +43,8 @@ export default function auditPage() {
 			"Search")));
 
 	async function search() {
-		put(error, "");
-		put(said, "Searching …");
+		fill(error, "");
+		fill(said, "Searching …");
 		try {
 			const answer = await api(query("/admin/v1/audit",
 				Object.fromEntries(new FormData(form))));
@@ -53,8 +53,8 @@ export default function auditPage() {
 				h("code", {}, answer.log_id), ", last number ",
 			String(answer.last));
 		} catch (failure) {
-			put(said, "");
-			put(error, failure.message);
+			fill(said, "");
+			fill(error, failure.message);
 		}
 	}
 	form.addEventListener("submit", event => {

@@ -3,7 +3,7 @@
 // to a screen reader.
 
 import { api, query } from "./api.js";
-import { h, put, fill } from "./dom.js";
+import { fill, h, swap } from "./dom.js";
 import { time } from "./format.js";
 
 const Dygraph = window.Dygraph;
@@ -63,8 +63,8 @@ export function chart({ title, lines, show, empty = "No data yet." }) {
 	let rows = [], marks = [], drawn = null;
 
 	function tell(row, when) {
-		put(at, when);
-		values.forEach((value, i) => put(value, row ? show(row[i + 1]) : "–"));
+		fill(at, when);
+		values.forEach((value, i) => fill(value, row ? show(row[i + 1]) : "–"));
 	}
 
 	function last() {
@@ -72,8 +72,8 @@ export function chart({ title, lines, show, empty = "No data yet." }) {
 	}
 
 	function list() {
-		fill(body, rows.slice(-240).reverse().map(row => h("tr", {},
-			h("td", {}, time(row[0])), row.slice(1).map(value =>
+		fill(body, rows.slice(-240).reverse().map(row => h("tr",
+			{ key: row[0].getTime() }, h("td", {}, time(row[0])), row.slice(1).map(value =>
 				h("td", { class: "number" }, show(value))))));
 	}
 
@@ -149,7 +149,7 @@ export function chart({ title, lines, show, empty = "No data yet." }) {
 			const any = rows.some(row => row.slice(1).some(v => v !== null));
 			const wanted = any && Dygraph ? picture : any ? null : none;
 			if (wanted && !wanted.isConnected)
-				fill(node, node.firstChild, wanted, details);
+				swap(node, node.firstChild, wanted, details);
 			else if (!wanted)
 				none.remove();
 			last();

@@ -1,7 +1,7 @@
 // The compliance report: it is made when it is asked for, by probing.
 
 import { api } from "./api.js";
-import { badge, button, fill, h, put, table } from "./dom.js";
+import { badge, button, fill, h, table } from "./dom.js";
 import { brief, time } from "./format.js";
 
 const TONE = { pass: "good", fail: "bad", error: "bad", not_applicable: "plain",
@@ -27,11 +27,11 @@ export default function compliancePage() {
 	const result = h("div", { class: "line", role: "status" });
 	const error = h("p", { class: "error", role: "alert" });
 	const checks = table(COLUMNS, { caption: "Compliance checks",
-		empty: "No report yet." });
+		key: row => row.id, empty: "No report yet." });
 	const go = button("Run the checks", run, "primary");
 	async function run() {
 		go.disabled = true;
-		put(error, "");
+		fill(error, "");
 		fill(result, "A key is made, used and revoked; listeners, files and " +
 			"processes are probed …");
 		try {
@@ -47,7 +47,7 @@ export default function compliancePage() {
 				ORDER.indexOf(a.status) - ORDER.indexOf(b.status)));
 		} catch (failure) {
 			fill(result);
-			put(error, failure.message);
+			fill(error, failure.message);
 		}
 		go.disabled = false;
 	}

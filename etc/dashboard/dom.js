@@ -3,55 +3,91 @@
 
 export function h(tag, properties, ...children) {
 	const node = document.createElement(tag);
-	for (const [name, value] of Object.entries(properties || {})) {
-		if (value === null || value === undefined || value === false)
+	dress(node, properties || {});
+	node.append(...nodesOf(children));
+	return node;
+}
+
+const none = value => value === null || value === undefined || value === false;
+
+function nodesOf(children) {
+	return children.flat(Infinity).filter(child => !none(child) && child !== "")
+		.map(child => child instanceof Node ? child
+			: document.createTextNode(child));
+}
+
+// Gives a node what it is to have, and takes what it had from here before; what
+// a person has done to it (opened, typed, scrolled) is no part of that.
+function dress(node, properties) {
+	const had = node.made || {};
+	for (const name of Object.keys({ ...had, ...properties })) {
+		const value = properties[name];
+		if (value === had[name] || name === "key")
 			continue;
-		if (name.startsWith("on"))
-			node.addEventListener(name.slice(2), value);
-		else if (name === "class")
-			node.className = value;
-		else if (name === "value" || name === "checked" || name === "open")
-			node[name] = value;
+		if (name.startsWith("on") || name === "value")
+			node[name] = value ?? null;
+		else if (name === "style")
+			Object.assign(node.style, value);
+		else if (none(value))
+			node.removeAttribute(name);
 		else
 			node.setAttribute(name, value === true ? "" : value);
 	}
-	add(node, children);
-	return node;
+	node.made = properties;
 }
 
-function add(node, children) {
-	for (const child of children) {
-		if (Array.isArray(child))
-			add(node, child);
-		else if (child instanceof Node)
-			node.append(child);
-		else if (child !== null && child !== undefined && child !== false)
-			node.append(String(child));
-	}
-}
-
+// A page is told again and again what it is to show, while a person presses a
+// button of it, types, or has chosen a text.  So what stands there already is
+// changed where it differs, and stays the same node; only what has no
+// counterpart comes and goes.  A `key` says who is whose counterpart among
+// many.  The children are used up by this: nobody may hold on to one.
 export function fill(node, ...children) {
-	node.replaceChildren();
-	add(node, children);
+	const left = [...node.childNodes];
+	const wanted = nodesOf(children).map(child => {
+		const i = left.findIndex(old => alike(old, child));
+		return i < 0 ? child : become(left.splice(i, 1)[0], child);
+	});
+	left.forEach(old => old.remove());
+	wanted.forEach((child, i) => {
+		// What is in use stays where it is, and the others go around it.
+		while (node.childNodes[i] !== child &&
+			child.matches?.(":focus-within, :active"))
+			node.append(node.childNodes[i]);
+		if (node.childNodes[i] !== child)
+			node.insertBefore(child, node.childNodes[i] ?? null);
+	});
 	return node;
 }
 
-// Puts text into a node only when it differs: screen readers and selections
-// are left alone by what has not changed.
-export function put(node, text) {
-	const wanted = String(text);
-	if (node.textContent !== wanted)
-		node.textContent = wanted;
+const alike = (old, child) => old.nodeName === child.nodeName &&
+	old.made?.key === child.made?.key;
+
+function become(old, child) {
+	if (child instanceof Element) {
+		dress(old, child.made);
+		return fill(old, ...child.childNodes);
+	}
+	// A text that somebody is choosing waits until it is let go.
+	const chosen = getSelection();
+	if (old.data !== child.data && (chosen.isCollapsed ||
+		(chosen.anchorNode !== old && chosen.focusNode !== old)))
+		old.data = child.data;
+	return old;
 }
 
-// Columns: { name, cell(row) -> text or node, number?, wide? }.  Rows that say
-// the same as before are left standing, with the focus in them.  On a phone one
-// with wide columns is no table for the eye; its roles say that it still is one.
-export function table(columns, { caption, empty = "Nothing here." } = {}) {
+// Another content altogether, of nodes that are held.
+export function swap(node, ...children) {
+	node.replaceChildren(...nodesOf(children));
+}
+
+// Columns: { name, cell(row) -> text or node, number?, wide? }; key(row) tells
+// one row from the others.  On a phone one with wide columns is no table for the
+// eye; its roles say that it still is one.
+export function table(columns, { caption, key, empty = "Nothing here." }) {
 	const body = h("tbody", { role: "rowgroup" });
 	const node = h("div", {
 		class: columns.some(column => column.wide) ? "scroll stack" : "scroll",
-		tabindex: "0", role: "region", "aria-label": caption,
+		tabindex: "0", role: "region", "aria-label": caption, hidden: true,
 	}, h("table", { role: "table" },
 		h("caption", { class: "hidden" }, caption),
 		h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
@@ -59,25 +95,18 @@ export function table(columns, { caption, empty = "Nothing here." } = {}) {
 				scope: "col", class: column.number ? "number" : null,
 			}, column.name)))),
 		body));
-	const none = h("p", { class: "empty" }, empty);
-	const box = h("div", {}, none);
-	let shown = "";
+	const nothing = h("p", { class: "empty" }, empty);
 	return {
-		node: box,
-		set(rows, key = row => JSON.stringify(row)) {
-			const now = rows.map(key).join("\n");
-			if (now === shown && box.firstChild !== null)
-				return;
-			shown = now;
-			body.replaceChildren(...rows.map(row => h("tr", { role: "row" },
+		node: h("div", {}, nothing, node),
+		set(rows) {
+			fill(body, rows.map(row => h("tr", { role: "row", key: key(row) },
 				columns.map(column => h("td", { role: "cell",
 					class: [column.number && "number",
 						column.wide && "wide"].filter(Boolean).join(" ") || null,
 					"data-name": column.name,
 				}, column.cell(row))))));
-			const wanted = rows.length > 0 ? node : none;
-			if (box.firstChild !== wanted)
-				box.replaceChildren(wanted);
+			node.hidden = rows.length === 0;
+			nothing.hidden = rows.length > 0;
 		},
 	};
 }

@@ -1,6 +1,6 @@
 // How everything is.
 
-import { badge, button, fill, h, panel, put, table } from "./dom.js";
+import { badge, button, fill, h, panel, table } from "./dom.js";
 import { ago, brief, count, ms, percent, seconds, time, weight } from "./format.js";
 import { live } from "./live.js";
 import { RANGES, chart, history, quantile, rowsOf, sum } from "./chart.js";
@@ -18,8 +18,8 @@ export function tile(name) {
 	const note = h("small", {}, " ");
 	return { node: h("div", { class: "tile" }, h("span", {}, name), value, note),
 		set(text, more = "", tone = "") {
-			put(value, text);
-			put(note, more);
+			fill(value, text);
+			fill(note, more);
 			value.className = tone;
 		} };
 }
@@ -41,9 +41,9 @@ export function ranged(fillCharts, begin = "1h") {
 		clearTimeout(timer);
 		try {
 			await fillCharts(range);
-			put(why, "");
+			fill(why, "");
 		} catch (failure) {
-			put(why, failure.message);
+			fill(why, failure.message);
 		}
 		clearTimeout(timer);
 		if (!ended)
@@ -116,7 +116,7 @@ function agentsTable() {
 		{ name: "In flight", number: true, cell: row => count(row.in_flight) },
 		{ name: "Queued", number: true, cell: row => count(row.queued) },
 		{ name: "Calls", number: true, cell: row => count(row.calls) },
-	], { caption: "Agents", empty: "No agent is served." });
+	], { caption: "Agents", key: row => row.name, empty: "No agent is served." });
 }
 
 export function eventText(event) {
@@ -135,7 +135,7 @@ export function eventText(event) {
 function parts() {
 	const list = h("ul", { class: "plainlist" });
 	return { node: panel("Components", list), set(components) {
-		fill(list, components.map(one => h("li", {},
+		fill(list, components.map(one => h("li", { key: one.name },
 			badge(one.status, STATUS[one.status] || "plain"), " ", one.name,
 			h("small", {}, one.status === "ok" ? " since " + time(one.since)
 				: " " + (one.last_error || "")))));
@@ -199,8 +199,7 @@ export default function overview() {
 		queued.set(count(add(row => row.queued)), "waiting",
 			add(row => row.queued) > 0 ? "warn" : "");
 		firing(picture);
-		agents.set(picture.agents, row => JSON.stringify([row,
-			names(live, row)]));
+		agents.set(picture.agents);
 		components.set(picture.components);
 	}
 
@@ -208,7 +207,7 @@ export default function overview() {
 		fill(events, live.events.length === 0
 			? h("li", { class: "empty" }, "Nothing has happened since this " +
 				"page was opened.")
-			: live.events.slice(0, 12).map(event => h("li", {},
+			: live.events.slice(0, 12).map(event => h("li", { key: event },
 				h("time", { title: event.time }, time(event.time)), " ",
 				badge(event.name), " ", h("a", { href: "#/agents/" +
 					encodeURIComponent(event.agent) }, event.agent), " ",

@@ -52,7 +52,7 @@ export default async function pluginsPage() {
 		{ name: "Last error", wide: true, cell: row => row.last_error
 			? h("span", { class: "error" }, row.last_error) : "–" },
 		{ name: "File", wide: true, cell: row => h("small", {}, row.path) },
-	], { caption: "Plugins" });
+	], { caption: "Plugins", key: row => row.path });
 	list.set((await api("/admin/v1/plugins")).plugins);
 	return { title: "Plugins", node: h("div", {}, h("div", { class: "head" },
 		h("h1", {}, "Plugins")), box, h("div", { class: "panel" }, list.node)) };

@@ -62,15 +62,15 @@ async function order(rollout, which, changed) {
 function split(rollout) {
 	const share = rollout.stage === "warm" || rollout.outcome === "promoted"
 		? 10000 : rollout.weight;
-	const bar = h("span", {});
-	bar.style.width = share / 100 + "%";
 	return h("div", { class: "split", role: "img", "aria-label":
-		`revision ${rollout.to} has ${weight(share)} of the calls` }, bar);
+		`revision ${rollout.to} has ${weight(share)} of the calls` },
+	h("span", { style: { width: share / 100 + "%" } }));
 }
 
 export function facts(rows) {
 	return h("dl", { class: "facts" }, rows.filter(row => row[1])
-		.map(([term, text]) => [h("dt", {}, term), h("dd", {}, text)]));
+		.map(([term, text]) => [h("dt", { key: term }, term),
+			h("dd", { key: term }, text)]));
 }
 
 // The judge's evidence is of logarithms; people read the odds.
@@ -91,7 +91,7 @@ function evidence() {
 			odds(e.worse_log) },
 		{ name: "Not worse", number: true, cell: ({ evidence: e }) =>
 			odds(e.not_worse_log) },
-	], { caption: "What the judge has counted",
+	], { caption: "What the judge has counted", key: row => row.name,
 		empty: "The judge has counted nothing yet." });
 }
 
@@ -99,14 +99,10 @@ const odds = log => Number.isFinite(log)
 	? (log > 15 ? "> 10⁶" : Math.exp(log).toFixed(2)) + " : 1" : "–";
 
 export function rolloutView(may, changed) {
-	const box = h("div", { id: "rollout" });
+	const box = h("div", {});
 	const seen = evidence();
-	let shown = "";
-	return { node: box, set(rollout) {
-		const now = JSON.stringify(rollout);
-		if (now === shown)
-			return;
-		shown = now;
+	return { node: h("div", { id: "rollout" }, box, seen.node), set(rollout) {
+		seen.node.hidden = !rollout;
 		if (!rollout) {
 			fill(box, h("p", { class: "empty" },
 				"This agent has had no rollout since the daemon knows of it."));
@@ -114,8 +110,6 @@ export function rolloutView(may, changed) {
 		}
 		const judge = rollout.judge;
 		seen.set(rollout.analysis || []);
-		// A button that has the focus keeps it.
-		const focus = document.activeElement?.dataset?.order;
 		fill(box,
 			h("div", { class: "line" },
 				badge(rollout.phase, PHASES[rollout.phase]),
@@ -127,7 +121,7 @@ export function rolloutView(may, changed) {
 					weight(rollout.weight), " of the calls"),
 				h("span", { class: "actions" }, may(["modify_config"])
 					? possible(rollout).map(which => h("button", {
-						type: "button", "data-order": which,
+						type: "button", key: which,
 						class: which === "abort" || which === "back" ? "danger"
 							: which === "promote" ? "primary" : "",
 						onclick: () => order(rollout, which, changed),
@@ -153,10 +147,7 @@ export function rolloutView(may, changed) {
 					`${count(rollout.mirrored.status_differs)} with another ` +
 					`status, similarity ${brief(rollout.mirrored.similarity)}`
 					: null],
-			]),
-			seen.node);
-		if (focus)
-			box.querySelector(`[data-order=${focus}]`)?.focus();
+			]));
 	} };
 }
 

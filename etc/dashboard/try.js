@@ -2,7 +2,7 @@
 // answered, how long it took.
 
 import { api, stream } from "./api.js";
-import { button, field, fill, h, put } from "./dom.js";
+import { button, field, fill, h } from "./dom.js";
 import { count, seconds } from "./format.js";
 import { facts } from "./rollout.js";
 
@@ -30,7 +30,7 @@ export default async function tryPage() {
 		running = new AbortController();
 		go.disabled = true;
 		stop.disabled = false;
-		put(error, "");
+		fill(error, "");
 		fill(out);
 		fill(told, h("p", { class: "dim" }, "Waiting for the first piece …"));
 		const show = ended => fill(told, facts([
@@ -70,7 +70,7 @@ export default async function tryPage() {
 			});
 			show(true);
 		} catch (failure) {
-			put(error, failure.name === "AbortError" ? "Stopped."
+			fill(error, failure.name === "AbortError" ? "Stopped."
 				: failure.message);
 			show(true);
 		}

@@ -132,10 +132,11 @@ def begin():
             wait_for(lambda: daemon.admin(
                 "GET", "/admin/v1/deployments/summarizer"
             ).json["phase"] == "Paused", 30, "the rollout waits for a person")
-            script = shutil.copyfile(os.path.join(HERE, "pages.mjs"),
-                                     os.path.join(modules, "pages.mjs"))
+            for script in ("browser.mjs", "updates.mjs", "pages.mjs"):
+                shutil.copyfile(os.path.join(HERE, script),
+                                os.path.join(modules, script))
             done = subprocess.run(
-                [node, script], cwd=modules, stdin=subprocess.DEVNULL,
+                [node, "pages.mjs"], cwd=modules, stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                 timeout=seconds(150), check=False,
                 env=dict(os.environ, ATOMD_URL=daemon.url, BROWSER=browser,
@@ -244,6 +245,15 @@ def the_console_streams():
 @test
 def a_text_that_is_markup_stays_a_text():
     passed("markup")
+
+
+@test
+def nothing_is_taken_from_under_the_hand_by_an_update():
+    passed("places change", "what was done stays done",
+           "pressed over an update", "another button is another",
+           "focus over an update", "chosen text over an update",
+           "half a form over an update", "alerts over an update",
+           "overview over an update")
 
 
 @test

@@ -1,0 +1,205 @@
+// What a person does to a page while it is told what has happened since: nothing
+// is taken from under the hand.  Each check waits until the page shows the news.
+
+import { agree, ask, check, done, equal, go, note, open, pressed, stands }
+	from "./browser.mjs";
+
+// The same element as before, and not one that looks like it?
+const same = (before, locator) => locator.evaluate((now, then) => now === then,
+	before);
+
+async function reach(agent, order, phase) {
+	equal((await ask(`deployments/${agent}/${order}`, "POST")).status, 200, order);
+	await stands(agent, { phase });
+}
+
+const focused = page => page.evaluate(() => document.activeElement.textContent);
+const chosen = page => page.evaluate(() => getSelection().toString());
+
+// The text at which the first element that fits begins is chosen.
+const choose = locator => locator.first().evaluate(({ firstChild: text }) =>
+	getSelection().setBaseAndExtent(text, 0, text, text.length));
+
+// What can be focused, chosen and counted of a list whose rows change places.
+function reorder(fill, h) {
+	const list = h("ul", {});
+	const show = words => fill(list, words.map(word =>
+		h("li", { key: word }, h("button", {}, word))));
+	document.body.append(list);
+	show(["a", "b", "c", "d"]);
+	list.children[2].firstChild.focus();
+	const seen = [];
+	for (const words of [["c", "a", "d", "b"], ["e", "b", "c"], ["c"],
+		["d", "c", "a"]]) {
+		show(words);
+		seen.push(list.textContent + ":" + document.activeElement.textContent);
+	}
+	list.remove();
+	return seen;
+}
+
+// What has been opened, typed and scrolled in what is told again.
+function kept(fill, h) {
+	const box = h("div", {});
+	const show = text => fill(box, h("p", {}, text), h("details", {},
+		h("summary", {}, text), h("pre", {}, (text + "\n").repeat(200))),
+	h("input", { value: "as it was" }));
+	document.body.append(box);
+	show("before");
+	const [said, details, input] = box.children, text = details.lastChild;
+	details.open = true;
+	text.scrollTop = 90;
+	input.value = "half of";
+	input.focus();
+	input.setSelectionRange(2, 4);
+	show("after");
+	const seen = [said.textContent, details.open, text.scrollTop, input.value,
+		input.selectionStart, input.selectionEnd];
+	box.remove();
+	return seen;
+}
+
+async function ofARollout(page) {
+	const news = word => page.locator("#rollout .badge", { hasText: word })
+		.waitFor();
+
+	await check("pressed over an update", async () => {
+		await go(page, "agents/translator", "translator");
+		await news("Progressing");
+		await pressed(page, "Abort").hover();
+		await page.mouse.down();
+		await reach("translator", "pause", "Paused");
+		await news("Paused");
+		await page.mouse.up();
+		await page.locator("dialog h2", { hasText: "Abort: translator" })
+			.waitFor();
+		await pressed(page, "Cancel").click();
+		equal(await focused(page), "Abort", "where one stands after a dialog");
+	});
+
+	await check("another button is another", async () => {
+		const [x, y] = await pressed(page, "Promote").evaluate(node => {
+			const box = node.getBoundingClientRect();
+			return [box.x + box.width / 2, box.y + box.height / 2];
+		});
+		await page.mouse.move(x, y);
+		await page.mouse.down();
+		await reach("translator", "resume", "Progressing");
+		await news("Progressing");
+		await page.mouse.up();
+		equal(await page.locator("dialog").count(), 0,
+			"dialogs of a button that is gone");
+	});
+
+	await check("focus over an update", async () => {
+		const button = pressed(page, "Promote fully");
+		await button.focus();
+		const before = await button.elementHandle();
+		await reach("translator", "pause", "Paused");
+		await news("Paused");
+		equal(await focused(page), "Promote fully", "the focus");
+		equal(await same(before, button), true, "the same button");
+	});
+
+	await check("chosen text over an update", async () => {
+		const begun = page.locator("#rollout dd", { hasText: "too slow" });
+		await choose(begun);
+		const text = await chosen(page);
+		await reach("translator", "resume", "Progressing");
+		await news("Progressing");
+		equal([await chosen(page), text.includes("too slow")], [text, true],
+			"a text that stays");
+		await choose(page.locator("#rollout .badge"));
+		await reach("translator", "pause", "Paused");
+		await page.locator("#rollout dd", { hasText: "a person" }).waitFor();
+		equal(await chosen(page), "Progressing", "a text that changes");
+		await page.evaluate(() => getSelection().removeAllRanges());
+		await reach("translator", "resume", "Progressing");
+		await page.locator("#rollout dd", { hasText: "a person" })
+			.waitFor({ state: "detached" });
+	});
+
+	await check("half a form over an update", async () => {
+		await pressed(page, "Go back to revision 1").click();
+		const reason = page.getByLabel("Reason");
+		await reason.fill("too ");
+		await reason.press("Home");
+		await reach("translator", "pause", "Paused");
+		await news("Paused");
+		await page.keyboard.type("much ");
+		equal(await reason.inputValue(), "much too ", "what is typed");
+		await pressed(page, "Cancel").click();
+		equal(await page.evaluate(() => document.activeElement.ariaLabel),
+			"Go back to revision 1", "where one stands after a dialog");
+		await reach("translator", "resume", "Progressing");
+	});
+}
+
+async function ofAlerts(page) {
+	await check("alerts over an update", async () => {
+		await go(page, "alerts", "Alerts");
+		const button = page.locator(".alert", { hasText: "too_many_instances" })
+			.getByRole("button", { name: "Silence" });
+		await button.focus();
+		const before = await button.elementHandle();
+		const { status, told: { id } } = await ask("alerts/silences", "POST",
+			undefined, { matchers: [{ name: "alertname",
+				value: "too_many_instances" }], duration: "30m",
+			comment: "from elsewhere" });
+		equal(status, 201, "silenced");
+		const row = page.locator("tbody tr", { hasText: "from elsewhere" });
+		await row.waitFor();
+		equal(await same(before, button), true, "the same button");
+		equal(await focused(page), "Silence", "the focus");
+		await row.getByRole("button", { name: "End" }).click();
+		await agree(page, "End it");
+		await note(page, "silence has ended");
+		const { told: list } = await ask("alerts/silences");
+		equal(list.find(one => one.id === id).state, "expired",
+			"the silence that has ended");
+	});
+}
+
+async function ofTheOverview(page) {
+	await check("overview over an update", async () => {
+		await go(page, "", "Overview");
+		const link = page.locator("tbody a", { hasText: "summarizer" });
+		await link.focus();
+		const before = await link.elementHandle();
+		const calls = page.locator(".tile", { hasText: "Calls per second" })
+			.locator("small");
+		await calls.filter({ hasText: "in all" }).waitFor();
+		await choose(calls);
+		const text = await chosen(page);
+		const cell = page.locator("tbody tr", { hasText: "summarizer" })
+			.locator("td").last();
+		const then = await cell.textContent();
+		await page.waitForFunction(([node, was]) => node.textContent !== was,
+			[await cell.elementHandle(), then]);
+		equal(await chosen(page), text, "a number that is chosen");
+		await page.evaluate(() => getSelection().removeAllRanges());
+		await page.waitForFunction(([node, was]) => node.textContent !== was,
+			[await calls.elementHandle(), text]);
+		equal(await same(before, link), true, "the same link");
+		equal(await focused(page), "summarizer", "the focus");
+	});
+}
+
+export async function updates() {
+	const page = await open("admin", "");
+	const inside = what => page.evaluate(`import("/dashboard/dom.js")
+		.then(({ fill, h }) => (${what})(fill, h))`);
+
+	await check("places change", async () => {
+		equal(await inside(reorder), ["cadb:c", "ebc:c", "c:c", "dca:c"],
+			"rows and the focus");
+	});
+	await check("what was done stays done", async () => {
+		equal(await inside(kept), ["after", true, 90, "half of", 2, 4],
+			"the text, then what a person did");
+	});
+	await ofARollout(page);
+	await ofAlerts(page);
+	await ofTheOverview(page);
+	await done(page);
+}
