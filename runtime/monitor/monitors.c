@@ -73,9 +73,11 @@ atom_status monitors_register(void)
 void monitors_event(const char *name, const char *agent,
 		    const struct atom_span *json)
 {
-	uint64_t number = atomic_fetch_add(&events_told, 1) + 1;
+	uint64_t number;
 
 	(void)pthread_mutex_lock(&list_lock);
+	/* Here: queues hold events in the order of their numbers. */
+	number = atomic_fetch_add(&events_told, 1) + 1;
 	for (struct monitor *monitor = monitors; monitor != NULL;
 	     monitor = monitor->next)
 		if (monitor->ops->event != NULL)
@@ -191,8 +193,8 @@ static atom_status open_monitor(const struct config *config,
 	monitor->dropped = metric_series(dropped_family, labels);
 	monitor->declared = hash_of(declared);
 	monitor->seen = true;
-	atomic_store(&monitor->heard, monitors_told());
 	(void)pthread_mutex_lock(&list_lock);
+	atomic_store(&monitor->heard, monitors_told());
 	monitor->next = monitors;
 	monitors = monitor;
 	(void)pthread_mutex_unlock(&list_lock);
