@@ -374,6 +374,13 @@ static void follow_rollout(struct exchange *x)
 	    http_field(x->request, "x-atomd-revision") != NULL ||
 	    directory_route(&wish, &revision, &assignment) != ROUTE_FOUND)
 		return;
+	/* Another agent of that name: what is held is of the limits of the one
+	 * that is gone, which the call keeps by its revision. */
+	if (revision_limits(revision) != revision_limits(before)) {
+		revision_unref(revision);
+		trial_unref(assignment.trial);
+		return;
+	}
 	x->revision = revision;
 	trial_unref(x->assignment.trial);
 	x->assignment = assignment;

@@ -422,6 +422,41 @@ def a_busy_session_gives_everything_back():
 
 
 @test
+def a_call_is_not_led_to_an_agent_of_the_same_name_that_did_not_admit_it():
+    def slow(delay_ms):
+        return agent("slow", 'plugin = "echo"; delay_ms = %d;' % delay_ms,
+                     "memory: { }; rate_limits: { %s };"
+                     % group(concurrent=9))
+
+    def calls():
+        # But for the looks themselves.
+        looks.append(1)
+        return daemon.metrics().sum("atomd_http_requests_total") - len(looks)
+
+    looks = []
+    session = {"x-atomd-session": "s"}
+    with Daemon(config(agents=[slow(4000), ECHO])) as daemon:
+        content = daemon.post_bytes(PATH, asks("slow"), session)
+        with daemon.wire(content) as first:
+            wait_for(lambda: daemon.metrics().sum(
+                "atomd_inflight_requests", agent="slow") == 1,
+                what="the session is used")
+            before = calls()
+            second = daemon.wire(content)
+            wait_for(lambda: calls() == before + 1, what="another one waits")
+            # Gone, and back as another one.
+            assert daemon.reload(config(agents=[ECHO])).status == 200
+            assert daemon.reload(
+                config(agents=[slow(0), ECHO])).status == 200
+            first.close()
+        with second:
+            answer = second.answer()
+        assert answer.status == 200, answer
+        assert answer.headers["x-atomd-revision"] == "1", answer.headers
+        assert daemon.chat("slow", "x").headers["x-atomd-revision"] == "2"
+
+
+@test
 def a_request_that_is_wrong_is_not_counted():
     with Daemon(config(agents=[ECHO], security="")) as daemon:
         key = make_key(daemon, requests=1)
