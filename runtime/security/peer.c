@@ -25,6 +25,7 @@ static _Atomic uint32_t admin_groups[GROUPS_MAX];
 
 atom_status peer_apply(const struct config *config, struct atom_error *err)
 {
+	uint32_t gids[GROUPS_MAX];
 	size_t n = 0;
 
 	for (size_t i = 0; i < config->listener_count; i++) {
@@ -44,10 +45,11 @@ atom_status peer_apply(const struct config *config, struct atom_error *err)
 					 "listeners: more than %d admin "
 					 "groups",
 					 GROUPS_MAX);
-		atomic_store(&admin_groups[n++], group->gr_gid);
+		gids[n++] = group->gr_gid;
 	}
-	for (; n < GROUPS_MAX; n++)
-		atomic_store(&admin_groups[n], NO_GROUP);
+	/* A configuration that is refused leaves them as they were. */
+	for (size_t i = 0; i < GROUPS_MAX; i++)
+		atomic_store(&admin_groups[i], i < n ? gids[i] : NO_GROUP);
 	return ATOM_OK;
 }
 

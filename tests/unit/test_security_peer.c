@@ -225,6 +225,19 @@ Test(peer, a_group_is_the_first_or_any_other)
 	expect(ATOM_ENOENT, "no group");
 }
 
+Test(peer, groups_of_a_refused_configuration_are_not_in_force)
+{
+	const char *names[] = { group_name(&peer->gid), "no-such-group" };
+
+	cr_assert_eq(apply(NULL, 0), ATOM_OK);
+	cr_assert_eq(apply(names, 2), ATOM_EINVAL);
+	expect(ATOM_ENOENT, "as before: nobody's");
+	cr_assert_eq(apply(names, 1), ATOM_OK);
+	names[0] = names[1];
+	cr_assert_eq(apply(names, 1), ATOM_EINVAL);
+	expect(ATOM_OK, "as before: its own group");
+}
+
 Test(peer, what_the_daemon_started_never_is)
 {
 	cr_assert_eq(apply(NULL, 0), ATOM_OK);
