@@ -135,7 +135,6 @@ static atom_status open_required(struct config *config, struct atom_error *err)
 	if (sink == NULL) {
 		status = ATOM_ENOENT;
 	} else {
-		atomic_store(&audit.state, AUDIT_OPENING);
 		status = sequencer_start(&why);
 		if (status == ATOM_OK)
 			status = wait_until_open(&why);

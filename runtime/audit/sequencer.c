@@ -275,9 +275,12 @@ static atom_status take_up(struct atom_error *err)
 static void *run(void *argument)
 {
 	struct atom_error err = ATOM_ERROR_INIT;
-	atom_status status = take_up(&err);
+	atom_status status;
 
 	(void)argument;
+	/* Not before there is somebody to answer who waits. */
+	atomic_store(&audit.state, AUDIT_OPENING);
+	status = take_up(&err);
 	(void)pthread_mutex_lock(&audit.lock);
 	audit.error = err;
 	atomic_store(&audit.state,

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The audit log with its threads: many who post, a restart, a log that was
- * changed meanwhile, search and prune.
+ * changed meanwhile, search and prune.  The linker puts a function of this
+ * program before pthread_create() (--wrap).
  */
 #include "audit_asked.h"
 #include "audit_fixture.h"
 #include "tap.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,6 +18,29 @@
 
 #define THREADS 8
 #define EACH	300
+
+/* The next thread cannot be made; somebody posts in that moment. */
+static _Atomic bool no_thread;
+static atom_status meanwhile;
+
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+			  void *(*start)(void *argument), void *argument);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+			  void *(*start)(void *argument), void *argument);
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+			  void *(*start)(void *argument), void *argument)
+{
+	const struct audit_record record = asked_event("key:meanwhile");
+	static struct asked a;
+
+	if (!atomic_exchange(&no_thread, false))
+		return __real_pthread_create(thread, attributes, start,
+					     argument);
+	asked_init(&a, 0);
+	meanwhile = audit_post(&record, AUDIT_GATED, &a.waiter);
+	return EAGAIN;
+}
 
 static void *post_many(void *argument)
 {
@@ -362,6 +387,16 @@ static void a_prune_forgets_what_is_before_a_time(void)
 	audit_end();
 }
 
+/* Who posts while the sequencer's thread cannot be made would wait for ever,
+ * and look at a sink that is freed: to them there is no log yet. */
+static void a_log_without_a_thread_takes_nothing(void)
+{
+	no_thread = true;
+	refused_at_start("a thread for audit");
+	CHECK(!no_thread);
+	CHECK(meanwhile == ATOM_ENOENT);
+}
+
 static const struct tap_test tests[] = {
 	TAP_TEST(each_record_is_durable_before_it_is_answered_once),
 	TAP_TEST(a_restart_goes_on_with_the_same_log),
@@ -374,6 +409,7 @@ static const struct tap_test tests[] = {
 	TAP_TEST(what_comes_during_a_sync_waits_for_its_own_time),
 	TAP_TEST(a_search_finds_the_last_ones_that_fit_in_order),
 	TAP_TEST(a_prune_forgets_what_is_before_a_time),
+	TAP_TEST(a_log_without_a_thread_takes_nothing),
 };
 
 int main(void)
