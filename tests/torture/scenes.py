@@ -4,10 +4,14 @@ A scene has `act(daemon)`, which does its work once and may meet any clear
 error, and `check(daemon)`, which does it again without a fault and may not.
 """
 
+import contextlib
+import functools
 import http.client
+import http.server
 import itertools
 import json
 import sys
+import threading
 import time
 
 from atomd_test import config, string_list, wait_for
@@ -82,12 +86,13 @@ class Scene:
 
 class Call(Scene):
     name = "call"
+    agent = "echo"
 
     def act(self, daemon):
         try:
             answer = daemon.request(
                 "POST", "/v1/chat/completions", {
-                    "model": "echo", "user": "u", "messages": [
+                    "model": self.agent, "user": "u", "messages": [
                         {"role": "user", "content": "hello"}]},
                 timeout=WAIT)
         except CUT:
@@ -97,6 +102,49 @@ class Call(Scene):
             said = answer.json["choices"][0]["message"]["content"]
             assert said == "hello", said
         return status
+
+
+class Provider(http.server.BaseHTTPRequestHandler):
+    """Answers "hello", and closes: each turn makes a connection."""
+
+    ANSWER = json.dumps({"choices": [{"index": 0, "message": {
+        "role": "assistant", "content": "hello"}}]}).encode()
+
+    def handle(self):
+        with contextlib.suppress(ConnectionError):
+            super().handle()
+
+    def do_POST(self):  # pylint: disable=invalid-name
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(self.ANSWER)))
+        self.end_headers()
+        self.wfile.write(self.ANSWER)
+
+    def log_message(self, *_):  # pylint: disable=arguments-differ
+        pass
+
+    @staticmethod
+    @functools.lru_cache(maxsize=None)
+    def port():
+        """Of the one that all daemons ask."""
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Provider)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return server.server_address[1]
+
+
+class Upstream(Call):
+    """A call to a provider with two addresses, of which one refuses."""
+
+    name = "upstream"
+    agent = "asks"
+
+    def __init__(self):
+        self.text = config(
+            '{ name = "asks"; backend: { plugin = "openai"; '
+            'base_url = "http://localhost:%d"; }; }' % Provider.port(),
+            extra=AUDIT).replace("workers = 2", "workers = 1")
 
 
 class Stream(Scene):
@@ -210,5 +258,5 @@ class Rollout(Scene):
         assert answer.status == 200, answer
 
 
-SCENES = (Call, Stream, Reload, Audit, Rollout)
+SCENES = (Call, Upstream, Stream, Reload, Audit, Rollout)
 
