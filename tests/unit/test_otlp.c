@@ -457,3 +457,172 @@ Test(otlp, a_request_is_whole_or_none)
 	cr_assert_gt(made, 0);
 	json_set_alloc_funcs(malloc, free);
 }
+
+/* --- an item of it is whole or lost --------------------------------------------- */
+
+static const struct atom_ended_call ended = {
+	.struct_size = sizeof(ended),
+	.agent = "echo",
+	.revision = "a-revision",
+	.backend = "openai",
+	.request_id = "a-request",
+	.trace_id = "0123456789abcdef0123456789abcdef",
+	.span_id = "0123456789abcdef",
+	.parent_id = "1123456789abcdef",
+	.attempt_id = "2123456789abcdef",
+	.http_status = 503,
+	.first_ns = 2,
+	.ended_ns = 3,
+	.input_tokens = 5,
+	.output_tokens = 7,
+};
+
+/* Each item of the first is one of the second. */
+static void expect_items_of(const json_t *some, const json_t *whole)
+{
+	size_t i, k, same = 0;
+	const json_t *item, *other;
+
+	json_array_foreach(some, i, item)
+	{
+		json_array_foreach(whole, k, other) same +=
+			(size_t)json_equal(item, other);
+	}
+	cr_assert_eq(same, json_array_size(some));
+}
+
+Test(otlp, a_span_is_whole_or_lost)
+{
+	json_t *whole = json_array();
+	unsigned int n = 1;
+	bool failed = true;
+
+	cr_assert_eq(otlp_add_spans(whole, &ended, true), 0);
+	cr_assert_eq(json_array_size(whole), 3);
+	for (json_set_alloc_funcs(take, free); failed; n++) {
+		json_t *spans = json_array();
+		size_t lost;
+
+		left = n;
+		lost = otlp_add_spans(spans, &ended, true);
+		failed = left == 0;
+		left = 0;
+		cr_assert_eq(lost > 0, failed, "%u: %zu", n, lost);
+		cr_assert_eq(json_array_size(spans) + lost, 3);
+		expect_items_of(spans, whole);
+		json_decref(spans);
+	}
+	cr_assert_gt(n, 50);
+	json_decref(whole);
+}
+
+Test(otlp, a_log_record_is_whole_or_lost)
+{
+	const struct atom_monitor_event event = {
+		.struct_size = sizeof(event),
+		.time_ms = NOW_MS,
+		.name = "scaling",
+		.agent = "echo",
+		.details = { "{\"from\":1}", 10 },
+	};
+	json_t *whole = otlp_log(&event);
+	unsigned int n = 1;
+	bool failed = true;
+
+	cr_assert_not_null(whole);
+	for (json_set_alloc_funcs(take, free); failed; n++) {
+		json_t *record;
+
+		left = n;
+		record = otlp_log(&event);
+		failed = left == 0;
+		left = 0;
+		cr_assert_eq(record == NULL, failed, "%u", n);
+		cr_assert(failed || json_equal(record, whole));
+		json_decref(record);
+	}
+	cr_assert_gt(n, 20);
+	json_decref(whole);
+}
+
+static void add_two_metrics(void)
+{
+	static const double bounds[] = { 1, 2 };
+	static const uint64_t counts[] = { 3, 4, 5 };
+	struct atom_metric_value counter =
+		value_of(ATOM_METRIC_COUNTER, "t_seconds_total", 1.5);
+	struct atom_metric_value histogram =
+		value_of(ATOM_METRIC_HISTOGRAM, "h_bytes", 20);
+
+	add(&counter);
+	counter.labels = "a=\"b\",c=\"d\"";
+	add(&counter);
+	histogram.count = 12;
+	histogram.bound_count = 2;
+	histogram.bounds = bounds;
+	histogram.counts = counts;
+	add(&histogram);
+	otlp_batch_finish(&batch);
+}
+
+/* Takes the points out of the metrics; as one list. */
+static json_t *take_points(json_t *metrics)
+{
+	static const char *const members[] = { "sum", "histogram" };
+	json_t *points = json_array();
+	size_t i;
+	json_t *metric;
+
+	json_array_foreach(metrics, i, metric)
+	{
+		for (size_t k = 0; k < 2; k++) {
+			json_t *list = json_object_get(
+				json_object_get(metric, members[k]),
+				"dataPoints");
+
+			(void)json_array_extend(points, list);
+			(void)json_array_clear(list);
+		}
+	}
+	return points;
+}
+
+Test(otlp, a_point_is_whole_or_lost)
+{
+	json_t *root, *whole, *whole_points;
+	unsigned int n = 1;
+	bool failed = true;
+
+	add_two_metrics();
+	cr_assert_eq(batch.lost, 0);
+	cr_assert_eq(batch.requests[0].points, 3);
+	whole = metrics_of(0, &root);
+	whole_points = take_points(whole);
+	cr_assert_eq(json_array_size(whole_points), 3);
+	for (json_set_alloc_funcs(take, free); failed; n++) {
+		size_t count = 0;
+
+		otlp_batch_fini(&batch);
+		otlp_batch_init(&batch, &resource, NOW_MS);
+		left = n;
+		add_two_metrics();
+		failed = left == 0;
+		left = 0;
+		cr_assert_eq(batch.lost > 0, failed, "%u", n);
+		if (batch.request_count > 0) {
+			json_t *some_root, *some = metrics_of(0, &some_root);
+			json_t *points = take_points(some);
+
+			count = batch.requests[0].points;
+			cr_assert_eq(json_array_size(points), count);
+			expect_items_of(points, whole_points);
+			expect_items_of(some, whole);
+			json_decref(points);
+			json_decref(some_root);
+		}
+		cr_assert_eq(count + batch.lost, 3);
+	}
+	cr_assert_gt(n, 100);
+	json_decref(whole_points);
+	json_decref(root);
+}

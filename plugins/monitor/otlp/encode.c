@@ -18,14 +18,31 @@ enum {
 	SEVERITY_ERROR = 17
 };
 
+/* --- whole or none ----------------------------------------------------------- */
+
+void otlp_add(json_t **list, json_t *item)
+{
+	if (json_array_append_new(*list, item) == 0)
+		return;
+	json_decref(*list);
+	*list = NULL;
+}
+
+void otlp_set(json_t **object, const char *key, json_t *value)
+{
+	if (json_object_set_new(*object, key, value) == 0)
+		return;
+	json_decref(*object);
+	*object = NULL;
+}
+
 /* --- attributes: names of the semantic conventions, 1.41 --------------------- */
 
-void otlp_add_text(json_t *attributes, const char *key, const char *text)
+void otlp_add_text(json_t **attributes, const char *key, const char *text)
 {
 	if (*text != '\0')
-		(void)json_array_append_new(
-			attributes, json_pack("{s:s,s:{s:s}}", "key", key,
-					      "value", "stringValue", text));
+		otlp_add(attributes, json_pack("{s:s,s:{s:s}}", "key", key,
+					       "value", "stringValue", text));
 }
 
 json_t *otlp_whole(int64_t number)
@@ -36,30 +53,29 @@ json_t *otlp_whole(int64_t number)
 	return json_string(text);
 }
 
-static void add_number(json_t *attributes, const char *key, int64_t number)
+static void add_number(json_t **attributes, const char *key, int64_t number)
 {
-	(void)json_array_append_new(
-		attributes, json_pack("{s:s,s:{s:o}}", "key", key, "value",
-				      "intValue", otlp_whole(number)));
+	otlp_add(attributes, json_pack("{s:s,s:{s:o}}", "key", key, "value",
+				       "intValue", otlp_whole(number)));
 }
 
 static json_t *attributes_of(const struct atom_ended_call *call, bool genai)
 {
 	json_t *attributes = json_array();
 
-	otlp_add_text(attributes, "atomd.agent.revision", call->revision);
-	otlp_add_text(attributes, "atomd.request.id", call->request_id);
+	otlp_add_text(&attributes, "atomd.agent.revision", call->revision);
+	otlp_add_text(&attributes, "atomd.request.id", call->request_id);
 	if (!genai) {
-		otlp_add_text(attributes, "atomd.agent.name", call->agent);
+		otlp_add_text(&attributes, "atomd.agent.name", call->agent);
 		return attributes;
 	}
-	otlp_add_text(attributes, "gen_ai.operation.name", "chat");
-	otlp_add_text(attributes, "gen_ai.agent.name", call->agent);
-	otlp_add_text(attributes, "gen_ai.provider.name", call->backend);
+	otlp_add_text(&attributes, "gen_ai.operation.name", "chat");
+	otlp_add_text(&attributes, "gen_ai.agent.name", call->agent);
+	otlp_add_text(&attributes, "gen_ai.provider.name", call->backend);
 	if (call->granted_ns >= 0) {
-		add_number(attributes, "gen_ai.usage.input_tokens",
+		add_number(&attributes, "gen_ai.usage.input_tokens",
 			   call->input_tokens);
-		add_number(attributes, "gen_ai.usage.output_tokens",
+		add_number(&attributes, "gen_ai.usage.output_tokens",
 			   call->output_tokens);
 	}
 	return attributes;
@@ -79,12 +95,10 @@ static json_t *span_of(const struct atom_ended_call *call, const char *id,
 		otlp_whole(base_ns + to_ns), "attributes", attributes);
 
 	if (*parent != '\0')
-		(void)json_object_set_new(span, "parentSpanId",
-					  json_string(parent));
+		otlp_set(&span, "parentSpanId", json_string(parent));
 	if (call->http_status >= 500)
-		(void)json_object_set_new(
-			span, "status",
-			json_pack("{s:i}", "code", STATUS_CODE_ERROR));
+		otlp_set(&span, "status",
+			 json_pack("{s:i}", "code", STATUS_CODE_ERROR));
 	return span;
 }
 
@@ -97,39 +111,42 @@ static void wait_id(const char *attempt, char out[17])
 	(void)snprintf(out, 17, "%016" PRIx64, id != 0 ? id : 1);
 }
 
-void otlp_add_spans(json_t *spans, const struct atom_ended_call *call,
-		    bool genai)
+size_t otlp_add_spans(json_t *spans, const struct atom_ended_call *call,
+		      bool genai)
 {
 	json_t *attributes = attributes_of(call, genai);
 	char name[128], id[17];
+	size_t lost = 0;
 
-	add_number(attributes, "http.response.status_code", call->http_status);
+	add_number(&attributes, "http.response.status_code", call->http_status);
 	(void)snprintf(name, sizeof(name), "invoke_agent %s", call->agent);
-	(void)json_array_append_new(spans, span_of(call, call->span_id,
-						   call->parent_id, name,
-						   SPAN_KIND_SERVER, 0,
-						   call->ended_ns, attributes));
+	lost += json_array_append_new(
+			spans, span_of(call, call->span_id, call->parent_id,
+				       name, SPAN_KIND_SERVER, 0,
+				       call->ended_ns, attributes)) != 0;
 	if (call->granted_ns < 0)
-		return;
+		return lost;
 	wait_id(call->attempt_id, id);
-	(void)json_array_append_new(
-		spans,
-		span_of(call, id, call->span_id, "wait for an instance",
-			SPAN_KIND_INTERNAL, 0, call->granted_ns, json_array()));
+	lost += json_array_append_new(spans, span_of(call, id, call->span_id,
+						     "wait for an instance",
+						     SPAN_KIND_INTERNAL, 0,
+						     call->granted_ns,
+						     json_array())) != 0;
 	attributes = attributes_of(call, genai);
 	if (call->first_ns >= 0)
-		add_number(attributes, "atomd.first_token_ns",
+		add_number(&attributes, "atomd.first_token_ns",
 			   call->first_ns - call->granted_ns);
 	(void)snprintf(name, sizeof(name), "chat %s", call->backend);
-	(void)json_array_append_new(
-		spans, span_of(call, call->attempt_id, call->span_id, name,
-			       SPAN_KIND_CLIENT, call->granted_ns,
-			       call->ended_ns, attributes));
+	lost += json_array_append_new(
+			spans, span_of(call, call->attempt_id, call->span_id,
+				       name, SPAN_KIND_CLIENT, call->granted_ns,
+				       call->ended_ns, attributes)) != 0;
+	return lost;
 }
 
 /* --- log records ------------------------------------------------------------------ */
 
-void otlp_add_log(json_t *records, const struct atom_monitor_event *event)
+json_t *otlp_log(const struct atom_monitor_event *event)
 {
 	static const int numbers[] = { SEVERITY_ERROR, SEVERITY_WARN,
 				       SEVERITY_INFO, SEVERITY_DEBUG };
@@ -137,20 +154,18 @@ void otlp_add_log(json_t *records, const struct atom_monitor_event *event)
 	size_t severity = event->severity >= 0 && event->severity <= 3
 				  ? (size_t)event->severity
 				  : 2;
-	json_t *body =
-		json_stringn(event->details.bytes, event->details.length);
+	json_t *body = event->details.length > 0
+			       ? json_stringn(event->details.bytes,
+					      event->details.length)
+			       : json_string("");
 
-	otlp_add_text(attributes, "gen_ai.agent.name", event->agent);
-	(void)json_array_append_new(
-		records,
-		json_pack("{s:o,s:o,s:i,s:s,s:{s:o},s:o}", "timeUnixNano",
-			  otlp_whole(event->time_ms * 1000000),
-			  "observedTimeUnixNano",
-			  otlp_whole(event->time_ms * 1000000),
-			  "severityNumber", numbers[severity], "eventName",
-			  event->name, "body", "stringValue",
-			  body != NULL ? body : json_string(""), "attributes",
-			  attributes));
+	otlp_add_text(&attributes, "gen_ai.agent.name", event->agent);
+	return json_pack("{s:o,s:o,s:i,s:s,s:{s:o},s:o}", "timeUnixNano",
+			 otlp_whole(event->time_ms * 1000000),
+			 "observedTimeUnixNano",
+			 otlp_whole(event->time_ms * 1000000), "severityNumber",
+			 numbers[severity], "eventName", event->name, "body",
+			 "stringValue", body, "attributes", attributes);
 }
 
 /* --- requests ----------------------------------------------------------------------- */
@@ -162,9 +177,9 @@ static char *request(const char *outer, const char *inner, const char *list,
 	json_t *whole_request;
 	char *text;
 
-	otlp_add_text(attributes, "service.name", resource->service);
-	otlp_add_text(attributes, "service.version", resource->version);
-	otlp_add_text(attributes, "service.instance.id", resource->instance);
+	otlp_add_text(&attributes, "service.name", resource->service);
+	otlp_add_text(&attributes, "service.version", resource->version);
+	otlp_add_text(&attributes, "service.instance.id", resource->instance);
 	whole_request = json_pack("{s:[{s:{s:o},s:[{s:{s:s,s:s},s:o}]}]}",
 				  outer, "resource", "attributes", attributes,
 				  inner, "scope", "name", "atomd", "version",

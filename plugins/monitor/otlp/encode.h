@@ -26,18 +26,22 @@ struct otlp_resource {
 	const char *instance;
 };
 
-/* {"key":...,"value":{"stringValue":...}}, unless the text is "". */
-void otlp_add_text(json_t *attributes, const char *key, const char *text);
+/* Adds to a list, or sets a member: whole or none.  Without memory the whole is
+ * freed and NULL, and so is all that is made of it.  Takes what is added. */
+void otlp_add(json_t **list, json_t *item);
+void otlp_set(json_t **object, const char *key, json_t *value);
+/* Adds {"key":...,"value":{"stringValue":...}}, unless the text is "". */
+void otlp_add_text(json_t **attributes, const char *key, const char *text);
 /* A 64-bit integer. */
 json_t *otlp_whole(int64_t number);
 
 /* The spans of a call, added to the array: the call itself, its wait for an
  * instance, and its attempt, if it got that far.  `genai`: with the attributes
- * of generative AI. */
-void otlp_add_spans(json_t *spans, const struct atom_ended_call *call,
-		    bool genai);
-/* An event as a log record. */
-void otlp_add_log(json_t *records, const struct atom_monitor_event *event);
+ * of generative AI.  How many there was no memory for. */
+size_t otlp_add_spans(json_t *spans, const struct atom_ended_call *call,
+		      bool genai);
+/* An event as a log record; NULL: no memory. */
+json_t *otlp_log(const struct atom_monitor_event *event);
 
 /* The whole request, malloc()ed: {"resourceSpans":[...]},
  * {"resourceLogs":[...]} or {"resourceMetrics":[...]}; takes `items`.  NULL: no

@@ -106,6 +106,21 @@ void exporter_add(struct exporter *e, char *body, size_t items)
 					   false };
 }
 
+void exporter_lose(struct exporter *e, size_t items)
+{
+	const struct atom_log_field field = { "url", e->url, 0 };
+
+	if (items > 0)
+		count(e, e->dropped, items);
+	if (items > 0 && !e->losing)
+		e->log->write(e->host, ATOM_LOG_WARN, "otlp_not_made",
+			      "there is no memory for what the collector "
+			      "should get, or more than it can be given at "
+			      "once: that is dropped",
+			      &field, 1);
+	e->losing = items > 0;
+}
+
 void exporter_replace(struct exporter *e)
 {
 	size_t kept = e->transfer != NULL ? 1 : 0;

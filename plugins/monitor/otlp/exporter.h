@@ -4,11 +4,12 @@
 
 /*
  * Requests of one signal on their way to a collector: a queue of EXPORTER_MAX,
- * posted one at a time, the next when its owner pumps again.  As OTLP/HTTP says: 429, 502, 503 and 504, and a
- * connection that fails, are tried again, after Retry-After or 1 s, then twice
- * as long each time up to 30 s with a jitter of a quarter; any other status
- * ends it, and so does its age.  A queue that is full loses its oldest; one of
- * cumulative metrics also what newer ones replace.
+ * posted one at a time, the next when its owner pumps again.  As OTLP/HTTP
+ * says: 429, 502, 503 and 504, and a connection that fails, are tried again,
+ * after Retry-After or 1 s, then twice as long each time up to 30 s with a
+ * jitter of a quarter; any other status ends it, and so does its age.  A queue
+ * that is full loses its oldest; one of cumulative metrics also what newer ones
+ * replace.
  * [control]
  */
 
@@ -53,6 +54,7 @@ struct exporter {
 	int64_t retry_after_ms; /* as the answer says; -1 = it does not */
 	int64_t due_ms, wait_ms;
 	bool complained; /* since the last success */
+	bool losing;	 /* as exporter_lose() was told last */
 	/* After a request has been delivered; may be NULL.  The next one may
 	 * go at once. */
 	void (*delivered)(void *argument);
@@ -70,6 +72,9 @@ atom_status exporter_init(struct exporter *exporter,
 void exporter_fini(struct exporter *exporter);
 /* Takes the body, which is malloc()ed. */
 void exporter_add(struct exporter *exporter, char *body, size_t items);
+/* So many of the last items could not be made into a request, 0 included: they
+ * count as dropped, and that is told when it was none before. */
+void exporter_lose(struct exporter *exporter, size_t items);
 /* What is added next says all that these say: those that wait are dropped, and
  * one that is on its way is not tried again. */
 void exporter_replace(struct exporter *exporter);

@@ -101,17 +101,17 @@ static json_t *attributes_of(const struct genai_key *key)
 	json_t *attributes = json_array();
 	char status[16];
 
-	otlp_add_text(attributes, "gen_ai.operation.name", "chat");
-	otlp_add_text(attributes, "gen_ai.provider.name", key->backend);
-	otlp_add_text(attributes, "gen_ai.agent.name", key->agent);
+	otlp_add_text(&attributes, "gen_ai.operation.name", "chat");
+	otlp_add_text(&attributes, "gen_ai.provider.name", key->backend);
+	otlp_add_text(&attributes, "gen_ai.agent.name", key->agent);
 	/* What callers ask for as the model is the agent. */
-	otlp_add_text(attributes, "gen_ai.request.model", key->agent);
+	otlp_add_text(&attributes, "gen_ai.request.model", key->agent);
 	if (key->metric == GENAI_TOKENS)
-		otlp_add_text(attributes, "gen_ai.token.type",
+		otlp_add_text(&attributes, "gen_ai.token.type",
 			      key->output != 0 ? "output" : "input");
 	if (key->error != 0) {
 		(void)snprintf(status, sizeof(status), "%d", (int)key->error);
-		otlp_add_text(attributes, "error.type", status);
+		otlp_add_text(&attributes, "error.type", status);
 	}
 	return attributes;
 }

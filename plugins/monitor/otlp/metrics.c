@@ -42,13 +42,14 @@ static const char *unit_of(const char *name)
 	return "";
 }
 
-static void set_text(json_t *object, const char *key, const char *text)
+static void set_text(json_t **object, const char *key, const char *text)
 {
 	if (text != NULL && *text != '\0')
-		(void)json_object_set_new(object, key, json_string(text));
+		otlp_set(object, key, json_string(text));
 }
 
-/* {"name":...,"sum":{...,"dataPoints":[]}}; *points_r is that array. */
+/* {"name":...,"sum":{...,"dataPoints":[]}}; *points_r is that array, when there
+ * is memory for all. */
 static json_t *metric_of(const struct atom_metric_value *value,
 			 const char *unit, json_t **points_r)
 {
@@ -62,25 +63,22 @@ static json_t *metric_of(const struct atom_metric_value *value,
 	else if (value->type == ATOM_METRIC_HISTOGRAM)
 		member = "histogram";
 	if (value->type != ATOM_METRIC_GAUGE)
-		(void)json_object_set_new(
-			of_type, "aggregationTemporality",
-			json_integer(AGGREGATION_TEMPORALITY_CUMULATIVE));
+		otlp_set(&of_type, "aggregationTemporality",
+			 json_integer(AGGREGATION_TEMPORALITY_CUMULATIVE));
 	if (value->type == ATOM_METRIC_COUNTER)
-		(void)json_object_set_new(of_type, "isMonotonic", json_true());
-	set_text(metric, "description",
+		otlp_set(&of_type, "isMonotonic", json_true());
+	set_text(&metric, "description",
 		 ATOM_HAS(value, help) ? value->help : NULL);
-	set_text(metric, "unit", unit != NULL ? unit : unit_of(value->name));
+	set_text(&metric, "unit", unit != NULL ? unit : unit_of(value->name));
 	if (unit == NULL) {
 		json_t *metadata = json_array();
 
-		otlp_add_text(metadata, "prometheus.type",
+		otlp_add_text(&metadata, "prometheus.type",
 			      type_name(value->type));
-		(void)json_object_set_new(metric, "metadata", metadata);
+		otlp_set(&metric, "metadata", metadata);
 	}
-	if (json_object_set_new(of_type, "dataPoints", *points_r) != 0)
-		*points_r = NULL;
-	if (json_object_set_new(metric, member, of_type) != 0)
-		*points_r = NULL;
+	otlp_set(&of_type, "dataPoints", *points_r);
+	otlp_set(&metric, member, of_type);
 	return metric;
 }
 
@@ -96,7 +94,7 @@ static json_t *number(double value)
 	return json_real(value);
 }
 
-static void set_buckets(json_t *point, const struct atom_metric_value *value)
+static void set_buckets(json_t **point, const struct atom_metric_value *value)
 {
 	json_t *counts, *bounds;
 
@@ -105,12 +103,11 @@ static void set_buckets(json_t *point, const struct atom_metric_value *value)
 	counts = json_array();
 	bounds = json_array();
 	for (size_t i = 0; i < value->bound_count; i++)
-		(void)json_array_append_new(bounds, number(value->bounds[i]));
+		otlp_add(&bounds, number(value->bounds[i]));
 	for (size_t i = 0; i <= value->bound_count; i++)
-		(void)json_array_append_new(
-			counts, otlp_whole((int64_t)value->counts[i]));
-	(void)json_object_set_new(point, "bucketCounts", counts);
-	(void)json_object_set_new(point, "explicitBounds", bounds);
+		otlp_add(&counts, otlp_whole((int64_t)value->counts[i]));
+	otlp_set(point, "bucketCounts", counts);
+	otlp_set(point, "explicitBounds", bounds);
 }
 
 static json_t *point_of(const struct atom_metric_value *value, int64_t time_ms,
@@ -125,16 +122,14 @@ static json_t *point_of(const struct atom_metric_value *value, int64_t time_ms,
 	if (since_ms > time_ms)
 		since_ms = time_ms;
 	if (since_ms > 0)
-		(void)json_object_set_new(point, "startTimeUnixNano",
-					  otlp_whole(since_ms * 1000000));
+		otlp_set(&point, "startTimeUnixNano",
+			 otlp_whole(since_ms * 1000000));
 	if (value->type == ATOM_METRIC_HISTOGRAM) {
-		(void)json_object_set_new(point, "count",
-					  otlp_whole((int64_t)value->count));
-		(void)json_object_set_new(point, "sum", number(value->value));
-		set_buckets(point, value);
+		otlp_set(&point, "count", otlp_whole((int64_t)value->count));
+		otlp_set(&point, "sum", number(value->value));
+		set_buckets(&point, value);
 	} else {
-		(void)json_object_set_new(point, "asDouble",
-					  number(value->value));
+		otlp_set(&point, "asDouble", number(value->value));
 	}
 	return point;
 }
@@ -165,7 +160,11 @@ json_t *otlp_labels(const char *labels)
 	char *copy = strdup(labels);
 	char *at = copy;
 
-	while (at != NULL && *at != '\0') {
+	if (copy == NULL) {
+		json_decref(attributes);
+		return NULL;
+	}
+	while (*at != '\0') {
 		char *name = at + strspn(at, ",");
 		char *value = strstr(name, "=\"");
 
@@ -174,7 +173,7 @@ json_t *otlp_labels(const char *labels)
 		*value = '\0';
 		value += 2;
 		at = unescape(value);
-		otlp_add_text(attributes, name, value);
+		otlp_add_text(&attributes, name, value);
 	}
 	free(copy);
 	return attributes;
@@ -224,6 +223,7 @@ void otlp_batch_add(struct otlp_batch *b, const struct atom_metric_value *value,
 		    const char *unit, json_t *attributes)
 {
 	json_t *points = NULL;
+	size_t added = 0;
 
 	if (b->point_count == OTLP_POINTS_MAX)
 		otlp_batch_finish(b);
@@ -242,12 +242,13 @@ void otlp_batch_add(struct otlp_batch *b, const struct atom_metric_value *value,
 				    : NULL;
 		b->name = value->name;
 	}
-	if (b->points != NULL &&
-	    json_array_append_new(b->points,
-				  point_of(value, b->time_ms, attributes)) == 0)
-		b->point_count++;
-	else
-		b->lost++;
+	if (b->points == NULL)
+		json_decref(attributes);
+	else if (json_array_append_new(b->points, point_of(value, b->time_ms,
+							   attributes)) == 0)
+		added = 1;
+	b->point_count += added;
+	b->lost += 1 - added;
 }
 
 void otlp_batch_add_all(struct otlp_batch *b,

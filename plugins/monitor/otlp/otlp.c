@@ -132,6 +132,7 @@ struct otlp {
 	pthread_mutex_t lock;
 	struct genai *genai;	  /* NULL: nothing is counted */
 	struct otlp_batch *batch; /* made and not yet taken, or NULL */
+	size_t lost;		  /* points, before they came into one */
 };
 
 /* --- [pool] --------------------------------------------------------------------------- */
@@ -145,13 +146,15 @@ static void on_event(void *self, const struct atom_monitor_event *event)
 {
 	struct otlp *o = self;
 	json_t *records;
+	bool lost;
 
 	if (!o->options->logs)
 		return;
 	records = json_array();
-	otlp_add_log(records, event);
+	lost = json_array_append_new(records, otlp_log(event)) != 0;
 	(void)pthread_mutex_lock(&o->lock);
 	queue_add(&o->logs.queue, records, now_ms(o));
+	queue_lose(&o->logs.queue, lost ? 1 : 0);
 	(void)pthread_mutex_unlock(&o->lock);
 }
 
@@ -175,10 +178,11 @@ static struct genai *copy_genai(struct otlp *o)
 {
 	struct genai *copy = malloc(sizeof(*copy));
 
-	if (copy == NULL)
-		return NULL;
 	(void)pthread_mutex_lock(&o->lock);
-	*copy = *o->genai;
+	if (copy != NULL)
+		*copy = *o->genai;
+	else
+		o->lost += o->genai->series_count;
 	(void)pthread_mutex_unlock(&o->lock);
 	return copy;
 }
@@ -199,8 +203,12 @@ static void on_metrics(void *self, const struct atom_metric_snapshot *snapshot)
 	if (!o->options->metrics || !due(o))
 		return;
 	batch = malloc(sizeof(*batch));
-	if (batch == NULL)
+	if (batch == NULL) {
+		(void)pthread_mutex_lock(&o->lock);
+		o->lost += snapshot->value_count;
+		(void)pthread_mutex_unlock(&o->lock);
 		return;
+	}
 	otlp_batch_init(batch, &o->resource, snapshot->time_ms);
 	otlp_batch_add_all(batch, snapshot);
 	if (o->genai != NULL)
@@ -224,7 +232,9 @@ static void on_call(void *argument, const struct atom_ended_call *call)
 
 	o->visited++;
 	if (otlp_sampled(call->trace_id, o->options->sample))
-		otlp_add_spans(o->spans, call, o->options->conventions == 0);
+		queue_lose(&o->traces.queue,
+			   otlp_add_spans(o->spans, call,
+					  o->options->conventions == 0));
 }
 
 static void drop(struct otlp *o, const struct exporter *e, uint64_t items)
@@ -280,7 +290,7 @@ static void send_due(struct otlp *o, struct signal *is, pthread_mutex_t *lock)
 {
 	const int64_t now = now_ms(o);
 	json_t *batch = NULL;
-	size_t items, dropped;
+	size_t items, dropped, lost;
 	bool empty;
 	char *body;
 
@@ -290,10 +300,13 @@ static void send_due(struct otlp *o, struct signal *is, pthread_mutex_t *lock)
 		batch = queue_take(&is->queue, now);
 	empty = is->queue.count == 0;
 	dropped = queue_take_dropped(&is->queue);
+	lost = queue_take_lost(&is->queue);
 	if (lock != NULL)
 		(void)pthread_mutex_unlock(lock);
 	overflow(o, is, dropped);
 	if (batch == NULL) {
+		if (lost > 0)
+			exporter_lose(&is->exporter, lost);
 		if (empty && exporter_idle(&is->exporter))
 			is->dropping = false;
 		return;
@@ -303,7 +316,8 @@ static void send_due(struct otlp *o, struct signal *is, pthread_mutex_t *lock)
 	if (body != NULL)
 		exporter_add(&is->exporter, body, items);
 	else
-		drop(o, &is->exporter, items);
+		lost += items;
+	exporter_lose(&is->exporter, lost);
 }
 
 static void on_counted(void *argument, const struct atom_ended_call *call)
@@ -328,20 +342,27 @@ static void count_calls(struct otlp *o)
 static void gather_metrics(struct otlp *o)
 {
 	struct otlp_batch *batch;
+	size_t lost;
 
 	(void)pthread_mutex_lock(&o->lock);
 	batch = o->batch;
 	o->batch = NULL;
+	lost = o->lost;
+	o->lost = 0;
 	(void)pthread_mutex_unlock(&o->lock);
+	if (batch != NULL)
+		lost += batch->lost;
+	if (batch != NULL || lost > 0)
+		exporter_lose(&o->metrics, lost);
 	if (batch == NULL)
 		return;
-	exporter_replace(&o->metrics);
+	if (batch->request_count > 0)
+		exporter_replace(&o->metrics);
 	for (size_t i = 0; i < batch->request_count; i++) {
 		exporter_add(&o->metrics, batch->requests[i].body,
 			     batch->requests[i].points);
 		batch->requests[i].body = NULL;
 	}
-	drop(o, &o->metrics, batch->lost);
 	batch_free(batch);
 }
 

@@ -76,7 +76,7 @@ json_t *queue_take(struct queue *queue, int64_t now_ms)
 			   i < queue->options.max_export_batch_size;
 	     i++)
 		if (json_array_append_new(batch, take_first(queue)) != 0)
-			queue->dropped++;
+			queue->lost++;
 	queue->since_ms = now_ms;
 	return batch;
 }
@@ -87,4 +87,17 @@ size_t queue_take_dropped(struct queue *queue)
 
 	queue->dropped = 0;
 	return dropped;
+}
+
+void queue_lose(struct queue *queue, size_t count)
+{
+	queue->lost += count;
+}
+
+size_t queue_take_lost(struct queue *queue)
+{
+	const size_t lost = queue->lost;
+
+	queue->lost = 0;
+	return lost;
 }

@@ -30,6 +30,7 @@ struct queue {
 	size_t first, count;
 	int64_t since_ms; /* what waits does so since then */
 	size_t dropped;	  /* for queue_take_dropped() */
+	size_t lost;	  /* for queue_take_lost() */
 };
 
 /* ATOM_EINVAL: a batch is larger than the queue. */
@@ -38,8 +39,8 @@ atom_status queue_init(struct queue *queue, const struct queue_options *options,
 /* With all that waits; also of one that is all 0. */
 void queue_fini(struct queue *queue);
 size_t queue_room(const struct queue *queue);
-/* Takes all items of the array, and the array; those that find no room are
- * dropped. */
+/* Takes all items of the array, and the array, which may be NULL; those that
+ * find no room are dropped. */
 void queue_add(struct queue *queue, json_t *items, int64_t now_ms);
 /* Is it time to send a batch? */
 bool queue_due(const struct queue *queue, int64_t now_ms);
@@ -48,5 +49,9 @@ bool queue_due(const struct queue *queue, int64_t now_ms);
 json_t *queue_take(struct queue *queue, int64_t now_ms);
 /* How many were dropped since it was asked last. */
 size_t queue_take_dropped(struct queue *queue);
+/* So many there was no memory for. */
+void queue_lose(struct queue *queue, size_t count);
+/* How many of these since it was asked last. */
+size_t queue_take_lost(struct queue *queue);
 
 #endif
