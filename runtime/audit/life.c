@@ -431,15 +431,29 @@ static const char *state_name(void)
 	return names[atomic_load(&audit.state)];
 }
 
+/* The folder or file that the sink's options name, null where they name none
+ * or it came from a secret. */
+static json_t *path_of(const struct audit_sink *sink)
+{
+	const struct setting *path =
+		setting_member(sink->declared->options, "path");
+
+	if (path == NULL || path->type != SETTING_STRING || path->secret)
+		return json_null();
+	if (path->text[0] == '/')
+		return json_string(path->text);
+	return json_sprintf("%s/%s", sink->config->directory, path->text);
+}
+
 static json_t *describe_sink(const struct audit_sink *sink)
 {
 	bool hangs = sink_is_hanging(sink, SINK_HANG_NS);
 
-	return json_pack("{s:s,s:b,s:I,s:b,s:b}", "name", sink->name,
+	return json_pack("{s:s,s:b,s:I,s:b,s:b,s:o}", "name", sink->name,
 			 "required", (int)sink->required, "sequence",
 			 (json_int_t)atomic_load(&sink->cursor), "hangs",
-			 (int)hangs, "durable",
-			 (int)!atomic_load(&sink->lossy));
+			 (int)hangs, "durable", (int)!atomic_load(&sink->lossy),
+			 "path", path_of(sink));
 }
 
 json_t *audit_describe(void)

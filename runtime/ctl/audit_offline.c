@@ -12,12 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *audit_folder(const struct ctl *ctl, size_t index)
-{
-	return ctl->word_count > index ? ctl->words[index]
-				       : ATOMD_STATE_DIR "/audit";
-}
-
 static int read_key_file(struct ctl *ctl, const char *path,
 			 char line[NOTE_VERIFIER_MAX])
 {
@@ -50,6 +44,90 @@ int audit_public_key(struct ctl *ctl, struct note_verifier *key_r,
 		return ctl_fail(ctl, CTL_FAILED, "--public-key %s: %s", value,
 				err.message);
 	return CTL_DONE;
+}
+
+/* --- the folder ----------------------------------------------------------- */
+
+#define FOLDER_MAX 4096
+
+static bool is_named(const struct ctl *ctl)
+{
+	const char *url = getenv("ATOMD_URL");
+	return ctl_has(ctl, OPTION_URL) || (url && *url);
+}
+
+/* "file", or "file#2" of a second one. */
+static bool is_file_sink(const json_t *sink)
+{
+	const char *name = member_string(sink, "name");
+	return !strncmp(name, "file", 4) && (!name[4] || name[4] == '#') &&
+	       *member_string(sink, "path");
+}
+
+static int take_from(struct ctl *ctl, const json_t *audit,
+		     struct audit_place *place)
+{
+	struct atom_error err = ATOM_ERROR_INIT;
+	const json_t *sink, *found = NULL;
+	size_t index;
+	json_array_foreach(json_object_get(audit, "sinks"), index, sink)
+	{
+		if (!found && is_file_sink(sink))
+			found = sink;
+	}
+	if (!found)
+		return ctl_fail(ctl, CTL_FAILED,
+				"%s keeps no audit log in a folder; name one "
+				"that another did: DIR",
+				client_endpoint(ctl->client));
+	if (!text_append_string(&place->folder, member_string(found, "path")))
+		return ctl_fail(ctl, CTL_FAILED,
+				"the folder's path is too "
+				"long");
+	if (place->has_key)
+		return CTL_DONE;
+	if (note_verifier_parse(member_string(audit, "verifier"), &place->key,
+				&err) != ATOM_OK)
+		return ctl_fail(ctl, CTL_FAILED, "the daemon's verifier: %s",
+				err.message);
+	place->has_key = true;
+	return CTL_DONE;
+}
+
+static int ask_daemon(struct ctl *ctl, struct audit_place *place)
+{
+	json_t *status = NULL;
+	int code = ctl_get(ctl, "/admin/v1/status", &status);
+	if (code == CTL_DONE) {
+		code = take_from(ctl, json_object_get(status, "audit"), place);
+		json_decref(status);
+	} else if (!is_named(ctl)) {
+		text_clear(&ctl->message);
+		code = text_append_string(&place->folder,
+					  ATOMD_STATE_DIR "/audit")
+			       ? CTL_DONE
+			       : ctl_fail_memory(ctl);
+	}
+	return code;
+}
+
+int audit_place_find(struct ctl *ctl, size_t index, struct audit_place *place_r)
+{
+	int code;
+	*place_r = (struct audit_place){ .folder = TEXT_INIT(FOLDER_MAX) };
+	code = audit_public_key(ctl, &place_r->key, &place_r->has_key);
+	if (code != CTL_DONE)
+		return code;
+	if (ctl->word_count <= index)
+		return ask_daemon(ctl, place_r);
+	if (!text_append_string(&place_r->folder, ctl->words[index]))
+		return ctl_fail(ctl, CTL_USAGE, "too long a path of a folder");
+	return CTL_DONE;
+}
+
+void audit_place_fini(struct audit_place *place)
+{
+	text_fini(&place->folder);
 }
 
 /* --- sealed records ------------------------------------------------------- */

@@ -54,6 +54,7 @@ static int prove(struct ctl *ctl)
 	struct atom_error err = ATOM_ERROR_INIT;
 	struct verify_unsealer unsealer;
 	struct keyring *keyring = NULL;
+	struct audit_place place = { 0 };
 	struct record_proof proof;
 	uint64_t sequence = 0;
 	if (ctl->word_count < 1)
@@ -62,12 +63,15 @@ static int prove(struct ctl *ctl)
 				"--check FILE");
 	int code = need_sequence(ctl, ctl->words[0], &sequence);
 	if (code == CTL_DONE)
+		code = audit_place_find(ctl, 1, &place);
+	if (code == CTL_DONE)
 		code = audit_keyring(ctl, &keyring, &unsealer);
 	if (code == CTL_DONE &&
-	    prove_record(audit_folder(ctl, 1), sequence,
+	    prove_record(text_string(&place.folder), sequence,
 			 keyring ? &unsealer : NULL, &proof, &err) != ATOM_OK)
 		code = ctl_fail(ctl, CTL_FAILED, "%s", err.message);
 	keyring_free(&keyring);
+	audit_place_fini(&place);
 	if (code != CTL_DONE)
 		return code;
 	json_t *document = document_of(&proof);

@@ -123,14 +123,14 @@ int cmd_audit_verify(struct ctl *ctl)
 	struct verify_result result = { 0 };
 	struct verify_unsealer unsealer;
 	struct keyring *keyring = NULL;
-	struct note_verifier key;
-	struct verify_request request = { .path = audit_folder(ctl, 0) };
-	bool has_key;
-	int code = audit_public_key(ctl, &key, &has_key);
+	struct audit_place place;
+	struct verify_request request = { 0 };
+	int code = audit_place_find(ctl, 0, &place);
 	if (code != CTL_DONE)
-		return code;
-	if (has_key)
-		request.key = &key;
+		goto out;
+	request.path = text_string(&place.folder);
+	if (place.has_key)
+		request.key = &place.key;
 	code = audit_keyring(ctl, &keyring, &unsealer);
 	if (code != CTL_DONE)
 		goto out;
@@ -162,5 +162,6 @@ out:
 	keyring_free(&keyring);
 	verify_result_fini(&result);
 	outside_fini(&notes);
+	audit_place_fini(&place);
 	return code;
 }

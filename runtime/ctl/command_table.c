@@ -310,13 +310,13 @@ const struct command command_table[] = {
 	  .subword = "verify",
 	  .synopsis = "[DIR]",
 	  .summary = "is the audit log in a folder what was written?",
-	  .help = "Needs no daemon, and may run beside one. Exits 0 when the "
-		  "log is sound, 1\nwhen it is tampered or incomplete; then "
-		  "the first bad record is named. The\nkey in the folder is "
-		  "believed unless --public-key gives one. Only signed\n"
-		  "heads that were kept elsewhere (--checkpoints) show that "
-		  "somebody who has\nthe signing key has cut the log or "
-		  "written it anew.\n",
+	  .help = "Without DIR: in the daemon's own, by its key. With DIR no "
+		  "daemon is needed,\nand the key in the folder is believed "
+		  "unless --public-key gives one. Exits 0\nwhen the log is "
+		  "sound, 1 when it is tampered or incomplete; then the first "
+		  "bad\nrecord is named. Only signed heads that were kept "
+		  "elsewhere (--checkpoints)\nshow that somebody who has "
+		  "the signing key has cut the log or written it\nanew.\n",
 	  .options = OPTIONS(OPTION_PUBLIC_KEY, OPTION_CHECKPOINTS,
 			     OPTION_KEYRING, OPTION_KEYRING_KEY),
 	  .words_max = 1,
@@ -326,9 +326,10 @@ const struct command command_table[] = {
 	  .synopsis = "SEQUENCE [DIR]",
 	  .summary = "print a proof that a record is in the log",
 	  .help = "The proof is one JSON document: the record, its path "
-		  "through the tree and\nthe signed head. --check FILE, "
-		  "without SEQUENCE, says whether one holds.\nNeither needs "
-		  "a daemon.\n",
+		  "through the tree and\nthe signed head. Without DIR it is "
+		  "of the daemon's own log. --check FILE,\nwithout "
+		  "SEQUENCE, says whether one holds, and needs no "
+		  "daemon.\n",
 	  .options = OPTIONS(OPTION_CHECK, OPTION_PUBLIC_KEY, OPTION_KEYRING,
 			     OPTION_KEYRING_KEY),
 	  .words_max = 2,

@@ -5,7 +5,7 @@ import json
 import os
 
 from atomctl_test import document, fails, run_atomctl, succeeds
-from atomd_test import Daemon, config, run, test
+from atomd_test import Daemon, config, run, test, wait_for
 
 
 def audited(more=""):
@@ -33,6 +33,33 @@ def a_running_a_stopped_and_a_killed_daemons_log_is_sound():
         assert killed["verdict"] == "sound", killed
         assert killed["records"] >= seen["records"] + 6, killed
         assert killed["unknown_files"] == [], killed
+
+
+@test
+def without_a_folder_the_daemon_says_which_is_its_own():
+    with Daemon(audited()) as daemon:
+        make_keys(daemon, 3)
+        named = document(run_atomctl(
+            "audit", "verify", os.path.join(daemon.dir, "audit"), "--json"))
+        seen = document(daemon.atomctl("audit", "verify", "--json"))
+        assert seen["verdict"] == "sound", seen
+        assert seen["records"] >= named["records"] >= 6, (seen, named)
+        wait_for(lambda: os.path.exists(
+            os.path.join(daemon.dir, "audit", "head")), 10, "a signed head")
+        proof = document(daemon.atomctl("audit", "prove", "1", "--json"))
+        assert json.loads(proof["record"])["sequence"] == 1, proof
+        # It is the running daemon's key that counts, not the folder's.
+        with Daemon(audited()) as other:
+            stranger = other.admin("GET", "/admin/v1/status").json["audit"]
+        with open(os.path.join(daemon.dir, "audit", "verifier.pub"), "w",
+                  encoding="utf-8") as file:
+            file.write(stranger["verifier"] + "\n")
+        done = daemon.atomctl("audit", "verify", "--json")
+        assert json.loads(done.stdout)["verdict"] == "tampered", done
+        daemon.stop()
+        fails(daemon.atomctl("audit", "verify"), 3, "cannot reach")
+    with Daemon(config()) as daemon:
+        fails(daemon.atomctl("audit", "verify"), 1, "no audit log")
 
 
 @test
