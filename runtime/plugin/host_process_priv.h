@@ -38,6 +38,7 @@ struct watch {
 
 struct output {
 	const char *name; /* "stdout" "stderr" */
+	char agent[64];	  /* "" = of none */
 	char instance[96];
 	struct buffer line;
 	int64_t second; /* of the rate limit */
@@ -45,7 +46,8 @@ struct output {
 	uint64_t dropped;
 };
 
-void output_init(struct output *output, const char *name, const char *instance);
+void output_init(struct output *output, const char *name, const char *agent,
+		 const char *instance);
 void output_feed(struct output *output, const char *bytes, size_t length);
 /* What is left without a line end becomes a line. */
 void output_end(struct output *output);

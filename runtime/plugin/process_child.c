@@ -265,8 +265,10 @@ atom_status child_new(const struct atom_host *host,
 	p->pid = s.pid;
 	p->interest = UV_READABLE;
 	buffer_init(&p->unsent, SOCKET_UNSENT_MAX);
-	output_init(&p->lines[0], "stdout", request->log_name);
-	output_init(&p->lines[1], "stderr", request->log_name);
+	output_init(&p->lines[0], "stdout", host_agent(host),
+		    request->log_name);
+	output_init(&p->lines[1], "stderr", host_agent(host),
+		    request->log_name);
 	children_add(p);
 	host_hold(host);
 	if (!watch_all(p, &s)) {

@@ -11,10 +11,12 @@
 #define LINE_MAX_BYTES 4096
 #define LINES_A_SECOND 200
 
-void output_init(struct output *output, const char *name, const char *instance)
+void output_init(struct output *output, const char *name, const char *agent,
+		 const char *instance)
 {
 	memset(output, 0, sizeof(*output));
 	output->name = name;
+	(void)snprintf(output->agent, sizeof(output->agent), "%s", agent);
 	(void)snprintf(output->instance, sizeof(output->instance), "%s",
 		       instance != NULL ? instance : "");
 	buffer_init(&output->line, LINE_MAX_BYTES + 1);
@@ -26,6 +28,7 @@ static void tell_dropped(struct output *output)
 		return;
 	log_line(ATOM_LOG_WARN, "worker_output_dropped",
 		 "a worker wrote more lines than are kept",
+		 LOG_TEXT("agent", output->agent),
 		 LOG_TEXT("instance", output->instance),
 		 LOG_TEXT("stream", output->name),
 		 LOG_NUMBER("lines", output->dropped));
@@ -47,6 +50,7 @@ static void line_end(struct output *output)
 		output->dropped++;
 	else
 		log_line(ATOM_LOG_INFO, "worker_output", output->line.bytes,
+			 LOG_TEXT("agent", output->agent),
 			 LOG_TEXT("instance", output->instance),
 			 LOG_TEXT("stream", output->name));
 	buffer_clear(&output->line);

@@ -161,8 +161,10 @@ def what_a_worker_prints_is_a_log_line_with_its_instance():
             line = daemon.wait_line(
                 lambda l, t=text: t in json.dumps(l).split('"'),
                 what="the worker's line %r" % text)
-            assert any("instance" in name or "worker" in name
-                       for name in line) or "w" in json.dumps(line), line
+            assert line["agent"] == "w", line
+            assert line["instance"].startswith("w-1."), line
+        told = json.loads(daemon.atomctl("--json", "logs", "w").stdout)
+        assert "out 7" in [line["message"] for line in told], told
         daemon.wait_line(lambda l: "binary" in json.dumps(l),
                          what="the binary line")
         assert "\x1b[31m" not in daemon.log, "escape sequences get through"
