@@ -203,8 +203,7 @@ static void append_family(struct buffer *out, const struct reading *reading,
 	const struct family *family = reading->family;
 	char bounds[METRIC_BOUNDS_MAX + 1][METRIC_NUMBER_MAX];
 
-	if (reading->count == 0)
-		return;
+	/* Without a series yet, too: who reads finds every name there is. */
 	for (size_t i = 0; i < family->bound_count; i++)
 		format_bound(family->bounds[i], format, bounds[i]);
 	metric_format_number(INFINITY, bounds[family->bound_count]);

@@ -121,6 +121,8 @@ Test(core_metric, the_text_is_the_golden_one)
 			 "t_requests_total{agent=\"echo\",code=\"200\"} 4\n"
 			 "t_requests_total{agent=\"a\\\"b\\\\c\\nd\","
 			 "code=\"\xef\xbf\xbd\"} 1\n"
+			 "# HELP t_empty help\n"
+			 "# TYPE t_empty gauge\n"
 			 "# HELP t_seconds help\n"
 			 "# TYPE t_seconds histogram\n"
 			 "t_seconds_bucket{agent=\"echo\",le=\"0.1\"} 2\n"
