@@ -22,6 +22,8 @@
  *	 "file"?: a name for messages, "reason"?,
  *	 "replay"?: inputs of a deployment, see replay.h}
  *
+ * or, without `config`, is the body itself: {"name"?, "backend":{...}, ...}.
+ *
  * All on control.
  */
 
@@ -160,6 +162,24 @@ static const char *file_of(const char *given)
 	return *given != '\0' ? given : "config";
 }
 
+/* A request that is the agent's body itself, without what is ours. */
+static atom_status read_bare(const json_t *body, struct setting **setting_r,
+			     struct atom_error *err)
+{
+	static const char *const ours[] = { "file", "reason", "supersede",
+					    "replay" };
+	json_t *bare = json_deep_copy(body);
+	atom_status status;
+
+	if (bare == NULL)
+		return atom_fail(err, ATOM_ENOMEM, "no memory");
+	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
+		(void)json_object_del(bare, ours[i]);
+	status = setting_of_json(bare, NULL, setting_r, err);
+	json_decref(bare);
+	return status;
+}
+
 static bool take_config(struct control_call *call, const json_t *body,
 			struct setting **setting_r)
 {
@@ -177,14 +197,18 @@ static bool take_config(struct control_call *call, const json_t *body,
 				    setting_r, &errors);
 	} else if (json_is_object(value)) {
 		status = setting_of_json(value, NULL, setting_r, &err);
-		if (status != ATOM_OK)
-			(void)buffer_append_text(&errors, err.message);
+	} else if (value == NULL && json_object_get(body, "backend") != NULL) {
+		status = read_bare(body, setting_r, &err);
 	} else {
 		refuse(call, "config",
 		       "config: expected an agent's body, as libconfig text "
 		       "or as an object");
 		return false;
 	}
+	if (status != ATOM_OK && errors.length == 0)
+		(void)buffer_append_text(&errors, err.message[0] != '\0'
+							  ? err.message
+							  : "no memory");
 	if (status != ATOM_OK)
 		answer(call, 0, ATOM_EINVAL, NULL,
 		       errors.length > 0 ? errors.bytes : "no memory");

@@ -139,11 +139,13 @@ const struct schema schemas[] = {
 	  ",\"firing\":{\"type\":\"array\",\"items\":" OBJECT
 	  "},\"freeze\":" OBJECT ",\"agents\":" LIST_OF("Agent") "}}" },
 	{ "AgentCreate",
-	  "{\"type\":\"object\",\"required\":[\"config\"],\"properties\":{"
+	  "{\"type\":\"object\",\"anyOf\":[{\"required\":[\"config\"]},"
+	  "{\"required\":[\"backend\"]}],\"properties\":{"
 	  "\"name\":" STRING ",\"config\":" AGENT_BODY ",\"file\":" STRING
 	  ",\"reason\":" REASON "}}" },
 	{ "AgentDeploy",
-	  "{\"type\":\"object\",\"required\":[\"config\"],\"properties\":{"
+	  "{\"type\":\"object\",\"anyOf\":[{\"required\":[\"config\"]},"
+	  "{\"required\":[\"backend\"]}],\"properties\":{"
 	  "\"config\":" AGENT_BODY ",\"file\":{\"type\":\"string\","
 	  "\"description\":\"what messages about it begin with\"}"
 	  ",\"supersede\":" BOOLEAN ",\"reason\":" REASON

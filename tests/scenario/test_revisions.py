@@ -535,5 +535,32 @@ def a_damaged_freeze_counts_as_one_and_can_be_ended():
         serves(daemon, 2)
 
 
+@test
+def a_request_may_be_the_agents_body_itself():
+    """As the configuration's group stands in JSON, and as `settings` shows."""
+    with Daemon(config(agents=echo("one"))) as daemon:
+        made = daemon.admin("POST", "/admin/v1/agents", {
+            "name": "bare", "backend": {"plugin": "echo"},
+            "system_prompt": "first", "reason": "CHG-1"})
+        assert made.status == 201, made
+        serves(daemon, 1, "bare")
+        body = described(daemon, "bare")["settings"]
+        assert body["system_prompt"] == "first" and "reason" not in body, body
+        assert revisions(daemon, "bare")[0]["why"] == "CHG-1"
+        body["system_prompt"] = "second"
+        for method, path in (("PUT", ""), ("POST", "/deployments")):
+            done = daemon.admin(method, "/admin/v1/agents/bare" + path, body)
+            assert done.status in (200, 202), done
+            serves(daemon, 2, "bare")
+        assert prompt(daemon, "bare") == "second"
+        for wrong, word in (({"backend": {"plugin": "echo"}}, "name"),
+                            ({"name": "b", "backend": {"plugin": "echo"},
+                              "budget": 1}, "budget"),
+                            ({"name": "b", "backend": 5}, "backend"),
+                            ({"name": "b"}, "config")):
+            said = daemon.admin("POST", "/admin/v1/agents", wrong)
+            assert said.status == 400 and word in said.text, (wrong, said)
+
+
 if __name__ == "__main__":
     run()
