@@ -67,13 +67,18 @@ function become(old, child) {
 		dress(old, child.made);
 		return fill(old, ...child.childNodes);
 	}
-	// A text that somebody is choosing waits until it is let go.
-	const chosen = getSelection();
-	if (old.data !== child.data && (chosen.isCollapsed ||
-		(chosen.anchorNode !== old && chosen.focusNode !== old)))
+	if (old.data !== child.data && !chosen.includes(old))
 		old.data = child.data;
 	return old;
 }
+
+// The texts in which a selection begins and ends wait until they are let go.
+// To ask for them between two changes would have the page laid out each time.
+let chosen = [];
+document.addEventListener("selectionchange", () => {
+	const now = getSelection();
+	chosen = now.isCollapsed ? [] : [now.anchorNode, now.focusNode];
+});
 
 // Another content altogether, of nodes that are held.
 export function swap(node, ...children) {

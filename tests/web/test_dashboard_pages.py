@@ -249,7 +249,7 @@ def a_text_that_is_markup_stays_a_text():
 
 @test
 def nothing_is_taken_from_under_the_hand_by_an_update():
-    passed("places change", "what was done stays done",
+    passed("places change", "what was done stays done", "cheap updates",
            "pressed over an update", "another button is another",
            "focus over an update", "chosen text over an update",
            "half a form over an update", "alerts over an update",

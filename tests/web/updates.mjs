@@ -59,6 +59,24 @@ function kept(fill, h) {
 	return seen;
 }
 
+// How often the page was laid out, as asking for a selection does, by an update.
+function laidOut(fill, h) {
+	const box = h("div", {}), ask = window.getSelection;
+	const show = word => fill(box, ["a", "b", "c"].map(one => h("p", {}, one,
+		word)));
+	let asked = 0;
+	document.body.append(box);
+	show("before");
+	window.getSelection = () => {
+		asked++;
+		return ask.call(window);
+	};
+	show("after");
+	window.getSelection = ask;
+	box.remove();
+	return asked;
+}
+
 async function ofARollout(page) {
 	const news = word => page.locator("#rollout .badge", { hasText: word })
 		.waitFor();
@@ -197,6 +215,9 @@ export async function updates() {
 	await check("what was done stays done", async () => {
 		equal(await inside(kept), ["after", true, 90, "half of", 2, 4],
 			"the text, then what a person did");
+	});
+	await check("cheap updates", async () => {
+		equal(await inside(laidOut), 0, "how often it asked for a selection");
 	});
 	await ofARollout(page);
 	await ofAlerts(page);
