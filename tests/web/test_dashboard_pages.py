@@ -257,6 +257,11 @@ def nothing_is_taken_from_under_the_hand_by_an_update():
 
 
 @test
+def what_came_of_an_order_is_seen():
+    passed("a note moves nothing and is seen")
+
+
+@test
 def a_phone_and_a_dark_room_are_served():
     passed("phone", "dark")
 

@@ -153,6 +153,21 @@ async function ofARollout(page) {
 	});
 }
 
+async function ofNotes(page) {
+	await check("a note moves nothing and is seen", async () => {
+		const placed = () => page.locator("main h1").evaluate(one =>
+			one.getBoundingClientRect().top + scrollY);
+		const before = await placed();
+		await page.evaluate(() => scrollTo(0, document.body.scrollHeight));
+		await pressed(page, "Restart").click();
+		await agree(page, "Do it");
+		await note(page, "restart: done");
+		const seen = await page.locator(".note").last().boundingBox();
+		equal(seen.y > 0 && seen.y + seen.height <= 900, true, "in sight");
+		equal(await placed(), before, "where the page begins");
+	});
+}
+
 async function ofAlerts(page) {
 	await check("alerts over an update", async () => {
 		await go(page, "alerts", "Alerts");
@@ -220,6 +235,7 @@ export async function updates() {
 		equal(await inside(laidOut), 0, "how often it asked for a selection");
 	});
 	await ofARollout(page);
+	await ofNotes(page);
 	await ofAlerts(page);
 	await ofTheOverview(page);
 	await done(page);
