@@ -541,6 +541,49 @@ for call in calls():
 
 
 @test
+def those_who_wait_are_not_given_to_a_worker_that_has_ended():
+    with serving('''
+import select, socket
+ready(caps=["stream"])
+own = socket.socket(fileno=os.dup(wire))
+def room(size):
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+for call in calls():
+    if call["input"] != "much":
+        say("result", id=call["id"], output="fine")
+        continue
+    room(16384)
+    # Until the client's slowness has come here.
+    while select.select([], [own], [], 0.5)[1]:
+        say("chunk", id=call["id"], data="x" * 1000)
+    room(200000)
+    say("result", id=call["id"], output=None)
+    os._exit(0)
+''', more="queue: { depth = 20; };") as daemon:
+        before = pids(daemon)
+        wire = daemon.wire(daemon.post_bytes("/v1/chat/completions", {
+            "model": "w", "stream": True, "messages": [
+                {"role": "user", "content": "much"}]}))
+        assert wire.head()[0] == 200
+        answers = []
+        callers = [threading.Thread(
+            target=lambda: answers.append(daemon.chat("w", "x")))
+            for _ in range(10)]
+        for caller in callers:
+            caller.start()
+        wait_for(lambda: not before & pids(daemon), what="its end")
+        wait_for(lambda: daemon.agents()["w"]["queued"] == 10,
+                 what="ten that wait")
+        assert not answers, answers
+        while b"[DONE]" not in wire.buffer:
+            wire.buffer = wire.buffer[-100:]
+            assert wire.fill(), "the stream was cut"
+        for caller in callers:
+            caller.join()
+        assert [a.status for a in answers] == [200] * 10, answers
+
+
+@test
 def workers_run_as_another_user_where_the_daemon_is_root():
     python = "/usr/bin/python3"  # ours may be out of that user's reach
     if os.getuid() != 0 or not os.access(python, os.X_OK):

@@ -91,8 +91,11 @@ atom_status call_begin(struct worker *w, atom_call handle,
 	struct call *call;
 	atom_status status;
 
-	if (w->state != WORKER_READY || w->closed || w->fault)
+	if (w->state != WORKER_READY || w->closed || w->fault) {
+		/* Or the host would give it all that wait, one by one. */
+		worker_unreachable(w);
 		return refuse(w, err);
+	}
 	if (request == NULL)
 		return atom_fail(err, ATOM_EINVAL, "process: no such call");
 	call = free_call(w);
