@@ -9,6 +9,7 @@
 
 #include <criterion/criterion.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,12 +26,12 @@
 
 static const struct verify_unsealer unsealer = { .open = audit_unseal };
 static struct verify_result result;
+static struct disk *table;
 
 /* The same sources once more, with the table for all to see. */
 static void begin_on_lying_disk(void)
 {
 	const char *plugins = getenv("ATOMD_TEST_PLUGINS");
-	struct disk *table;
 	char path[4096];
 
 	(void)snprintf(path, sizeof(path), "%s/audit-file.so",
@@ -200,6 +201,38 @@ Test(audit_faults, short_writes_are_gone_on_with)
 	audit_close();
 	expect_sound();
 	cr_assert_eq(result.records, audit_log.sequence);
+}
+
+/* --- files that cannot be removed ------------------------------------------ */
+
+static int remove_nothing(int folder, const char *name)
+{
+	(void)folder;
+	(void)name;
+	errno = EPERM;
+	return -1;
+}
+
+Test(audit_faults, a_prune_that_failed_is_gone_on_with)
+{
+	int (*const unlink)(int folder, const char *name) = table->unlink;
+	uint64_t removed;
+
+	OK(audit_open());
+	run_rounds(60);
+	table->unlink = remove_nothing;
+	cr_assert_eq(audit_ops->prune(audit_sink, 50, &removed, &audit_err),
+		     ATOM_EIO);
+	cr_assert_eq(audit_ops->prune(audit_sink, 90, &removed, &audit_err),
+		     ATOM_EIO);
+	table->unlink = unlink;
+	OK(audit_ops->prune(audit_sink, 90, &removed, &audit_err));
+	audit_close();
+	expect_sound();
+	cr_assert_gt(result.pruned, 50);
+	OK(audit_open());
+	OK(audit_resume());
+	expect_all_there(result.pruned + 1);
 }
 
 /* --- a disk that fills up ------------------------------------------------- */

@@ -506,26 +506,50 @@ Test(audit_file, retention_removes_what_is_older)
 	cr_assert_str_eq(audit_event, "audit_pruned");
 }
 
-Test(audit_file, keep_size_bounds_the_folder)
+static off_t bytes_of_segments(void)
 {
 	off_t bytes = 0;
 	struct stat st;
 	char path[256];
 
-	audit_options.keep_size = 40000;
-	audit_options.segment_size = 8192;
-	OK(audit_open());
-	for (int i = 0; i < 60; i++) {
-		audit_fill(20);
-		audit_now_ms += 61000;
-		OK(audit_checkpoint());
-	}
 	for (int i = 1; i < 100; i++) {
 		(void)snprintf(path, sizeof(path), "%s/segment-%08d.log",
 			       audit_path, i);
 		if (stat(path, &st) == 0)
 			bytes += st.st_size;
 	}
-	cr_assert_lt(bytes, 40000 + 16384);
-	cr_assert_gt(bytes, 20000);
+	return bytes;
+}
+
+static void expect_bounded(void)
+{
+	for (int i = 0; i < 60; i++) {
+		audit_fill(20);
+		audit_now_ms += 61000;
+		OK(audit_checkpoint());
+	}
+	cr_assert_lt(bytes_of_segments(), 40000 + 16384);
+	cr_assert_gt(bytes_of_segments(), 20000);
+}
+
+Test(audit_file, keep_size_bounds_the_folder)
+{
+	audit_options.keep_size = 40000;
+	audit_options.segment_size = 8192;
+	OK(audit_open());
+	expect_bounded();
+}
+
+Test(audit_file, keep_size_bounds_the_folder_after_the_clock_was_set_back)
+{
+	const int64_t year_ms = INT64_C(31536000000);
+
+	audit_options.keep_size = 40000;
+	audit_options.segment_size = 8192;
+	OK(audit_open());
+	audit_now_ms += year_ms;
+	audit_fill(1);
+	OK(audit_checkpoint());
+	audit_now_ms -= year_ms;
+	expect_bounded();
 }

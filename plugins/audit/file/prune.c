@@ -197,7 +197,10 @@ static atom_status prune(struct sink *sink, const struct wish *wish,
 	first = &heads[0];
 	cut = &heads[1];
 	head = &heads[2];
-	status = folder_segments(sink, &numbers, &count, err);
+	/* What an earlier one could not remove has its tombstone already. */
+	status = prune_finish(sink, err);
+	if (status == ATOM_OK)
+		status = folder_segments(sink, &numbers, &count, err);
 	for (size_t i = 0; status == ATOM_OK && i < count; i++) {
 		int fd;
 
@@ -274,7 +277,9 @@ void prune_by_options(struct sink *sink, int64_t now_ms)
 	struct atom_error err = ATOM_ERROR_INIT;
 	uint64_t removed, bytes;
 
-	if (now_ms < sink->next_retention_ms ||
+	/* Later than that is none of ours: the clock was set back. */
+	if ((now_ms < sink->next_retention_ms &&
+	     now_ms >= sink->next_retention_ms - CHECK_EVERY_MS) ||
 	    (options->retention == 0 && options->keep_size == 0))
 		return;
 	sink->next_retention_ms = now_ms + CHECK_EVERY_MS;
