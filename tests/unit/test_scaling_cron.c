@@ -95,6 +95,8 @@ Test(scaling_cron, sunday_is_0_and_7_and_ends_a_range)
 	cr_assert_eq(parsed("0 0 * * 5-7").weekdays, 1u | 1u << 5 | 1u << 6);
 	cr_assert_eq(parsed("0 0 * * Sat-Sun").weekdays, 1u | 1u << 6);
 	cr_assert_eq(parsed("0 0 * * sun-mon").weekdays, 3u);
+	cr_assert_eq(parsed("0 0 * * sun-sun").weekdays, 1u);
+	cr_assert_eq(parsed("0 0 * * 0-0").weekdays, 1u);
 	cr_assert_eq(parsed("0 0 * * *").weekdays, 0x7fu);
 }
 

@@ -125,7 +125,7 @@ static atom_status parse_item(struct reader *reader, uint64_t *set,
 		steps = take(reader, '-');
 		if (steps && !take_value(reader, &to))
 			return wrong(&begin, err, "a range `a-b`");
-		if (steps && to == 0 && field->high == 7)
+		if (steps && to == 0 && from > 0 && field->high == 7)
 			to = 7; /* sat-sun */
 		if (to < from)
 			return wrong(&begin, err,
