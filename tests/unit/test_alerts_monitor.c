@@ -483,6 +483,28 @@ MONITOR_TEST(the_daemon_hears_labels_and_annotations)
 		  "%s", host_state.pairs);
 }
 
+MONITOR_TEST(a_clock_that_was_set_back_holds_up_nothing)
+{
+	const int64_t year_ms = INT64_C(31536000000);
+
+	host_state.now_ms += year_ms;
+	step(4);
+	step(4);
+	cr_assert(host_state.requests == 1);
+	answer(200);
+	host_state.now_ms -= year_ms;
+	for (int64_t ms = 0; ms <= options.repeat; ms += STEP_MS) {
+		step(4);
+		told_is("fires busy warning a 4 > 3\n");
+	}
+	cr_assert(host_state.requests == 2, "what lasts is told again");
+	answer(200);
+	step(1);
+	told_is("resolved busy warning a 4 > 3\n");
+	cr_assert(host_state.requests == 3);
+	answer(200);
+}
+
 MONITOR_TEST(a_silence_holds_back_what_fires_until_it_ends)
 {
 	host_state.silenced = "warning";

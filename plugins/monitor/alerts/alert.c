@@ -286,6 +286,24 @@ out:
 	return status;
 }
 
+static void not_after(int64_t *ms, int64_t now_ms)
+{
+	if (*ms > now_ms)
+		*ms = now_ms;
+}
+
+void alerts_not_after(struct alerts *alerts, int64_t time_ms)
+{
+	for (struct alert *alert = alerts->first; alert != NULL;
+	     alert = alert->next) {
+		not_after(&alert->active_ms, time_ms);
+		not_after(&alert->fired_ms, time_ms);
+		not_after(&alert->resolved_ms, time_ms);
+		not_after(&alert->keep_ms, time_ms);
+		not_after(&alert->told_ms, time_ms);
+	}
+}
+
 static bool is_there(const struct rules *rules, uint64_t hash)
 {
 	for (size_t i = 0; i < rules->count; i++)

@@ -71,6 +71,9 @@ atom_status alerts_take(struct alerts *alerts, const struct rule *rule,
  * resolved first. */
 void alerts_keep(struct alerts *alerts, const struct rules *rules,
 		 int64_t time_ms);
+/* What happened after `time_ms` by a clock that has been set back since has
+ * happened now. */
+void alerts_not_after(struct alerts *alerts, int64_t time_ms);
 void alerts_fini(struct alerts *alerts);
 
 /* --- keep.c: over a restart ---------------------------------------------------- */

@@ -170,10 +170,15 @@ static void on_metrics(void *self, const struct atom_metric_snapshot *snapshot)
 	int64_t time_ms = time_of_sample(monitor, snapshot->time_ms);
 	char *text, *older;
 
-	if (time_ms - monitor->evaluated_ms < monitor->options->interval ||
+	/* Either way: what is far before was by a clock that was ahead. */
+	if (llabs((long long)(time_ms - monitor->evaluated_ms)) <
+		    monitor->options->interval ||
 	    (!monitor->restored && !take_found(monitor)))
 		return;
 	monitor->restored = true;
+	alerts_not_after(&monitor->alerts, time_ms);
+	if (monitor->sent_all_ms > time_ms)
+		monitor->sent_all_ms = 0;
 	reread(monitor);
 	for (size_t i = 0; i < monitor->rules.count; i++)
 		if (is_due(monitor, &monitor->rules.items[i], time_ms))
