@@ -214,6 +214,26 @@ Test(alerts_states, a_resolved_one_is_kept_for_a_while_and_may_come_again,
 	cr_assert(alerts.count == 0);
 }
 
+Test(alerts_states, one_whose_labels_are_too_long_is_not_kept_without_them,
+     .init = begin, .fini = end)
+{
+	static char text[70000];
+	const struct label items[] = { { "x", text } };
+	const struct expr_element element = { { items, 1 }, 4 };
+	const struct expr_value vector = { EXPR_VECTOR, 0, &element, 1 };
+
+	memset(text, 'x', sizeof(text) - 1);
+	at(0, true, 4);
+	for (int64_t i = 1; i < 4; i++) {
+		struct atom_error error = ATOM_ERROR_INIT;
+
+		cr_assert(alerts_take(&alerts, &rules.items[0], &vector,
+				      i * 15000, &error) == ATOM_ELIMIT);
+		at(i * 15000, true, 4);
+		cr_assert(alerts.count == 1, "%zu", alerts.count);
+	}
+}
+
 Test(alerts_states, a_restart_takes_up_where_it_was, .init = begin, .fini = end)
 {
 	char *text;

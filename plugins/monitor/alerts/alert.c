@@ -45,6 +45,15 @@ static void drop(struct alerts *alerts, struct alert **place)
 	free(alert);
 }
 
+static void drop_last(struct alerts *alerts)
+{
+	struct alert **place = &alerts->first;
+
+	while ((*place)->next != NULL)
+		place = &(*place)->next;
+	drop(alerts, place);
+}
+
 static struct alert *find(struct alerts *alerts, uint64_t rule,
 			  const struct labels *labels)
 {
@@ -210,8 +219,9 @@ static atom_status take_element(struct alerts *alerts, const struct rule *rule,
 {
 	uint64_t hash = rule_hash(rule);
 	struct alert *alert = find(alerts, hash, labels);
+	bool found = alert != NULL;
 
-	if (alert == NULL) {
+	if (!found) {
 		alert = alerts_new(alerts);
 		if (alert == NULL)
 			return ATOM_ENOMEM;
@@ -223,7 +233,12 @@ static atom_status take_element(struct alerts *alerts, const struct rule *rule,
 	alert->value = element->value;
 	alert->threshold = rule_threshold(rule);
 	is_true(alert, rule, time_ms);
-	return describe(alert, rule, element, labels) ? ATOM_OK : ATOM_ENOMEM;
+	if (describe(alert, rule, element, labels))
+		return ATOM_OK;
+	/* Without labels nobody would find it again. */
+	if (!found)
+		drop_last(alerts);
+	return ATOM_ENOMEM;
 }
 
 static atom_status label_all(struct arena *arena, const struct rule *rule,
