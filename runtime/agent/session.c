@@ -50,6 +50,8 @@ static void reply(struct session_use *use, atom_status status)
 	loop_post(use->loop, &use->message);
 }
 
+static void next_turn(struct session *s);
+
 static void hand_over(struct session *s, struct session_use *use)
 {
 	atom_status status;
@@ -62,14 +64,14 @@ static void hand_over(struct session *s, struct session_use *use)
 				       s->state.length);
 	if (status != ATOM_OK) {
 		s->busy = false;
+		use->session = NULL;
 		reply(use, status);
+		next_turn(s);
 		return;
 	}
 	use->session = s;
 	reply(use, ATOM_OK);
 }
-
-static void next_turn(struct session *s);
 
 static void on_loaded(void *argument, atom_status status,
 		      const struct state_record *record,

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Turns of a session: who gets it after whom.  There is one loop, which the
+ * tests turn themselves, and no store: the linker puts functions of this
+ * program before those that ask for it (--wrap).
+ */
+#include <criterion/criterion.h>
+
+#include "agent/session.h"
+#include "core/loop_priv.h"
+#include "core/memory.h"
+#include "failing_memory.h"
+#include "state/state.h"
+
+#define WAIT_MS 60000
+
+atom_status __wrap_state_attached(struct atom_error *err);
+atom_status __wrap_state_write_behind(const char *bucket, struct atom_span key,
+				      struct atom_span value,
+				      struct atom_error *err);
+
+atom_status __wrap_state_attached(struct atom_error *err)
+{
+	(void)err;
+	return ATOM_OK;
+}
+
+atom_status __wrap_state_write_behind(const char *bucket, struct atom_span key,
+				      struct atom_span value,
+				      struct atom_error *err)
+{
+	(void)bucket;
+	(void)key;
+	(void)value;
+	(void)err;
+	return ATOM_OK;
+}
+
+struct caller {
+	struct session_use use;
+	unsigned int answers;
+	atom_status status;
+};
+
+static void on_opened(struct session_use *use, atom_status status)
+{
+	struct caller *caller = CONTAINER_OF(use, struct caller, use);
+
+	caller->answers++;
+	caller->status = status;
+}
+
+static void turn(void)
+{
+	loop_deliver(loops_get(0), 100);
+}
+
+static void ask(struct caller *caller)
+{
+	static const struct config_memory limits = { .present = true,
+						     .max_messages = 50,
+						     .max_sessions = 10 };
+
+	*caller = (struct caller){ .answers = 0 };
+	session_open(&caller->use, loops_get(0), "agent", "key:alice", "one",
+		     &limits, WAIT_MS, on_opened);
+	turn();
+}
+
+static void say(struct caller *caller, const char *text)
+{
+	struct buffer said = BUFFER_INIT(100);
+
+	cr_assert_eq(buffer_append_text(&said, text), ATOM_OK);
+	session_close(&caller->use, &said, 1, NULL);
+	buffer_fini(&said);
+}
+
+static void begin(void)
+{
+	struct atom_error err = ATOM_ERROR_INIT;
+
+	cr_assert_eq(loops_init(1, &err), ATOM_OK, "%s", err.message);
+}
+
+static void finish(void)
+{
+	session_fini();
+	loops_fini();
+}
+
+TestSuite(sessions, .init = begin, .fini = finish);
+
+Test(sessions, the_next_has_its_turn_when_there_is_no_memory_for_one)
+{
+	struct caller first, second, third;
+
+	ask(&first);
+	cr_assert_eq(first.answers, 1);
+	cr_assert_eq(first.status, ATOM_OK);
+	cr_assert(first.use.fresh);
+	ask(&second);
+	ask(&third);
+	say(&first, "{\"content\":\"1\"}");
+	cr_assert_eq(second.answers + third.answers, 0);
+	turn();
+	cr_assert_eq(second.answers, 1);
+	cr_assert_eq(second.status, ATOM_OK);
+	cr_assert_eq(second.use.message_count, 1);
+	cr_assert_eq(third.answers, 0);
+
+	ask(&first);
+	session_close(&second.use, NULL, 0, NULL);
+	failing_memory_begin(1);
+	turn();
+	cr_assert(failing_memory_end());
+	cr_assert_eq(third.answers, 1);
+	cr_assert_eq(third.status, ATOM_ENOMEM);
+	cr_assert_eq(first.answers, 1, "it waits though the session is free");
+	cr_assert_eq(first.status, ATOM_OK);
+	cr_assert_eq(first.use.messages.length, strlen("{\"content\":\"1\"}"));
+	session_close(&first.use, NULL, 0, NULL);
+	turn();
+	cr_assert_eq(second.answers + third.answers, 2, "each is told once");
+}
