@@ -136,12 +136,25 @@ static void begin_use(struct session *s, struct session_use *use)
 		on_loaded(use, status, NULL, &err);
 }
 
+/* Who waits for it gets a new one, as who comes after them. */
+static void renew(struct session *s)
+{
+	session_unload(s);
+	s->stored = s->doomed = false;
+	s->count = 0;
+	s->created_ms = os.realtime_ms();
+}
+
 static void next_turn(struct session *s)
 {
 	struct session_use *use = s->first_waiting;
 
 	if (s->busy)
 		return;
+	if (s->doomed) {
+		session_store_remove(s);
+		renew(s);
+	}
 	if (use != NULL) {
 		s->first_waiting = use->next;
 		if (use->next == NULL)
@@ -149,9 +162,7 @@ static void next_turn(struct session *s)
 		begin_use(s, use);
 		return;
 	}
-	if (s->doomed)
-		session_store_remove(s);
-	if (s->doomed || !s->stored)
+	if (!s->stored)
 		session_forget(s);
 }
 

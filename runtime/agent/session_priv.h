@@ -53,7 +53,7 @@ struct session *session_find(struct loop *loop, const char *agent,
 			     const char *key);
 /* Not used for longer than max_age. */
 bool session_is_expired(const struct session *session);
-/* [home] Delete it now, or when its use ends. */
+/* [home] Delete it now, or when its use ends: who waits for it begins anew. */
 void session_doom(struct session *session);
 /* --- session_table.c [home] --- */
 /* The agent's table, made with `limits` when there is none; NULL: no memory.
@@ -67,7 +67,9 @@ void session_keep_within_memory(struct session_agent *agent);
 void session_list_remove(struct session *session);
 void session_list_add(struct session *session); /* as the newest */
 size_t session_loaded_bytes(const struct session *session);
-/* Out of memory, out of the store; into the store, within a second. */
+/* What it holds out of memory, all of it; out of the store; into the store,
+ * within a second. */
+void session_unload(struct session *session);
 void session_forget(struct session *session);
 void session_store_remove(struct session *session);
 void session_store_write(struct session *session);

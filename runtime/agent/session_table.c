@@ -99,7 +99,7 @@ size_t session_loaded_bytes(const struct session *s)
 	return s->messages.capacity + s->state.capacity;
 }
 
-static void unload(struct session *s)
+void session_unload(struct session *s)
 {
 	size_t before = session_loaded_bytes(s);
 
@@ -246,7 +246,7 @@ void session_keep_within_memory(struct session_agent *a)
 	for (struct session *s = a->oldest;
 	     s != NULL && a->loaded_bytes > LOADED_BYTES_MAX; s = s->newer)
 		if (s->loaded && s->stored && !s->busy)
-			unload(s);
+			session_unload(s);
 }
 
 bool session_is_expired(const struct session *s)

@@ -14,6 +14,8 @@
 
 #define WAIT_MS 60000
 
+static unsigned int stored, removed; /* in the store */
+
 atom_status __wrap_state_attached(struct atom_error *err);
 atom_status __wrap_state_write_behind(const char *bucket, struct atom_span key,
 				      struct atom_span value,
@@ -31,8 +33,11 @@ atom_status __wrap_state_write_behind(const char *bucket, struct atom_span key,
 {
 	(void)bucket;
 	(void)key;
-	(void)value;
 	(void)err;
+	if (value.length > 0)
+		stored++;
+	else
+		removed++;
 	return ATOM_OK;
 }
 
@@ -122,4 +127,49 @@ Test(sessions, the_next_has_its_turn_when_there_is_no_memory_for_one)
 	session_close(&first.use, NULL, 0, NULL);
 	turn();
 	cr_assert_eq(second.answers + third.answers, 2, "each is told once");
+}
+
+static void on_deleted(void *argument, atom_status status)
+{
+	atom_status *status_r = argument;
+
+	*status_r = status;
+}
+
+Test(sessions, who_waits_for_one_that_is_deleted_begins_anew)
+{
+	struct caller first, second, third;
+	atom_status deleted = ATOM_EBUSY;
+
+	ask(&first);
+	say(&first, "{\"content\":\"old\"}");
+	turn();
+	ask(&first);
+	cr_assert_eq(first.use.message_count, 1);
+	ask(&second);
+	session_delete(loops_get(0), "agent", "key:alice", "one", on_deleted,
+		       &deleted);
+	turn();
+	cr_assert_eq(deleted, ATOM_OK);
+	ask(&third);
+	say(&first, "{\"content\":\"older\"}");
+	turn();
+	cr_assert_eq(removed, 1);
+	cr_assert_eq(second.answers, 1);
+	cr_assert_eq(second.status, ATOM_OK);
+	cr_assert(second.use.fresh);
+	cr_assert_eq(second.use.message_count, 0);
+	cr_assert_eq(second.use.messages.length, 0);
+
+	say(&second, "{\"content\":\"new\"}");
+	turn();
+	cr_assert_eq(stored, 2, "what the first two said to it");
+	cr_assert_eq(third.answers, 1);
+	cr_assert_eq(third.use.message_count, 1);
+	cr_assert_eq(third.use.messages.length,
+		     strlen("{\"content\":\"new\"}"));
+	session_close(&third.use, NULL, 0, NULL);
+	turn();
+	cr_assert_eq(removed, 1);
+	cr_assert_eq(session_count(), 1);
 }
