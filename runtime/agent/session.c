@@ -94,6 +94,10 @@ static void on_loaded(void *argument, atom_status status,
 			 error != NULL ? error->message
 				       : "its record is damaged",
 			 LOG_TEXT("agent", s->agent->name));
+		/* What was read of it is not counted. */
+		buffer_fini(&s->messages);
+		buffer_fini(&s->state);
+		session_init_buffers(s);
 		s->busy = false;
 		use->session = NULL;
 		reply(use, status == ATOM_EDATALOSS ? status : ATOM_EIO);

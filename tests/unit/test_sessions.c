@@ -6,7 +6,10 @@
  */
 #include <criterion/criterion.h>
 
+#include <string.h>
+
 #include "agent/session.h"
+#include "agent/session_priv.h"
 #include "core/loop_priv.h"
 #include "core/memory.h"
 #include "failing_memory.h"
@@ -20,6 +23,10 @@ atom_status __wrap_state_attached(struct atom_error *err);
 atom_status __wrap_state_write_behind(const char *bucket, struct atom_span key,
 				      struct atom_span value,
 				      struct atom_error *err);
+
+atom_status __wrap_state_get(const char *bucket, struct atom_span key,
+			     state_got done, void *argument,
+			     struct atom_error *err);
 
 atom_status __wrap_state_attached(struct atom_error *err)
 {
@@ -38,6 +45,22 @@ atom_status __wrap_state_write_behind(const char *bucket, struct atom_span key,
 		stored++;
 	else
 		removed++;
+	return ATOM_OK;
+}
+
+/* What it says of any record is damaged behind its state. */
+atom_status __wrap_state_get(const char *bucket, struct atom_span key,
+			     state_got done, void *argument,
+			     struct atom_error *err)
+{
+	static const char text[] = "1 1 1 1 5\nstate[{";
+	const struct state_record record = {
+		.key = key, .value = { text, sizeof(text) - 1 }
+	};
+
+	(void)bucket;
+	(void)err;
+	done(argument, ATOM_OK, &record, NULL);
 	return ATOM_OK;
 }
 
@@ -172,4 +195,32 @@ Test(sessions, who_waits_for_one_that_is_deleted_begins_anew)
 	turn();
 	cr_assert_eq(removed, 1);
 	cr_assert_eq(session_count(), 1);
+}
+
+Test(sessions, one_that_is_damaged_holds_no_memory)
+{
+	char *key = session_key("key:alice", "one");
+	struct caller caller;
+	struct session *s;
+	struct session_agent *agent;
+	atom_status deleted = ATOM_EBUSY;
+
+	ask(&caller);
+	say(&caller, "{\"content\":\"1\"}");
+	turn();
+	s = session_find(loops_get(0), "agent", key);
+	mem_free(key);
+	cr_assert_not_null(s);
+	agent = s->agent;
+	cr_assert_gt(agent->loaded_bytes, 0);
+	session_unload(s);
+	cr_assert_eq(agent->loaded_bytes, 0);
+	ask(&caller);
+	cr_assert_eq(caller.status, ATOM_EDATALOSS);
+	session_delete(loops_get(0), "agent", "key:alice", "one", on_deleted,
+		       &deleted);
+	turn();
+	cr_assert_eq(deleted, ATOM_OK);
+	cr_assert_eq(session_count(), 0);
+	cr_assert_eq(agent->loaded_bytes, 0);
 }
