@@ -276,6 +276,25 @@ static void the_delay_is_250_ms_or_a_share_of_less(void)
 	}
 }
 
+static void hold_the_loop_up(struct probe *p)
+{
+	(void)p;
+	ways_clock_jump_s += 1000;
+}
+
+/* It finds the turn and the end of `connect_ms` due at once. */
+static void a_loop_that_was_held_up_begins_the_next(void)
+{
+	struct probe p;
+
+	lead_two(END_DEAF, END_LIVE);
+	resolve("late.test");
+	init(&p, "late.test");
+	p.request.connect_ms = 50;
+	p.on_started = hold_the_loop_up;
+	run(&p, ATOM_OK);
+}
+
 /* --- none connects ------------------------------------------------------------------- */
 
 static void expect_message(const char *host, int32_t connect_ms,
@@ -546,6 +565,7 @@ static const struct tap_test tests[] = {
 	TAP_TEST(the_next_begins_beside_one_that_does_not_answer),
 	TAP_TEST(the_failure_of_the_last_begins_the_next),
 	TAP_TEST(the_delay_is_250_ms_or_a_share_of_less),
+	TAP_TEST(a_loop_that_was_held_up_begins_the_next),
 	TAP_TEST(what_each_said_is_told),
 	TAP_TEST(as_many_are_told_as_a_message_holds),
 	TAP_TEST(a_cancelled_one_closes_all_its_attempts),
