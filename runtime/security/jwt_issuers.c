@@ -12,6 +12,7 @@
 #include "core/metric.h"
 #include "core/os.h"
 #include "core/qsbr.h"
+#include "core/table.h"
 #include "security/jwks_source.h"
 #include "security/jwt_cache.h"
 #include "security/role.h"
@@ -36,6 +37,7 @@ struct snapshot {
 	struct config *config;
 	size_t count;
 	struct series *series;
+	uint64_t *rules; /* for jwt_issuers_rules() */
 	struct jwt_issuer issuers[];
 };
 
@@ -66,8 +68,34 @@ static void snapshot_free(void *object)
 	for (size_t i = 0; i < s->count; i++)
 		jwks_unref(&s->issuers[i].keys);
 	mem_free(s->series);
+	mem_free(s->rules);
 	config_unref(&s->config);
 	mem_free(s);
+}
+
+static uint64_t mix(uint64_t sum, const void *bytes, size_t length)
+{
+	return (sum ^ table_hash(bytes, length)) * UINT64_C(0x100000001b3);
+}
+
+static uint64_t mix_text(uint64_t sum, const char *text)
+{
+	return mix(sum, text, strlen(text));
+}
+
+static uint64_t rules_of(const struct config_jwt *config)
+{
+	uint64_t sum = mix_text(0, config->issuer);
+
+	sum = mix_text(sum, config->audience);
+	sum = mix_text(sum, config->role_claim);
+	sum = mix_text(sum, config->agents_claim);
+	sum = mix(sum, &config->leeway_ms, sizeof(config->leeway_ms));
+	for (size_t i = 0; i < config->role_count; i++) {
+		sum = mix_text(sum, config->roles[i].claim);
+		sum = mix_text(sum, config->roles[i].role);
+	}
+	return sum != 0 ? sum : 1;
 }
 
 /* Without keys, which the sources have at the time of publishing. */
@@ -80,11 +108,13 @@ static struct snapshot *snapshot_new(struct config *config)
 		return NULL;
 	s->config = config_ref(config);
 	s->series = mem_array(config->jwt_count + 1, sizeof(*s->series));
-	if (s->series == NULL)
+	s->rules = mem_array(config->jwt_count + 1, sizeof(*s->rules));
+	if (s->series == NULL || s->rules == NULL)
 		goto fail;
 	for (size_t i = 0; i < config->jwt_count; i++) {
 		if (!jwt_issuer_init(&s->issuers[i], &config->jwt[i], NULL))
 			goto fail;
+		s->rules[i] = rules_of(&config->jwt[i]);
 		for (size_t k = 0; k < RESULT_COUNT; k++) {
 			const char *const labels[] = { config->jwt[i].issuer,
 						       result_words[k], NULL };
@@ -346,7 +376,7 @@ static enum jwt_verdict judge_new(const struct snapshot *s, const char *bearer,
 	return JWT_GOOD;
 }
 
-bool jwt_issuers_have(const char *text)
+uint64_t jwt_issuers_rules(const char *text)
 {
 	const struct snapshot *s =
 		atomic_load_explicit(&current, memory_order_acquire);
@@ -355,8 +385,8 @@ bool jwt_issuers_have(const char *text)
 	for (size_t i = 0; s != NULL && i < s->count; i++)
 		if (strncmp(text, s->issuers[i].tag, length) == 0 &&
 		    text[length] == ':')
-			return true;
-	return false;
+			return s->rules[i];
+	return 0;
 }
 
 enum jwt_verdict jwt_issuers_judge(const char *bearer,

@@ -35,9 +35,11 @@ void jwt_issuers_fini(void);
  * are taken. */
 bool jwt_issuers_give(uint32_t permissions, bool usable);
 
-/* [loop] Is there an issuer just now whose tag the text begins with, and a colon
- * behind it: a principal's name behind "jwt:"? */
-bool jwt_issuers_have(const char *text);
+/* [loop] A number for what the configuration says just now of the issuer whose
+ * tag the text begins with, and a colon behind it, which is a principal's name
+ * behind "jwt:": another one once its tokens may let others in, or to something
+ * else.  Keys do not count.  0: there is no such issuer. */
+uint64_t jwt_issuers_rules(const char *text);
 
 /* [loop] Whose token is this bearer?  On JWT_GOOD the principal is filled,
  * its agents until the next call; else *why_r is a phrase for it, and

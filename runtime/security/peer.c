@@ -115,6 +115,12 @@ static bool in_admin_group(const struct http_peer *peer)
 	}
 }
 
+/* By its user or group; errno says why the groups could not be looked at. */
+static bool is_admin(const struct http_peer *peer)
+{
+	return peer->uid == 0 || peer->uid == geteuid() || in_admin_group(peer);
+}
+
 /* A pid may have been given to another process by now: its pidfd tells. */
 static bool is_gone(const struct http_peer *peer)
 {
@@ -143,7 +149,7 @@ atom_status peer_is_admin(const struct http_request *request,
 					   "a process that the daemon started "
 					   "may not administer it; use an API "
 					   "key");
-	if (peer->uid != 0 && peer->uid != geteuid() && !in_admin_group(peer))
+	if (!is_admin(peer))
 		return is_shortage(errno) ? cannot_look(errno, err)
 					  : ATOM_ENOENT;
 	/* Groups and ancestors were read under a pid: was it still theirs? */
@@ -152,4 +158,9 @@ atom_status peer_is_admin(const struct http_request *request,
 				 "the process that connected is gone: nobody "
 				 "can vouch for it");
 	return ATOM_OK;
+}
+
+bool peer_stays_admin(const struct http_request *request)
+{
+	return is_admin(http_peer(request)) || is_shortage(errno);
 }

@@ -22,5 +22,8 @@ atom_status peer_apply(const struct config *config, struct atom_error *err);
  * ATOM_EUNAVAILABLE: the daemon has no descriptor or memory to look at it. */
 atom_status peer_is_admin(const struct http_request *request,
 			  struct atom_error *err);
+/* [loop] Is who was one still in one of the groups, or needs none?  A daemon
+ * that is too short to look says so. */
+bool peer_stays_admin(const struct http_request *request);
 
 #endif

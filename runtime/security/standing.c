@@ -6,11 +6,13 @@
 #include "core/os.h"
 #include "security/jwt_issuers.h"
 #include "security/keys_priv.h"
+#include "security/peer.h"
 #include "security/role.h"
 
 #define KEY	    "key:"
 #define CERTIFICATE "cert:"
 #define TOKEN	    "jwt:"
+#define PEER	    "unix:"
 
 void standing_begin(struct standing *standing,
 		    const struct principal *principal)
@@ -20,6 +22,10 @@ void standing_begin(struct standing *standing,
 	standing->permissions = principal->permissions;
 	standing->expires_ms = principal->expires_ms;
 	principal_bootstrap(standing->bootstrap);
+	standing->rules = 0;
+	if (strncmp(standing->name, TOKEN, strlen(TOKEN)) == 0)
+		standing->rules =
+			jwt_issuers_rules(standing->name + strlen(TOKEN));
 }
 
 static bool key_holds(const char *id, int64_t now_ms)
@@ -37,6 +43,16 @@ static bool certificate_holds(const struct standing *standing,
 	return principal_of_certificate(request, &now) &&
 	       strcmp(now.name, standing->name) == 0 &&
 	       principal_has(&now, standing->permissions);
+}
+
+/* The token is kept nowhere: what its claims would give by other rules nobody
+ * knows. */
+static bool token_holds(const struct standing *standing)
+{
+	const uint64_t rules =
+		jwt_issuers_rules(standing->name + strlen(TOKEN));
+
+	return rules != 0 && rules == standing->rules;
 }
 
 static bool bootstrap_holds(const struct standing *standing)
@@ -62,7 +78,9 @@ bool standing_holds(const struct standing *standing,
 	if (strncmp(name, CERTIFICATE, strlen(CERTIFICATE)) == 0)
 		return certificate_holds(standing, request);
 	if (strncmp(name, TOKEN, strlen(TOKEN)) == 0)
-		return jwt_issuers_have(name + strlen(TOKEN));
+		return token_holds(standing);
+	if (strncmp(name, PEER, strlen(PEER)) == 0)
+		return peer_stays_admin(request);
 	if (strcmp(name, "bootstrap") == 0)
 		return bootstrap_holds(standing);
 	if (strcmp(name, "anonymous") == 0)

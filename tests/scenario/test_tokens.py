@@ -9,6 +9,7 @@ from atomd_test import (Daemon, Folder, agent, config, run, run_atomd,
                         spoken, test, wait_for)
 from authority import Authority
 from issuer import Issuer, KeyServer
+from wire import Stream
 
 ROLES = ('{ claim = "root"; role = "admin"; },'
          ' { claim = "ops"; role = "operator"; },'
@@ -184,6 +185,61 @@ def a_reload_with_other_roles_holds_for_tokens_seen_before():
             assert daemon.get("/v1/models", key=token).status == 401
             metrics = daemon.admin("GET", "/metrics").text
             assert "id.example" not in metrics, metrics
+
+
+def follow(daemon, path, token):
+    """A stream of whoever has this token, its head read."""
+    stream = Stream(daemon.wire((
+        "GET %s?follow=1 HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
+        "Authorization: Bearer %s\r\n\r\n"
+        % (path, daemon.port, token)).encode()))
+    assert stream.status == 200, (stream.status, stream.body())
+    return stream
+
+
+OVERVIEW, LOG = "/admin/v1/overview", "/admin/v1/logs"
+
+
+@test
+def streams_end_once_a_reload_gives_their_tokens_other_roles():
+    with Folder() as folder:
+        issuer = Issuer(folder.path)
+        key = issuer.add("EdDSA")
+        with with_file(issuer) as daemon:
+            token = issuer.token(key, role="ops")
+            with follow(daemon, OVERVIEW, token) as watching, \
+                    follow(daemon, LOG, token) as reading:
+                events = iter(watching)
+                # Another refresh is no other rule: it goes on for longer than
+                # it takes to look.
+                assert daemon.reload(config(AGENTS, jwt(
+                    "jwks.json", 'refresh = "1h";'))).status == 200
+                pictures = 0
+                while pictures < 3:
+                    pictures += next(events).kind == "overview"
+                # The role is still given, by another word of the token.
+                assert daemon.reload(config(AGENTS, jwt(
+                    "jwks.json",
+                    roles='{ claim = "dev"; role = "operator"; }'
+                ))).status == 200
+                assert daemon.get("/admin/v1/status", key=token).status == 403
+                reading.body()
+                assert [event.kind for event in events][-1] == "again"
+                assert watching.complete
+
+
+@test
+def streams_end_once_a_reload_has_their_issuer_no_more():
+    with Folder() as folder:
+        issuer = Issuer(folder.path)
+        key = issuer.add("EdDSA")
+        with with_file(issuer) as daemon:
+            token = issuer.token(key, role="ops")
+            with follow(daemon, OVERVIEW, token) as watching, \
+                    follow(daemon, LOG, token) as reading:
+                assert daemon.reload(config(AGENTS, "")).status == 200
+                reading.body()
+                assert [event.kind for event in watching][-1] == "again"
 
 
 # --- keys from a file -----------------------------------------------------

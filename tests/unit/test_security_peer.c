@@ -238,6 +238,27 @@ Test(peer, groups_of_a_refused_configuration_are_not_in_force)
 	expect(ATOM_OK, "as before: its own group");
 }
 
+Test(peer, who_was_one_stays_one_as_long_as_the_group_does)
+{
+	gid_t gid;
+	const char *name = group_name(&gid);
+
+	groups = "Groups:\t0 ";
+	cr_assert_eq(apply(&name, 1), ATOM_OK);
+	expect(ATOM_OK, "of the group");
+	cr_assert(peer_stays_admin(&request));
+	status_error = EMFILE;
+	cr_assert(peer_stays_admin(&request), "nobody could look");
+	status_error = 0;
+	cr_assert_eq(apply(NULL, 0), ATOM_OK);
+	cr_assert_not(peer_stays_admin(&request), "no group any more");
+	/* These need none. */
+	peer->uid = 0;
+	cr_assert(peer_stays_admin(&request));
+	peer->uid = geteuid();
+	cr_assert(peer_stays_admin(&request));
+}
+
 Test(peer, what_the_daemon_started_never_is)
 {
 	cr_assert_eq(apply(NULL, 0), ATOM_OK);

@@ -345,6 +345,9 @@ Test(principal, who_came_by_a_key_stays_as_long_as_it_is_good)
 	cr_assert_not(standing_holds(&standing, &request));
 	standing_begin(&standing, &local);
 	cr_assert(standing_holds(&standing, &request));
+	connection.peer.uid = UINT32_MAX - 1;
+	cr_assert_not(standing_holds(&standing, &request), "of no group");
+	connection.peer.uid = 0;
 	standing.permissions = PERMISSION_CREATE_AGENT;
 	cr_assert_not(standing_holds(&standing, &request), "of no role");
 	standing.permissions = 0;
