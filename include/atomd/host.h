@@ -246,7 +246,8 @@ struct atom_state {
 struct atom_event {
 	uint32_t struct_size;
 	uint32_t flags;
-	/* [any] Tell every monitor.  `name` is a stable word
+	/* [any] Tell every monitor, and the log once, as `plugin_event`: a
+	 * plugin needs no line of its own for it.  `name` is a stable word
 	 * (`instance.lost`), `json` one JSON object, copied at once. */
 	void (*publish)(const struct atom_host *host, const char *name,
 			const char *agent, const struct atom_span *json);
