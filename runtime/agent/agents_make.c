@@ -10,6 +10,7 @@
 
 void agent_free(struct agent *agent)
 {
+	pool_count_slots(-agent->slots);
 	live_free(&agent->rollout);
 	scaler_free(&agent->scaler);
 	agent_limits_unref(agent->limits);

@@ -34,6 +34,17 @@ atom_status agents_scale(const char *name, int64_t instances,
 				 "instances.max), found %lld",
 				 (long long)max, (long long)instances);
 	before = agent_desired(agent, agent->stable);
+	/* Slots are there at once or not at all; others wait for room. */
+	if (agent->stable->pool.style != POOL_OWNED && instances > before &&
+	    instances - before > pool_slots_room())
+		return atom_fail(err, ATOM_EINVAL,
+				 "instances: max_agents, of all agents "
+				 "together, leaves room for %lld more, found "
+				 "%lld more",
+				 (long long)(pool_slots_room() > 0
+						     ? pool_slots_room()
+						     : 0),
+				 (long long)(instances - before));
 	agent->pinned = instances;
 	scaler_pinned(agent->scaler, (int32_t)before, (int32_t)instances);
 	agent_size(agent);

@@ -40,6 +40,7 @@ struct agent {
 	bool goes_back;	     /* its candidate is of an undo */
 	uint64_t remembered; /* times that a configuration has changed it */
 	int64_t pinned;	     /* instances asked by hand, -1 = none */
+	int64_t slots;	     /* those of it that pool_count_slots() knows */
 	struct scaler *scaler;
 	struct live *rollout; /* under way, or the last one; rollouts_priv.h */
 	int64_t recalled; /* at start: the one that was stable; 0: not known */
@@ -131,6 +132,8 @@ void agents_revive(const struct config *defaults,
 /* Sets how many instances its revisions have, as scaling and its rollout
  * say. */
 void agent_size(struct agent *agent);
+/* Slots that the stable revision is meant to have count in `max_agents`. */
+void agent_count_slots(struct agent *agent);
 /* Publishes the routing snapshot of all stable revisions. */
 atom_status agents_publish(void);
 /* Candidates that may serve do so now. */

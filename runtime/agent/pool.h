@@ -257,7 +257,11 @@ void pool_release_memory(struct instance *instance);
 /* Bounds over all pools, from the configuration. [control] */
 void pool_set_bounds(int64_t max_agents, int64_t memory_limit_bytes);
 void pool_set_daemon_memory(int64_t bytes);
-int64_t pool_instances_total(void); /* owned instances, all pools */
+int64_t pool_instances_total(void); /* of all pools, slots included */
+/* Instances of a backend that owns none, an HTTP model's, are slots: nothing
+ * starts, so that they are counted where an agent's size is set. [control] */
+void pool_count_slots(int64_t more);
+int64_t pool_slots_room(void); /* what `max_agents` leaves; may be negative */
 int64_t pool_memory_total(void);
 /* Of the configuration's memory_limit; negative: there is none. */
 double pool_memory_percent(void);

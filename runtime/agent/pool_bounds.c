@@ -8,6 +8,9 @@
 #include "agent/pool.h"
 
 static _Atomic int64_t instances_total;
+/* Instances that are slots: what each such agent is meant to have, once,
+ * however many revisions of it a rollout has beside each other. */
+static _Atomic int64_t slots_total;
 /* What instances hold, and what those that start are expected to. */
 static _Atomic int64_t memory_total;
 static _Atomic int64_t max_agents = INT64_MAX;
@@ -27,7 +30,17 @@ void pool_set_daemon_memory(int64_t bytes)
 
 int64_t pool_instances_total(void)
 {
-	return atomic_load(&instances_total);
+	return atomic_load(&instances_total) + atomic_load(&slots_total);
+}
+
+void pool_count_slots(int64_t more)
+{
+	atomic_fetch_add(&slots_total, more);
+}
+
+int64_t pool_slots_room(void)
+{
+	return atomic_load(&max_agents) - pool_instances_total();
 }
 
 int64_t pool_memory_total(void)
@@ -73,7 +86,8 @@ const char *pool_reserve(struct pool *pool, int64_t *memory_r)
 		atomic_fetch_sub(&memory_total, each);
 		return "memory_limit";
 	}
-	if (atomic_fetch_add(&instances_total, 1) >= atomic_load(&max_agents)) {
+	if (atomic_fetch_add(&instances_total, 1) + atomic_load(&slots_total) >=
+	    atomic_load(&max_agents)) {
 		pool_unreserve(each);
 		return "max_agents";
 	}

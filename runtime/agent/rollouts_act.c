@@ -73,8 +73,20 @@ static void size_revision(struct agent *agent, struct revision *revision)
 		pool_set_desired(pool, n);
 }
 
+void agent_count_slots(struct agent *agent)
+{
+	const struct revision *stable = agent->stable;
+	int64_t now = stable != NULL && stable->pool.style != POOL_OWNED
+			      ? agent_desired(agent, stable)
+			      : 0;
+
+	pool_count_slots(now - agent->slots);
+	agent->slots = now;
+}
+
 void agent_size(struct agent *agent)
 {
+	agent_count_slots(agent);
 	if (agent->stable != NULL)
 		size_revision(agent, agent->stable);
 	if (agent->candidate != NULL)
@@ -126,6 +138,7 @@ static bool change_stable(struct live *live)
 		agent->candidate = NULL;
 		revision_unref(stable);
 	}
+	agent_count_slots(agent);
 	return true;
 }
 

@@ -266,6 +266,8 @@ static void look_around(const struct scaler *scaler,
 	const struct pool *pool = &scaler->agent->stable->pool;
 	int64_t room = pool_room(pool, &now_r->room_limit);
 
+	if (pool->style != POOL_OWNED)
+		room = pool_slots_room();
 	*now_r = (struct scaling_situation){
 		.now_ms = load->steady_ms,
 		.wall_ms = load->now_ms,

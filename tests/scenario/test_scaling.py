@@ -37,8 +37,8 @@ def wayward(wanted, more="", how="good", **others):
         wanted, how, more), **others)
 
 
-def instances(daemon):
-    return daemon.agents()["worker"]["instances"]
+def instances(daemon, name="worker"):
+    return daemon.agents()[name]["instances"]
 
 
 def events(daemon, path="/admin/v1/scaling/events?agent=worker"):
@@ -401,6 +401,45 @@ def max_and_max_agents_bound_what_is_wanted():
         daemon.wait_ready("worker", 3)
         event = wait_event_of(daemon, "wished")
         assert (event["to"], event["bound"]) == (3, "max"), event
+
+
+@test
+def max_agents_bounds_instances_that_are_slots_too():
+    """A backend without processes, as HTTP models are: an instance is so many
+    calls at once, and all agents share what there may be."""
+    settings = "instances: { min = %d; max = 9; concurrency = 1; }; %s"
+
+    def scale(name, count):
+        status = daemon.admin("POST", "/admin/v1/agents/%s/scale" % name,
+                              {"instances": count}).status
+        return status, instances(daemon, name)["ready"]
+    agents = [agent("a", more=settings % (1, "")),
+              agent("b", more=settings % (1, ""))]
+    with Daemon(config(agents=agents, extra="max_agents = 4;")) as daemon:
+        assert scale("a", 4) == (400, 1)
+        assert scale("a", 3) == (200, 3)
+        assert scale("b", 2) == (400, 1)
+        # A rollout's two revisions count once.
+        done = daemon.atomctl("deploy", "a", "-f", "/dev/stdin", "--watch",
+                              stdin=(settings % (1, "max_tokens = 7; backend: "
+                                     '{ plugin = "echo"; };')).encode())
+        assert done.returncode == 0, done
+        assert scale("b", 2) == (400, 1)
+        assert scale("a", 2) == (200, 2) and scale("b", 2) == (200, 2)
+        assert daemon.admin("POST", "/admin/v1/agents", {
+            "name": "c", "config": settings % (0, 'backend: { plugin = "echo";'
+                                               " };")}).status == 201
+        assert scale("c", 1) == (400, 0)
+        assert scale("b", 1) == (200, 1) and scale("c", 1) == (200, 1)
+        assert daemon.admin("DELETE", "/admin/v1/agents/c").status == 200
+        assert scale("b", 2) == (200, 2)
+    wants_six = agent("worker", more=settings % (
+        1, 'scaling: { plugin = "fixed"; instances = 6; };'))
+    with Daemon(config(agents=wants_six, extra="max_agents = 4;")) as daemon:
+        daemon.wait_ready("worker", 4)
+        event = wait_event_of(daemon, "limit_reached")
+        assert event["bound"] == "max_agents", event
+        assert instances(daemon)["ready"] == 4
 
 
 @test
