@@ -333,8 +333,10 @@ static atom_status open_all(struct daemon *d, struct atom_error *err)
 	if (status == ATOM_OK)
 		status = http_server_new(&http_limits_default,
 					 gateway_handler(), &d->server, err);
-	if (status == ATOM_OK)
+	if (status == ATOM_OK) {
+		daemon_make_state_folder(d->config);
 		status = daemon_listen(d->config, err);
+	}
 	if (status == ATOM_OK)
 		status = daemon_drop_privileges(d->config, err);
 	if (status == ATOM_OK)

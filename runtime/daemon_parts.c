@@ -132,12 +132,24 @@ atom_status daemon_open_store(const struct config *config,
 
 /* --- privileges -------------------------------------------------------------------- */
 
+void daemon_make_state_folder(const struct config *config)
+{
+	char *path = mem_strdup(config->state_directory);
+	char *slash = path;
+
+	while (slash != NULL && (slash = strchr(slash + 1, '/')) != NULL) {
+		*slash = '\0';
+		(void)mkdir(path, 0755);
+		*slash = '/';
+	}
+	if (path != NULL)
+		(void)mkdir(path, 0700);
+	mem_free(path);
+}
+
 static atom_status own_state(const struct config *config,
 			     const struct passwd *user, struct atom_error *err)
 {
-	if (mkdir(config->state_directory, 0700) != 0 && errno != EEXIST)
-		return atom_fail(err, ATOM_EIO, "state.directory %s: %s",
-				 config->state_directory, strerror(errno));
 	if (chown(config->state_directory, user->pw_uid, user->pw_gid) != 0)
 		return atom_fail(err, ATOM_EIO,
 				 "state.directory %s: give it to user %s: %s",

@@ -79,6 +79,10 @@ atom_status daemon_add_listeners(const struct config *next,
 void daemon_drop_listeners(const struct config *next, size_t count);
 /* They accept; listeners gone are closed, changed ones changed. */
 void daemon_update_listeners(const struct config *next);
+/* Where it is missing, 0700, with the folders above it.  Before the listeners:
+ * a socket may be put into it, and then the listener would make it, readable
+ * for all.  What goes wrong the store tells. */
+void daemon_make_state_folder(const struct config *config);
 /* `user`: switch to it, once sockets are bound. */
 atom_status daemon_drop_privileges(const struct config *config,
 				   struct atom_error *err);

@@ -49,6 +49,20 @@ def a_session_outlasts_a_restart():
 
 
 @test
+def a_socket_may_lie_in_a_state_folder_that_is_made_for_it():
+    """As `atomd run` has it for a user without a runtime folder, whose
+    ~/.local/state need not be there either."""
+    text = REMEMBERING.replace("@DIR@/admin.sock", "@DIR@/a/b/admin.sock")
+    text = text.replace("@DIR@/state", "@DIR@/a/b")
+    with Daemon(text) as daemon:
+        assert daemon.admin_sock == os.path.join(daemon.dir, "a", "b",
+                                                 "admin.sock")
+        assert daemon.admin("GET", "/admin/v1/status").status == 200
+        mode = os.stat(os.path.join(daemon.dir, "a", "b")).st_mode & 0o777
+        assert mode == 0o700, oct(mode)
+
+
+@test
 def a_session_outlasts_a_kill_after_a_second():
     with Daemon(REMEMBERING) as daemon:
         daemon.chat("echo", "kept", SESSION)
