@@ -62,25 +62,20 @@ function revisions(agent, may, changed) {
 					"Go back to revision " + row.revision,
 				onclick: () => undo(row.revision) }, "Go back") : null) },
 	], { caption: "Revisions", key: row => row.revision });
-	async function undo(to) {
-		const sure = await confirm({ title: `${agent}: back to revision ${to}`,
+	function undo(to) {
+		confirm({ title: `${agent}: back to revision ${to}`,
 			text: "At once while that revision is kept warm; else its text " +
 				"comes in as the next revision, by a rollout.",
 			action: "Go back", danger: true, fields: [field("Reason", h("input",
-				{ name: "reason", maxlength: "200" }))] });
-		if (!sure)
-			return;
-		try {
-			const told = await api(`/admin/v1/agents/${name(agent)}/undo`, {
-				method: "POST", body: { to, ...(sure.reason
-					? { reason: sure.reason } : {}) } });
-			say(told.way === "swap" ? `${agent} is back at revision ${to}.`
-				: `A rollout back to revision ${to} has begun: ` +
-					(told.no_swap || ""));
-			changed();
-		} catch (failure) {
-			say(failure.message, "bad");
-		}
+				{ name: "reason", maxlength: "200" }))],
+			async act({ reason }) {
+				const told = await api(`/admin/v1/agents/${name(agent)}/undo`, {
+					method: "POST", body: { to, ...(reason ? { reason } : {}) } });
+				changed();
+				return told.way === "swap" ? `${agent} is back at revision ${to}.`
+					: `A rollout back to revision ${to} has begun: ` +
+						(told.no_swap || "");
+			} });
 	}
 	return { node: h("div", {}, list.node, box), set: list.set };
 }
@@ -91,31 +86,27 @@ function scaling(agent, may, changed) {
 	const box = h("div", {});
 	const number = h("input", { type: "number", min: "0", max: "100000",
 		required: true, "aria-label": "Instances" });
-	async function act(title, text, path, body) {
-		if (!await confirm({ title, text, action: "Do it" }))
-			return;
-		try {
+	function ask(title, text, path, body) {
+		confirm({ title, text, action: "Do it", async act() {
 			await api(`/admin/v1/agents/${name(agent)}/${path}`,
 				{ method: "POST", body });
-			say(`${title}: done.`);
 			changed();
-		} catch (failure) {
-			say(failure.message, "bad");
-		}
+			return `${title}: done.`;
+		} });
 	}
 	const form = h("form", { class: "inline" }, number,
 		h("button", { type: "submit" }, "Set by hand"),
-		button("Leave to the strategy", () => act(`${agent}: scale by itself`,
+		button("Leave to the strategy", () => ask(`${agent}: scale by itself`,
 			"The strategy decides again how many instances there are.", "scale",
 			{ auto: true })));
 	form.addEventListener("submit", event => {
 		event.preventDefault();
 		const instances = Number(number.value);
-		act(`${agent}: ${instances} instances`,
+		ask(`${agent}: ${instances} instances`,
 			"The number stays until it is left to the strategy again.", "scale",
 			{ instances });
 	});
-	const restart = button("Restart", () => act(`${agent}: restart`,
+	const restart = button("Restart", () => ask(`${agent}: restart`,
 		"Every instance is replaced, one after the other. No call is lost.",
 		"restart", {}));
 	return { node: h("div", {}, box, h("div", { class: "line" },

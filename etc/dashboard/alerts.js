@@ -1,7 +1,7 @@
 // Alerts, what the analysts say about them, and silences.
 
 import { api, has, name } from "./api.js";
-import { badge, button, confirm, field, fill, h, panel, say, table }
+import { badge, button, confirm, field, fill, h, panel, table }
 	from "./dom.js";
 import { ago, brief, time } from "./format.js";
 import { TONES } from "./overview.js";
@@ -76,10 +76,10 @@ export function matchersOf(text) {
 	return made;
 }
 
-async function addSilence(alert, changed) {
+function addSilence(alert, changed) {
 	const begin = alert ? `alertname="${alert.name}"` + (alert.agent
 		? `, agent="${alert.agent}"` : "") : "";
-	const given = await confirm({ title: "Silence alerts",
+	confirm({ title: "Silence alerts",
 		text: "Nobody is told of alerts that fit, until the silence ends. " +
 			"They are evaluated and shown all the same.",
 		action: "Silence", danger: true, fields: [
@@ -90,33 +90,23 @@ async function addSilence(alert, changed) {
 					["24h", "a day"], ["7d", "7 days"]].map(([value, text]) =>
 					h("option", { value }, text)))),
 			field("Why", h("input", { name: "comment", required: true,
-				maxlength: "500" }))] });
-	if (!given)
-		return;
-	try {
-		await api(SILENCES, { method: "POST", body: {
-			matchers: matchersOf(given.matchers), duration: given.duration,
-			comment: given.comment } });
-		say("The silence is in force.");
-	} catch (failure) {
-		say(failure.message, "bad");
-	}
-	changed();
+				maxlength: "500" }))],
+		async act({ matchers, duration, comment }) {
+			await api(SILENCES, { method: "POST", body: {
+				matchers: matchersOf(matchers), duration, comment } });
+			changed();
+			return "The silence is in force.";
+		} });
 }
 
 function silenceTable(may, changed) {
-	async function end(row) {
-		if (!await confirm({ title: "End the silence",
-			text: row.matchers.map(matcherText).join(", "), action: "End it" }))
-			return;
-		try {
+	const end = row => confirm({ title: "End the silence",
+		text: row.matchers.map(matcherText).join(", "), action: "End it",
+		async act() {
 			await api(SILENCES + "/" + name(row.id), { method: "DELETE" });
-			say("The silence has ended.");
-		} catch (failure) {
-			say(failure.message, "bad");
-		}
-		changed();
-	}
+			changed();
+			return "The silence has ended.";
+		} });
 	return table([
 		{ name: "State", cell: row => badge(row.state, row.state === "active"
 			? "warn" : "plain") },

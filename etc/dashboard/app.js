@@ -105,6 +105,7 @@ function session() {
 
 function leave() {
 	page?.leave?.();
+	document.querySelector("dialog")?.close();
 	page = null;
 	shown++;
 }

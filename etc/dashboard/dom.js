@@ -140,36 +140,41 @@ export function button(text, onclick, tone = "") {
 	return h("button", { type: "button", class: tone, onclick }, text);
 }
 
-// Asks before something is done.  Resolves to null (no), or to an object of
-// the form's values.
-export function confirm({ title, text, action, danger = false, fields = [] }) {
-	return new Promise(resolve => {
-		const form = h("form", { method: "dialog" },
-			h("h2", { id: "confirm-title" }, title),
-			h("p", {}, text),
-			fields,
-			h("div", { class: "actions" },
-				h("button", { type: "button", onclick: () => close(null) },
-					"Cancel"),
-				h("button", { type: "submit", class: danger ? "danger" : "primary" },
-					action)));
-		const dialog = h("dialog", { "aria-labelledby": "confirm-title" }, form);
-		const close = answer => {
-			dialog.close();
-			dialog.remove();
-			resolve(answer);
-		};
-		form.addEventListener("submit", event => {
-			event.preventDefault();
-			close(Object.fromEntries(new FormData(form)));
-		});
-		dialog.addEventListener("cancel", event => {
-			event.preventDefault();
-			close(null);
-		});
-		document.body.append(dialog);
-		dialog.showModal();
+// Asks before something is done, and does it: act(values of the form) resolves to
+// what to say of it.  Where it fails the dialog says why and stays as it was
+// filled in, to be mended or given up.
+export function confirm({ title, text, action, danger = false, fields = [], act }) {
+	const error = h("p", { class: "error", role: "alert" });
+	const go = h("button", { type: "submit",
+		class: danger ? "danger" : "primary" }, action);
+	const form = h("form", { method: "dialog" },
+		h("h2", { id: "confirm-title" }, title),
+		h("p", {}, text),
+		fields, error,
+		h("div", { class: "actions" }, button("Cancel", end), go));
+	const dialog = h("dialog", { "aria-labelledby": "confirm-title",
+		onclose: () => dialog.remove() }, form);
+	let busy = false;
+	function end() {
+		dialog.close();
+		dialog.remove();
+	}
+	form.addEventListener("submit", async event => {
+		event.preventDefault();
+		if (busy)
+			return;
+		busy = true;
+		fill(error);
+		try {
+			say(await act(Object.fromEntries(new FormData(form))));
+			end();
+		} catch (failure) {
+			fill(error, failure.message);
+		}
+		busy = false;
 	});
+	document.body.append(dialog);
+	dialog.showModal();
 }
 
 // What came of an order, for eyes and ears.

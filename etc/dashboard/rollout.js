@@ -1,7 +1,7 @@
 // A rollout: where it is, what its judge has seen, and a person's word to it.
 
 import { api, name } from "./api.js";
-import { badge, confirm, fill, h, say, table } from "./dom.js";
+import { badge, confirm, fill, h, table } from "./dom.js";
 import { brief, count, percent, seconds, time, weight } from "./format.js";
 import { PHASES } from "./overview.js";
 
@@ -42,21 +42,17 @@ function possible(rollout) {
 	}
 }
 
-async function order(rollout, which, changed) {
+function order(rollout, which, changed) {
 	const row = ORDERS[which];
-	const sure = await confirm({
+	confirm({
 		title: `${row.word}: ${rollout.agent} ${rollout.from} → ${rollout.to}`,
-		text: row.text, action: row.word, danger: row.danger });
-	if (!sure)
-		return;
-	try {
-		await api(`/admin/v1/deployments/${name(rollout.id)}/` +
-			(row.order || which), { method: "POST", body: row.body || {} });
-		say(`The rollout of ${rollout.agent} is ${row.done}.`);
-		changed();
-	} catch (failure) {
-		say(failure.message, "bad");
-	}
+		text: row.text, action: row.word, danger: row.danger,
+		async act() {
+			await api(`/admin/v1/deployments/${name(rollout.id)}/` +
+				(row.order || which), { method: "POST", body: row.body || {} });
+			changed();
+			return `The rollout of ${rollout.agent} is ${row.done}.`;
+		} });
 }
 
 function split(rollout) {

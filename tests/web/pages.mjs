@@ -285,7 +285,9 @@ await check("reader is refused", async () => {
 	equal(await other.getByRole("button", { name: /ilence/ }).count(), 0,
 		"buttons to silence");
 	await done(other);
-	const before = await rolloutOf("translator");
+	// Its reason counts seconds.
+	const stand = async () => ({ ...await rolloutOf("translator"), reason: "" });
+	const before = await stand();
 	for (const path of [...["promote", "pause", "resume", "abort", "retry"]
 		.map(word => "deployments/translator/" + word),
 	"agents/translator/undo", "alerts/silences"]) {
@@ -293,7 +295,7 @@ await check("reader is refused", async () => {
 		equal([answer.status, answer.told.error?.code], [403, "permission_denied"],
 			path);
 	}
-	equal(await rolloutOf("translator"), before, "the rollout");
+	equal(await stand(), before, "the rollout");
 });
 
 await check("caller sees the console alone", async () => {

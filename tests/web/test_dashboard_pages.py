@@ -258,7 +258,7 @@ def nothing_is_taken_from_under_the_hand_by_an_update():
 
 @test
 def what_came_of_an_order_is_seen():
-    passed("a note moves nothing and is seen")
+    passed("a note moves nothing and is seen", "what is refused can be mended")
 
 
 @test

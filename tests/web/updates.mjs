@@ -168,6 +168,34 @@ async function ofNotes(page) {
 	});
 }
 
+async function ofDialogs(page) {
+	await check("what is refused can be mended", async () => {
+		await go(page, "alerts", "Alerts");
+		await pressed(page, "New silence").click();
+		const dialog = page.locator("dialog"), error = dialog.getByRole("alert");
+		const which = dialog.getByLabel("Which");
+		await which.fill("what is this");
+		await dialog.getByLabel("Why").fill("half of it");
+		await agree(page, "Silence");
+		await error.filter({ hasText: "name=value" }).waitFor();
+		await which.fill('alertname=~"("');
+		page.refused = true;
+		await agree(page, "Silence");
+		await error.filter({ hasText: /regular expression|matcher/ }).waitFor();
+		page.refused = false;
+		equal(await dialog.getByLabel("Why").inputValue(), "half of it",
+			"what was filled in");
+		await page.keyboard.press("Escape");
+		await dialog.waitFor({ state: "detached" });
+		equal(await focused(page), "New silence", "where one stands");
+		await page.keyboard.press("Enter");
+		await dialog.waitFor();
+		await page.goBack();
+		await page.locator("h1", { hasText: "translator" }).waitFor();
+		equal(await dialog.count(), 0, "dialogs of a page that was left");
+	});
+}
+
 async function ofAlerts(page) {
 	await check("alerts over an update", async () => {
 		await go(page, "alerts", "Alerts");
@@ -236,6 +264,7 @@ export async function updates() {
 	});
 	await ofARollout(page);
 	await ofNotes(page);
+	await ofDialogs(page);
 	await ofAlerts(page);
 	await ofTheOverview(page);
 	await done(page);
