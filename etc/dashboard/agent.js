@@ -4,7 +4,7 @@ import { api, name, query } from "./api.js";
 import { badge, button, confirm, field, fill, h, panel, say, table }
 	from "./dom.js";
 import { brief, count, ms, percent, time, weight } from "./format.js";
-import { live } from "./live.js";
+import { live, repeat } from "./live.js";
 import { chart, history, rowsOf, sum } from "./chart.js";
 import { callCharts, ranged, tile } from "./overview.js";
 import { facts, rolloutView } from "./rollout.js";
@@ -155,9 +155,9 @@ export default async function agentPage({ may, rest: [agent] }) {
 		"Instances", "In flight", "Queued", "Sessions"].map(tile);
 	const [revision, calls, errors, p50, p95, instances, flight, queued,
 		sessions] = tiles;
-	const rollout = rolloutView(may, () => load().catch(lost));
-	const history_ = revisions(agent, may, load);
-	const size = scaling(agent, may, load);
+	const rollout = rolloutView(may, () => asking.now());
+	const history_ = revisions(agent, may, () => asking.now());
+	const size = scaling(agent, may, () => asking.now());
 	const events = scalingEvents();
 	const settings = h("pre", { tabindex: "0" });
 	const origin = h("span", { class: "dim" });
@@ -168,8 +168,8 @@ export default async function agentPage({ may, rest: [agent] }) {
 		{ name: "ready", colour: 2, steps: true },
 		{ name: "wanted", colour: 5, steps: true, dashed: true }] });
 	const charts = [loadChart, ...common.charts];
-	let scaled = [], timer = null, ended = false, marks = "", stand = "";
-	let begun = false;
+	const mine = picture => picture?.agents.find(row => row.name === agent);
+	let scaled = [], marks = "", stand = "", asking = null;
 	const range = ranged(async chosen => {
 		await common.load(chosen);
 		const [busy, waiting, ready, wanted] = await Promise.all([
@@ -186,9 +186,8 @@ export default async function agentPage({ may, rest: [agent] }) {
 
 	// What changes slowly, and what a rollout does.
 	async function load() {
-		clearTimeout(timer);
 		const path = "/admin/v1/agents/" + name(agent);
-		const had = live.picture?.agents.find(row => row.name === agent)?.rollout;
+		const had = mine(live.picture ?? await api("/admin/v1/overview"))?.rollout;
 		const [row, list, happened, under] = await Promise.all([api(path),
 			api(path + "/revisions"),
 			api(query("/admin/v1/scaling/events", { agent, limit: 50 })),
@@ -201,31 +200,21 @@ export default async function agentPage({ may, rest: [agent] }) {
 		scaled = happened.events;
 		events.set(scaled.toReversed());
 		rollout.set(under);
+		stand = JSON.stringify(had);
 		const now = scaled.map(event => event.time).join();
 		if (now !== marks)
 			range.again();
 		marks = now;
-		clearTimeout(timer);
-		if (!ended)
-			timer = setTimeout(() => load().catch(lost), 5000);
 		return row;
 	}
 
-	function lost() {
-		clearTimeout(timer);
-		if (!ended)
-			timer = setTimeout(() => load().catch(lost), 5000);
-	}
-
 	function show(picture) {
-		const row = picture?.agents.find(one => one.name === agent);
+		const row = mine(picture);
 		if (!row)
 			return;
 		// A rollout that has begun, gone on or ended.
-		const now = JSON.stringify(row.rollout);
-		if (now !== stand && begun)
-			load().catch(lost);
-		stand = now;
+		if (JSON.stringify(row.rollout) !== stand)
+			asking?.now();
 		const rates = live.rates?.agents.get(agent);
 		revision.set(String(row.revision), splitText(row),
 			row.drift ? "warn" : "");
@@ -245,13 +234,13 @@ export default async function agentPage({ may, rest: [agent] }) {
 
 	show(live.picture);
 	const first = await load();
-	begun = true;
+	asking = repeat(load);
 	range.again();
 	return {
 		title: agent,
 		node: h("div", {},
 			h("div", { class: "head" }, h("h1", {}, agent, " ", origin),
-				range.node),
+				range.node), asking.why,
 			h("div", { class: "tiles" }, tiles.map(one => one.node)),
 			panel("Rollout", rollout.node),
 			h("div", { class: "charts" }, charts.map(one => one.node)),
@@ -262,11 +251,10 @@ export default async function agentPage({ may, rest: [agent] }) {
 		picture: show,
 		event(event) {
 			if (event.agent === agent)
-				load().catch(lost);
+				asking.now();
 		},
 		leave() {
-			ended = true;
-			clearTimeout(timer);
+			asking.end();
 			range.end();
 			charts.forEach(one => one.end());
 		},

@@ -4,6 +4,7 @@ import { api, has, name } from "./api.js";
 import { badge, button, confirm, field, fill, h, panel, table }
 	from "./dom.js";
 import { ago, brief, time } from "./format.js";
+import { repeat } from "./live.js";
 import { TONES } from "./overview.js";
 
 const ALERTS = "/admin/v1/alerts";
@@ -137,14 +138,12 @@ export default async function alertsPage({ may }) {
 	const known = { alerts: await has(ALERTS), silences: await has(SILENCES),
 		notes: await has(NOTES) };
 	const list = h("div", {});
-	const silences = silenceTable(may, load);
+	const silences = silenceTable(may, () => asking.now());
 	const notes = notesTable();
 	const silence = known.silences && may(["modify_config"])
-		? alert => addSilence(alert, load) : null;
-	let timer = null, ended = false;
+		? alert => addSilence(alert, () => asking.now()) : null;
 
 	async function load() {
-		clearTimeout(timer);
 		const [alerts, quiet, said] = await Promise.all([
 			known.alerts ? api(ALERTS) : [], known.silences ? api(SILENCES) : [],
 			known.notes ? api(NOTES) : []]);
@@ -156,28 +155,19 @@ export default async function alertsPage({ may }) {
 			: rows.map(row => alertCard(row, silence, noted)));
 		silences.set(listOf(quiet, "silences"));
 		notes.set(noted);
-		again();
-	}
-
-	function again() {
-		clearTimeout(timer);
-		if (!ended)
-			timer = setTimeout(() => load().catch(again), 5000);
 	}
 
 	await load();
+	const asking = repeat(load);
 	return {
 		title: "Alerts",
 		node: h("div", {},
 			h("div", { class: "head" }, h("h1", {}, "Alerts"), silence
 				? button("New silence", () => silence(null), "primary") : null),
-			list,
+			asking.why, list,
 			known.silences ? panel("Silences", silences.node) : null,
 			known.notes ? panel("Analysts", notes.node) : null),
-		event: event => event.name === "alert" && load().catch(again),
-		leave() {
-			ended = true;
-			clearTimeout(timer);
-		},
+		event: event => event.name === "alert" && asking.now(),
+		leave: asking.end,
 	};
 }

@@ -1,9 +1,11 @@
 // The daemon's overview as it comes, and whether it comes.
 
 import { stream } from "./api.js";
+import { fill, h } from "./dom.js";
 
 const EVENTS_MAX = 100;
 const QUIET_MS = 20000; // the daemon sends a comment each 15 s at least
+const AGAIN_MS = 5000;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15000;
 
@@ -125,6 +127,36 @@ async function run(signal) {
 		await pause(wait * (0.5 + Math.random() / 2), signal);
 		wait = Math.min(2 * wait, LONGEST_WAIT_MS);
 	}
+}
+
+// A page's own questions: asked again `ms` after each answer until end(), and
+// by now() at once, or once more after what is under way: never two at a time,
+// so that an older answer never comes after a newer one.  `why` says so on the
+// page when what stands there is not of now.
+export function repeat(ask, ms = AGAIN_MS) {
+	const why = h("span", { class: "error", role: "status" });
+	let ended = false, busy = false, more = false;
+	let timer = setTimeout(now, ms);
+	async function now() {
+		more = busy;
+		if (busy || ended)
+			return;
+		clearTimeout(timer);
+		busy = true;
+		try {
+			await ask();
+			fill(why);
+		} catch (failure) {
+			fill(why, "Not of now: " + failure.message);
+		}
+		busy = false;
+		if (!ended)
+			timer = setTimeout(now, more ? 0 : ms);
+	}
+	return { now, why, end() {
+		ended = true;
+		clearTimeout(timer);
+	} };
 }
 
 export function begin() {

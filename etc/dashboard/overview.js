@@ -2,7 +2,7 @@
 
 import { badge, button, fill, h, panel, table } from "./dom.js";
 import { ago, brief, count, ms, percent, seconds, time, weight } from "./format.js";
-import { live } from "./live.js";
+import { live, repeat } from "./live.js";
 import { RANGES, chart, history, quantile, rowsOf, sum } from "./chart.js";
 
 const REFRESH_MS = 15000; // the daemon's own sampling
@@ -26,34 +26,18 @@ export function tile(name) {
 
 // The choice of a range, and charts that are filled again each sample.
 export function ranged(fillCharts, begin = "1h") {
-	let range = sessionStorage.getItem("atomd-range") || begin, timer = null;
-	let ended = false;
+	let range = sessionStorage.getItem("atomd-range") || begin;
+	const asking = repeat(() => fillCharts(range), REFRESH_MS);
 	const choice = h("select", { "aria-label": "Range of the charts",
 		onchange: () => {
 			range = choice.value;
 			sessionStorage.setItem("atomd-range", range);
-			again();
+			asking.now();
 		} }, RANGES.map(([value, text]) =>
 		h("option", { value, selected: value === range }, text)));
 	choice.value = range;
-	const why = h("span", { class: "error", role: "status" });
-	async function again() {
-		clearTimeout(timer);
-		try {
-			await fillCharts(range);
-			fill(why, "");
-		} catch (failure) {
-			fill(why, failure.message);
-		}
-		clearTimeout(timer);
-		if (!ended)
-			timer = setTimeout(again, REFRESH_MS);
-	}
-	return { node: h("span", { class: "range" }, why, choice), again,
-		end() {
-			ended = true;
-			clearTimeout(timer);
-		} };
+	return { node: h("span", { class: "range" }, asking.why, choice),
+		again: asking.now, end: asking.end };
 }
 
 // What both this page and an agent's draw of the same metrics.

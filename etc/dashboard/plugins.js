@@ -3,6 +3,7 @@
 import { api, name } from "./api.js";
 import { badge, fill, h, say, table } from "./dom.js";
 import { brief, count } from "./format.js";
+import { repeat } from "./live.js";
 
 const TONE = { open: "good", available: "plain", refused: "bad",
 	failed: "bad" };
@@ -53,7 +54,10 @@ export default async function pluginsPage() {
 			? h("span", { class: "error" }, row.last_error) : "–" },
 		{ name: "File", wide: true, cell: row => h("small", {}, row.path) },
 	], { caption: "Plugins", key: row => row.path });
-	list.set((await api("/admin/v1/plugins")).plugins);
+	const load = async () => list.set((await api("/admin/v1/plugins")).plugins);
+	await load();
+	const asking = repeat(load);
 	return { title: "Plugins", node: h("div", {}, h("div", { class: "head" },
-		h("h1", {}, "Plugins")), box, h("div", { class: "panel" }, list.node)) };
+		h("h1", {}, "Plugins")), asking.why, box,
+	h("div", { class: "panel" }, list.node)), leave: asking.end };
 }

@@ -257,6 +257,12 @@ def nothing_is_taken_from_under_the_hand_by_an_update():
 
 
 @test
+def what_stands_on_a_page_is_of_now_or_called_otherwise():
+    passed("one question at a time", "what is not of now is called so",
+           "a rollout without the stream")
+
+
+@test
 def what_came_of_an_order_is_seen():
     passed("a note moves nothing and is seen", "what is refused can be mended")
 

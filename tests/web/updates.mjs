@@ -1,7 +1,7 @@
 // What a person does to a page while it is told what has happened since: nothing
 // is taken from under the hand.  Each check waits until the page shows the news.
 
-import { agree, ask, check, done, equal, go, note, open, pressed, stands }
+import { agree, ask, check, done, equal, go, keys, note, open, pressed, stands }
 	from "./browser.mjs";
 
 // The same element as before, and not one that looks like it?
@@ -191,8 +191,63 @@ async function ofDialogs(page) {
 		await page.keyboard.press("Enter");
 		await dialog.waitFor();
 		await page.goBack();
-		await page.locator("h1", { hasText: "translator" }).waitFor();
+		await page.locator("h1", { hasText: "classifier" }).waitFor();
 		equal(await dialog.count(), 0, "dialogs of a page that was left");
+	});
+}
+
+// How many questions there were, and how many at a time, of four that come while
+// the first one is unanswered.
+async function asked() {
+	const { repeat } = await import("/dashboard/live.js");
+	let under = 0, most = 0, answers = [];
+	const asking = repeat(async () => {
+		most = Math.max(most, ++under);
+		await new Promise(resolve => answers.push(resolve));
+		under--;
+	}, 1e9);
+	const first = asking.now();
+	for (let i = 0; i < 3; i++)
+		asking.now();
+	answers[0]();
+	await first;
+	while (answers.length < 2)
+		await new Promise(resolve => setTimeout(resolve));
+	asking.end();
+	answers[1]();
+	return [answers.length, most];
+}
+
+async function ofAnswers(page) {
+	await check("one question at a time", async () => {
+		equal(await page.evaluate(asked), [2, 1], "questions, and at once");
+	});
+
+	await check("what is not of now is called so", async () => {
+		const path = "**/admin/v1/agents/classifier";
+		const why = page.locator("main > div > .error");
+		await go(page, "agents/classifier", "classifier");
+		page.refused = true;
+		await page.route(path, route => route.fulfill({ status: 404,
+			json: { error: { code: "not_found", message: "It is gone." } } }));
+		await why.filter({ hasText: "Not of now: It is gone." }).waitFor();
+		await page.unroute(path);
+		page.refused = false;
+		await why.filter({ hasText: "gone" }).waitFor({ state: "detached" });
+		await why.waitFor({ state: "hidden" });
+	});
+
+	await check("a rollout without the stream", async () => {
+		const other = await open("caller", "");
+		await other.route("**/overview?follow=1", () => {});
+		await other.evaluate(key => sessionStorage.setItem("atomd-key", key),
+			keys.admin);
+		await other.evaluate(() => { location.hash = "#/agents/translator"; });
+		await other.reload();
+		await other.locator("h1", { hasText: "translator" }).waitFor();
+		equal(await other.locator("#rollout strong").allTextContents(),
+			["revision 2 → 3"], "the rollout");
+		await done(other);
 	});
 }
 
@@ -264,6 +319,7 @@ export async function updates() {
 	});
 	await ofARollout(page);
 	await ofNotes(page);
+	await ofAnswers(page);
 	await ofDialogs(page);
 	await ofAlerts(page);
 	await ofTheOverview(page);
