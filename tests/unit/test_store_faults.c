@@ -5,6 +5,7 @@
  */
 #include "store_fixture.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -13,6 +14,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <sqlite3.h>
 
 TestSuite(store_faults, .init = store_begin, .fini = store_end);
 
@@ -293,6 +296,51 @@ Test(store_faults, a_backup_that_cannot_be_made_leaves_no_file)
 	cr_assert_eq(stat(path, &st), -1);
 	path_in(path, "copy.db.partial");
 	cr_assert_eq(stat(path, &st), -1);
+}
+
+/* Somebody has the database locked for as long. */
+static bool locked;
+
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
+__attribute__((visibility("default"))) int sqlite3_backup_step(
+	sqlite3_backup *backup, int pages)
+{
+	int (*step)(sqlite3_backup * backup, int pages);
+
+	*(void **)&step = dlsym(RTLD_NEXT, "sqlite3_backup_step");
+	return locked ? SQLITE_BUSY : step(backup, pages);
+}
+
+static int records_in(const char *path)
+{
+	sqlite3_stmt *st = NULL;
+	sqlite3 *db = NULL;
+	int count;
+
+	cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+	cr_assert_eq(sqlite3_prepare_v2(db, "SELECT count(*) FROM record", -1,
+					&st, NULL),
+		     SQLITE_OK, "%s", sqlite3_errmsg(db));
+	cr_assert_eq(sqlite3_step(st), SQLITE_ROW);
+	count = sqlite3_column_int(st, 0);
+	(void)sqlite3_finalize(st);
+	(void)sqlite3_close(db);
+	return count;
+}
+
+Test(store_faults, a_backup_that_a_lock_kept_empty_is_none)
+{
+	char path[128];
+	int count;
+
+	fill();
+	path_in(path, "copy.db");
+	cr_assert_eq(ops->backup(store, path, &err), ATOM_OK);
+	count = records_in(path);
+	cr_assert_gt(count, 0);
+	locked = true;
+	cr_assert_eq(ops->backup(store, path, &err), ATOM_EBUSY);
+	cr_assert_eq(records_in(path), count, "the one of before is whole");
 }
 
 Test(store_faults, the_write_ahead_log_does_not_grow_without_end)

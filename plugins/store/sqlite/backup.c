@@ -82,14 +82,17 @@ static atom_status copy(struct connection *from, const char *path,
 	if (status != ATOM_OK)
 		goto out;
 	backup = sqlite3_backup_init(to.db, "main", from->db, "main");
-	rc = SQLITE_OK;
+	rc = sqlite3_errcode(to.db);
 	if (backup) {
-		(void)sqlite3_backup_step(backup, -1);
+		int copied = sqlite3_backup_step(backup, -1);
+
+		/* A lock that stood in the way is no error to it. */
 		rc = sqlite3_backup_finish(backup);
+		if (rc == SQLITE_OK)
+			rc = copied;
 	}
 	/* The error of either side is left in the destination. */
-	status = connection_fail(&to, backup ? rc : sqlite3_errcode(to.db),
-				 "make a backup", err);
+	status = connection_fail(&to, rc, "make a backup", err);
 out:
 	connection_close(&to, false);
 	return status;
