@@ -427,9 +427,20 @@ static atom_status post_chunk(struct attempt *attempt, int32_t kind,
 	return ATOM_OK;
 }
 
-/* A backend that goes on though the client is slow. */
+static void note_flow(struct attempt *attempt)
+{
+	attempt->told_slow = false;
+	attempt->over = 0;
+}
+
+/* A backend that goes on though the client is slow; the first time it could
+ * not know. */
 static atom_status overflow(struct attempt *attempt, size_t length)
 {
+	if (!attempt->told_slow) {
+		attempt->told_slow = true;
+		return ATOM_EBUSY;
+	}
 	attempt->over += length;
 	if (attempt->over <= OVER_MAX)
 		return ATOM_EBUSY;
@@ -457,7 +468,7 @@ atom_status attempt_emit(struct attempt *attempt, int32_t kind,
 			atomic_store(&attempt->blocked, true);
 			status = overflow(attempt, length);
 		} else {
-			attempt->over = 0;
+			note_flow(attempt);
 		}
 		return status;
 	}
@@ -470,7 +481,7 @@ atom_status attempt_emit(struct attempt *attempt, int32_t kind,
 	}
 	if (!atomic_load(&attempt->blocked) &&
 	    atomic_load(&attempt->unsent) <= UNSENT_HIGH) {
-		attempt->over = 0;
+		note_flow(attempt);
 		return ATOM_OK;
 	}
 	return overflow(attempt, length);
@@ -561,7 +572,7 @@ static void tell_resume(struct attempt *attempt)
 	void *unit =
 		attempt->instance != NULL ? attempt->instance->unit_self : NULL;
 
-	attempt->over = 0;
+	note_flow(attempt);
 	if (revision->pool.style == POOL_BLOCKING)
 		blocking_wake(revision->pool.blocking);
 	else if (revision->ops->resume != NULL)

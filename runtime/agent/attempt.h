@@ -62,6 +62,7 @@ struct attempt {
 	bool cancel_told;  /* home's: backend.cancel was called */
 	unsigned int lost; /* workers that were gone when asked */
 	size_t over;	   /* bytes taken after EBUSY */
+	bool told_slow;	   /* EBUSY was the answer, and no resume since */
 
 	/* --- results, home's until `finish` is posted --- */
 	atom_status status;

@@ -255,6 +255,25 @@ for message in hear():
 
 
 @test
+def one_large_chunk_does_not_outrun_a_slow_client():
+    for concurrency in (1, 4):
+        with serving('''
+ready(concurrency=4, caps=["stream", "cancel"])
+for message in hear():
+    if message["op"] == "cancel":
+        note("cancelled")
+    elif message["op"] == "call":
+        # More than any socket on the way to the client takes at once.
+        say("chunk", id=message["id"], data="x" * 7000000)
+        time.sleep(0.3)  # in which a wrong `cancel` would come
+        say("result", id=message["id"], output=None)
+''', concurrency=concurrency) as daemon:
+            with daemon.chat_stream("w", "x") as stream:
+                assert deltas(stream.read()) == "x" * 7000000
+            assert "cancelled" not in outputs(daemon), outputs(daemon)
+
+
+@test
 def a_worker_of_several_that_does_not_wait_loses_that_call_only():
     with serving('''
 import threading

@@ -247,14 +247,16 @@ void call_emit(struct worker *w, struct call *call, int32_t kind,
 			    "passed on");
 		return;
 	}
-	call->blocked = true;
 	if (w->concurrency == 1) {
+		call->blocked = true;
 		w->held = true;
 		if (w->process != NULL)
 			w->backend->process->pause(w->process);
 		return;
 	}
-	call->over += length;
+	/* Of the first one nobody could know. */
+	call->over += call->blocked ? length : 0;
+	call->blocked = true;
 	if (call->over > most)
 		call_cancel(w, call, "client_gone", ATOM_ELIMIT,
 			    "the client reads more slowly than the agent "
