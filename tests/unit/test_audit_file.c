@@ -506,6 +506,26 @@ Test(audit_file, retention_removes_what_is_older)
 	cr_assert_str_eq(audit_event, "audit_pruned");
 }
 
+Test(audit_file, retention_goes_on_where_the_clock_was_ahead_once)
+{
+	const int64_t year_ms = INT64_C(31536000000);
+	uint64_t ahead;
+
+	audit_options.retention = 3600000;
+	audit_now_ms += year_ms;
+	OK(audit_open());
+	fill_segments(3);
+	ahead = audit_log.sequence;
+	audit_now_ms -= year_ms;
+	fill_segments(6);
+	audit_now_ms += 7200000;
+	audit_fill(30);
+	OK(audit_checkpoint());
+	struct seen seen = { 0 };
+	OK(audit_ops->read(audit_sink, 0, 1, see, &seen, &audit_err));
+	cr_assert_gt(seen.first, ahead);
+}
+
 static off_t bytes_of_segments(void)
 {
 	off_t bytes = 0;

@@ -187,8 +187,9 @@ static atom_status prune(struct sink *sink, const struct wish *wish,
 	struct segment_head *first, *cut, *head;
 	uint64_t *numbers = NULL;
 	uint64_t bytes = 0;
+	int64_t now_ms = sink_now_ms(sink);
 	size_t count = 0;
-	bool found = false;
+	bool found = false, wished;
 	atom_status status;
 
 	*removed_r = 0;
@@ -212,10 +213,12 @@ static atom_status prune(struct sink *sink, const struct wish *wish,
 			*first = *head;
 			continue;
 		}
-		if (!is_wished(wish, head, bytes))
+		wished = is_wished(wish, head, bytes);
+		/* Begun by a clock that was ahead: those behind it tell. */
+		if (!wished && head->begun_ms <= now_ms)
 			break;
 		bytes += (uint64_t)head->previous_length;
-		if (head->checkpoint.sequence == head->before &&
+		if (wished && head->checkpoint.sequence == head->before &&
 		    head->before > first->before) {
 			*cut = *head;
 			found = true;
