@@ -326,6 +326,29 @@ ANOMALY_TEST(a_step_is_told_once_and_its_end)
 	cr_assert(played.begun == 1);
 }
 
+ANOMALY_TEST(a_clock_that_was_set_back_far_begins_anew)
+{
+	const int64_t year = INT64_C(365) * DAY;
+
+	warm_up();
+	played.changed = NOW + 1;
+	played.factor = 3;
+	go_on(5);
+	cr_assert(strstr(played.events, "anomaly.began a {") != NULL);
+	played.now += year;
+	tick();
+	played.now -= year;
+	played.changed = INT64_MAX;
+	warm_up();
+	cr_assert(strstr(played.events, "anomaly.ended a {") != NULL, "%s",
+		  played.events);
+	played.events[0] = '\0';
+	played.changed = played.now + 5;
+	go_on(10);
+	cr_assert(strstr(played.events, "anomaly.began a {") != NULL, "%s",
+		  played.events);
+}
+
 ANOMALY_TEST(a_stop_of_calls_is_unusual_but_a_missing_history_is_not)
 {
 	warm_up();
@@ -369,10 +392,13 @@ ANOMALY_TEST(readings_are_bounded)
 	played.now += (int64_t)365 * DAY;
 	tick();
 	cr_assert(played.reads == before + 12 * 7);
-	/* And back. */
-	played.now -= (int64_t)30 * DAY;
+	/* Back a little it waits; back far it begins anew. */
+	played.now -= 12;
 	tick();
 	cr_assert(played.reads == before + 12 * 7);
+	played.now -= (int64_t)30 * DAY;
+	tick();
+	cr_assert(played.reads == before + 12 * 7 + 14, "%d", played.reads);
 }
 
 ANOMALY_TEST(a_history_that_fails_is_no_anomaly)

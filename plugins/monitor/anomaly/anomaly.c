@@ -310,17 +310,38 @@ static void judge(struct anomaly *a, struct track *track, int64_t slot)
 		     spread.middle);
 }
 
+/* Nothing is known, and nothing unusual any more. */
+static void begin_anew(struct anomaly *a)
+{
+	for (size_t i = 0; i < a->track_count; i++) {
+		struct track *track = &a->tracks[i];
+		bool unusual = track->course.unusual;
+
+		track->course = (struct course){ 0 };
+		if (track->shown)
+			show(a, track, false);
+		if (unusual)
+			tell(a, track, false, 0, 0);
+		baseline_fini(&track->baseline);
+	}
+	a->track_count = 0;
+	a->first = 0;
+	a->quarters = 0;
+}
+
 static void on_metrics(void *self, const struct atom_metric_snapshot *snapshot)
 {
 	struct anomaly *a = self;
 	int64_t now = snapshot->time_ms / SLOT_MS;
 
+	/* A clock that was set back a little waits for what was judged
+	 * already; one that was set far on does not judge what is between. */
+	if (now < a->judged - CATCH_UP)
+		begin_anew(a);
 	if (a->first == 0) {
 		a->first = now;
 		a->judged = now - 1;
 	}
-	/* A clock that was set back waits for what was judged already; one
-	 * that was set far on does not judge what is between. */
 	if (now - a->judged > CATCH_UP)
 		a->judged = now - CATCH_UP;
 	for (; a->judged < now; a->judged++) {
