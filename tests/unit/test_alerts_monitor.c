@@ -47,6 +47,7 @@ static struct {
 	atom_status put_status; /* what the store says to a put */
 	/* the HTTP client */
 	char url[256];
+	char ca_file[256];
 	char body[TEXT_MAX];
 	char headers[TEXT_MAX];
 	int requests;
@@ -278,6 +279,8 @@ static atom_status http_start(const struct atom_host *host,
 	cr_assert(request->body_count == 1);
 	(void)snprintf(host_state.url, sizeof(host_state.url), "%s",
 		       request->url);
+	(void)snprintf(host_state.ca_file, sizeof(host_state.ca_file), "%s",
+		       request->ca_file != NULL ? request->ca_file : "-");
 	(void)snprintf(host_state.body, sizeof(host_state.body), "%.*s",
 		       (int)request->body[0].length, request->body[0].bytes);
 	host_state.headers[0] = '\0';
@@ -503,6 +506,27 @@ MONITOR_TEST(a_clock_that_was_set_back_holds_up_nothing)
 	told_is("resolved busy warning a 4 > 3\n");
 	cr_assert(host_state.requests == 3);
 	answer(200);
+}
+
+MONITOR_TEST(a_receivers_certificates_lie_beside_the_configuration)
+{
+	struct receiver_options own = receiver;
+	const struct atom_groups before = options.receivers;
+	char expected[128];
+
+	own.ca_file = "ca.pem";
+	ops->destroy(self);
+	options.receivers.items = &own;
+	open_monitor();
+	step(4);
+	step(4);
+	(void)snprintf(expected, sizeof(expected), "%s/ca.pem", folder);
+	cr_assert(strcmp(host_state.ca_file, expected) == 0, "%s",
+		  host_state.ca_file);
+	answer(200);
+	ops->destroy(self);
+	options.receivers = before;
+	open_monitor();
 }
 
 MONITOR_TEST(a_silence_holds_back_what_fires_until_it_ends)

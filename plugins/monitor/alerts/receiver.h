@@ -64,6 +64,7 @@ struct receiver {
 	const struct atom_http *http;
 	struct atom_http_transfer *transfer;
 	struct atom_span span;
+	char *ca_file; /* absolute, or NULL */
 	/* receiver_exec.c */
 	const struct atom_process *process;
 	const struct atom_timer *timers;

@@ -110,7 +110,7 @@ static void begin(struct receiver *receiver)
 		.header_count = 1,
 		.body = &receiver->span,
 		.body_count = 1,
-		.ca_file = *options->ca_file != '\0' ? options->ca_file : NULL,
+		.ca_file = receiver->ca_file,
 		.total_ms = (int32_t)options->timeout,
 		.answer_max = ANSWER_MAX,
 	};
@@ -145,6 +145,20 @@ static void begin(struct receiver *receiver)
 	}
 }
 
+/* Relative to the configuration's folder. */
+static atom_status make_ca_file(struct receiver *receiver,
+				struct atom_error *err)
+{
+	const char *path = receiver->options->ca_file;
+	const char *folder = *path == '/' ? "" : receiver->host->directory;
+
+	if (*path == '\0' || asprintf(&receiver->ca_file, "%s%s%s", folder,
+				      *folder != '\0' ? "/" : "", path) >= 0)
+		return ATOM_OK;
+	receiver->ca_file = NULL;
+	return atom_fail(err, ATOM_ENOMEM, "out of memory");
+}
+
 static atom_status init(struct receiver *receiver, struct atom_error *err)
 {
 	const struct receiver_options *options = receiver->options;
@@ -159,13 +173,14 @@ static atom_status init(struct receiver *receiver, struct atom_error *err)
 				 "receiver %s: option `url`: expected http:// "
 				 "or https://",
 				 options->name);
-	return ATOM_OK;
+	return make_ca_file(receiver, err);
 }
 
 static void fini(struct receiver *receiver)
 {
 	if (receiver->transfer != NULL)
 		receiver->http->cancel(receiver->transfer);
+	free(receiver->ca_file);
 }
 
 const struct receiver_kind receiver_http = {
