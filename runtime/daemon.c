@@ -228,6 +228,7 @@ static void one_stopped(void *argument)
 		return;
 	timer_stop(&d->tick);
 	monitors_stop();
+	daemon_unwatch_plugins();
 	daemon_unwatch_signals();
 	loops_stop();
 }
@@ -430,6 +431,7 @@ static atom_status start(struct daemon *d, struct atom_error *err)
 	status = monitors_start(d->config, err);
 	if (status != ATOM_OK)
 		return status;
+	daemon_watch_plugins(d->config);
 	http_server_accept(d->server);
 	d->watchdog_ms = notify_watchdog_ms();
 	d->tick.fire = on_tick;

@@ -4,8 +4,8 @@
 
 /*
  * What daemon.c (life), daemon_signals.c, daemon_reload.c, daemon_listeners.c,
- * daemon_audit.c (what is recorded of it) and daemon_parts.c (store,
- * privileges) share.  [control]
+ * daemon_audit.c (what is recorded of it), daemon_watch.c (plugin folders) and
+ * daemon_parts.c (store, privileges) share.  [control]
  */
 
 #include <uv.h>
@@ -53,6 +53,8 @@ atom_status daemon_plugin_directories(const struct config *config,
 /* A reload, at its turn; for gateway_hooks. */
 void daemon_reload(struct reload_order *order);
 void daemon_on_hangup(void);
+/* Looks through the plugin folders, in its turn among reloads. */
+void daemon_on_plugins_changed(void);
 void daemon_on_terminate(void);
 /* Before the first thread: SIGTERM, SIGINT and SIGHUP end nobody any more. */
 void daemon_block_signals(void);
@@ -61,6 +63,10 @@ void daemon_unblock_signals(void);
 /* Calls daemon_on_hangup() and daemon_on_terminate() from now on. */
 atom_status daemon_watch_signals(struct atom_error *err);
 void daemon_unwatch_signals(void);
+/* daemon_on_plugins_changed() when a file of theirs comes, changes or goes, if
+ * the configuration wants that; in place of those watched before. */
+void daemon_watch_plugins(const struct config *config);
+void daemon_unwatch_plugins(void);
 atom_status daemon_check_store(const struct config *config,
 			       struct buffer *errors, struct atom_error *err);
 atom_status daemon_open_store(const struct config *config,

@@ -19,7 +19,9 @@
  *	   '--------------------'---------------'-----------------'----------'
  *
  * Scanning is the pool's: a new plugin may take its probe's whole deadline.
- * What was read before it is what is applied behind it.
+ * What was read before it is what is applied behind it.  A look through the
+ * plugin folders alone, when a file of theirs has changed, takes its turn among
+ * the reloads: there is one scan at a time.
  */
 
 #define ERRORS_MAX  ((size_t)256 * 1024)
@@ -34,6 +36,9 @@ static struct {
 	struct reload_order hangup;
 	bool hangup_ordered;	   /* SIGHUP's order waits or runs */
 	bool hangup_again;	   /* another SIGHUP came while it ran */
+	struct reload_order look;  /* at the plugin folders alone */
+	bool look_ordered;	   /* it waits or runs */
+	bool look_again;	   /* something changed while it ran */
 	const char *needs_restart; /* a static word, or NULL */
 } reload = { .errors = BUFFER_INIT(ERRORS_MAX) };
 
@@ -153,6 +158,7 @@ static atom_status apply(json_t **result_r, struct atom_error *err)
 		monitors_apply(next);
 	config_unref(&d->config);
 	d->config = TAKE(reload.next);
+	daemon_watch_plugins(d->config);
 	return ATOM_OK;
 }
 
@@ -197,6 +203,35 @@ static void begin(struct reload_order *order)
 		finish(status, NULL, &err);
 }
 
+static void on_looked(void *argument, atom_status status)
+{
+	struct reload_order *order = reload.running;
+
+	(void)argument;
+	reload.running = NULL;
+	tell(order, status, NULL, NULL);
+	begin_next();
+}
+
+static void begin_look(struct reload_order *order)
+{
+	struct atom_error err = ATOM_ERROR_INIT;
+	const char **directories = NULL;
+	atom_status status = daemon_plugin_directories(daemon_state.config,
+						       &directories, &err);
+
+	reload.running = order;
+	if (status == ATOM_OK)
+		status =
+			registry_scan_start(directories, on_looked, NULL, &err);
+	mem_free(directories);
+	if (status == ATOM_OK)
+		return;
+	log_line(ATOM_LOG_ERROR, "plugins_not_looked_at", err.message);
+	reload.running = NULL;
+	tell(order, status, NULL, NULL);
+}
+
 static void begin_next(void)
 {
 	struct reload_order *order;
@@ -207,6 +242,8 @@ static void begin_next(void)
 		if (health_is_stopping())
 			tell(order, ATOM_EUNAVAILABLE, NULL,
 			     "atomd is stopping\n");
+		else if (order == &reload.look)
+			begin_look(order);
 		else
 			begin(order);
 	}
@@ -252,4 +289,29 @@ void daemon_on_hangup(void)
 	reload.hangup_ordered = true;
 	reload.hangup = (struct reload_order){ .done = hangup_done };
 	daemon_reload(&reload.hangup);
+}
+
+/* --- plugin folders ---------------------------------------------------------------- */
+
+static void look_done(struct reload_order *order, atom_status status,
+		      json_t *result, const char *errors)
+{
+	(void)status;
+	(void)result;
+	(void)errors;
+	reload.look_ordered = reload.look_again;
+	reload.look_again = false;
+	if (reload.look_ordered)
+		daemon_reload(order);
+}
+
+void daemon_on_plugins_changed(void)
+{
+	if (reload.look_ordered) {
+		reload.look_again = reload.running == &reload.look;
+		return;
+	}
+	reload.look_ordered = true;
+	reload.look = (struct reload_order){ .done = look_done };
+	daemon_reload(&reload.look);
 }

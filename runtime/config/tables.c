@@ -513,7 +513,7 @@ static const struct key plugins_rows[] = {
 	STRINGS("directories", CONFIG(plugin_directories),
 		"folders searched beside the built-in one"),
 	BOOL("watch", CONFIG(plugin_watch), "true",
-	     "find plugins added while it runs; in this version at a reload"),
+	     "look through the folders when a file in them comes, changes or goes, not at a reload alone"),
 	LATER("require_signature", KEY_BOOL, "false",
 	      "load signed plugins only"),
 	LATER("trusted_keys", KEY_STRINGS, "", "who may sign"),

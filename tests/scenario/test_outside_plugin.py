@@ -3,6 +3,7 @@
 compiler line, dropped into a folder, served; and what is wrong beside it."""
 
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 from atomd_test import (Daemon, agent, config, run, run_atomd, source,
@@ -45,6 +46,55 @@ def a_plugin_built_with_pkg_config_is_served():
             metrics = daemon.metrics()
             assert metrics.sum("atomd_plugin_info", plugin="shout",
                                kind="backend", version="1.0.0") == 1
+
+
+def inotify_descriptors(daemon):
+    folder = "/proc/%d/fd" % daemon.pid
+    return [fd for fd in os.listdir(folder)
+            if "inotify" in os.readlink(os.path.join(folder, fd))]
+
+
+@test
+def a_file_that_is_dropped_in_is_found_while_the_daemon_runs():
+    def files(daemon):
+        return {os.path.basename(r["path"]): r["state"]
+                for r in listed(daemon) if r["path"].startswith(daemon.dir)}
+    shout = agent("loud", SHOUT)
+    with Folder() as folder:
+        build(folder.at("made", "shout.so"), cflags(folder),
+              path=source("tests", "abi", "outside", "shout.c"))
+        with Daemon(config(extra=plugins_of("@DIR@/plugins")), files={
+                "plugins/README": "none yet"}) as daemon:
+            assert files(daemon) == {}
+            # Copied in pieces and put there at once; and what is no plugin.
+            shutil.copy(folder.at("made", "shout.so"),
+                        os.path.join(daemon.dir, "plugins", "shout.so"))
+            daemon.write("plugins/text.so", "hello")
+            wait_for(lambda: files(daemon) == {"shout.so": "available",
+                                               "text.so": "refused"},
+                     what="both files are listed")
+            made = daemon.admin("POST", "/admin/v1/agents", {
+                "name": "loud", "config": 'backend: { plugin = "shout"; };'})
+            assert made.status == 201, made
+            wait_for(lambda: daemon.invoke("loud", "hi").status == 200)
+            assert daemon.invoke("loud", "hi").json["output"] == "HI"
+            os.unlink(os.path.join(daemon.dir, "plugins", "text.so"))
+            wait_for(lambda: files(daemon) == {"shout.so": "open"},
+                     what="the one that is gone is not listed")
+            # One that is made by a reload's configuration is watched then.
+            daemon.write("more/README", "none yet")
+            daemon.configure(config(agents=[agent(), shout], extra=(
+                'plugins: { directories = [ "@DIR@/plugins", "@DIR@/more" ]; '
+                "};")))
+            daemon.atomctl("reload")
+            daemon.write("more/late.so", "hello")
+            wait_for(lambda: files(daemon).get("late.so") == "refused",
+                     what="the new folder is watched")
+            assert inotify_descriptors(daemon)
+            daemon.stop()
+    unwatched = "plugins: { directories = [ ]; watch = false; };"
+    with Daemon(config(extra=unwatched)) as daemon:
+        assert not inotify_descriptors(daemon)
 
 
 @test
