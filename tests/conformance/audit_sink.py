@@ -17,7 +17,7 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "scenario"))
 
-from atomd_test import seconds  # noqa: E402
+from atomd_test import Skip, seconds  # noqa: E402,F401
 from places import plugin_folder  # noqa: E402
 
 EINVAL, EIO, ETIMEOUT, EBUSY, ENOTSUP, EDATALOSS = 1, 3, 4, 5, 10, 17
