@@ -368,6 +368,7 @@ atom_status live_retry(struct live *live, struct atom_error *err)
 	live->published = false;
 	live->abort_ns = live->closed_ns = 0;
 	live->undone = false;
+	live->retried = true;
 	live->told_phase = -1;
 	return ATOM_OK;
 }

@@ -64,16 +64,18 @@ static atom_status encode(const struct live *live, struct buffer *out)
 }
 
 /* Which revision is the agent's at the next start: together with the outcome
- * or not at all. */
+ * or not at all; and with a retry, after the abort had made it the old one. */
 static atom_status keep_agent(struct live *live,
 			      struct state_transaction *transaction,
 			      struct atom_error *err)
 {
-	const struct revision *stable =
-		live->state->at.outcome == ROLLOUT_PROMOTED ? live->to
-							    : live->from;
+	const struct revision *next =
+		live->state->at.outcome == ROLLOUT_PROMOTED ||
+				live->state->at.outcome == ROLLOUT_OPEN
+			? live->to
+			: live->from;
 
-	return agent_keep(live->agent, stable->number, stable->agent->text_hash,
+	return agent_keep(live->agent, next->number, next->agent->text_hash,
 			  transaction, err);
 }
 
@@ -92,8 +94,8 @@ atom_status live_store(struct live *live, struct atom_error *err)
 		transaction, BUCKET, state_text(live->agent->name),
 		(struct atom_span){ value.bytes, value.length }, STATE_ANY,
 		err);
-	if (status == ATOM_OK && live->state->at.outcome != ROLLOUT_OPEN &&
-	    live->from != NULL)
+	if (status == ATOM_OK && live->from != NULL &&
+	    (live->retried || live->state->at.outcome != ROLLOUT_OPEN))
 		status = keep_agent(live, transaction, err);
 	if (status == ATOM_OK)
 		status = state_commit(&transaction, on_stored, live, err);

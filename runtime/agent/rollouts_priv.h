@@ -84,6 +84,7 @@ struct live {
 	json_t *graded;	   /* NULL: none */
 	int64_t abort_ns;  /* when it was ordered; 0 = never */
 	bool undone;	   /* of one that had been promoted */
+	bool retried;	   /* after an abort; the agent's row is kept with it */
 	int64_t closed_ns; /* when no call could go there any more */
 
 	struct replaying replaying;

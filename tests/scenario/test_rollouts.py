@@ -420,8 +420,8 @@ def at_once_by_hand_needs_no_rollout():
         assert daemon.chat("echo", "x").content == "newest x"
 
 
-def order(daemon, verb):
-    answer = daemon.admin("POST", "/admin/v1/deployments/echo/" + verb, {})
+def order(daemon, verb, **more):
+    answer = daemon.admin("POST", "/admin/v1/deployments/echo/" + verb, more)
     assert answer.status < 300, answer
     return answer.json
 
@@ -514,6 +514,26 @@ def while_the_store_cannot_write_nothing_goes_forward_and_all_goes_back():
         daemon.start()
         assert split(daemon) == {1: 10000}
         assert status(daemon)["outcome"] == "aborted", status(daemon)
+
+
+@test
+def one_that_is_tried_again_goes_on_after_a_kill():
+    with Daemon(config(agents=canary("old "))) as daemon:
+        reload(daemon, canary("new ", more=MANUAL))
+        wait_for(lambda: status(daemon)["waits_for"] == "person", 20, "step")
+        order(daemon, "abort")
+        wait_for(lambda: split(daemon) == {1: 10000}, 20, "the way back")
+        order(daemon, "retry")
+        wait_for(lambda: split(daemon) == {1: 9500, 2: 500}, 20, "once more")
+        daemon.kill()
+        daemon.start()
+        wait_for(lambda: split(daemon) == {1: 9500, 2: 500}, 20, "as it was")
+        assert status(daemon)["outcome"] == "open", status(daemon)
+        order(daemon, "promote", full=True)
+        wait_for(lambda: split(daemon) == {2: 10000}, 20, "promoted")
+        daemon.kill()
+        daemon.start()
+        wait_for(lambda: split(daemon) == {2: 10000}, 20, "and so it stays")
 
 
 @test
