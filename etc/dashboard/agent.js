@@ -90,15 +90,17 @@ function scaling(agent, may, changed) {
 		confirm({ title, text, action: "Do it", async act() {
 			await api(`/admin/v1/agents/${name(agent)}/${path}`,
 				{ method: "POST", body });
+			form.reset();
 			changed();
 			return `${title}: done.`;
 		} });
 	}
+	const leave = button("Leave to the strategy", () => ask(
+		`${agent}: scale by itself`,
+		"The strategy decides again how many instances there are.", "scale",
+		{ auto: true }));
 	const form = h("form", { class: "inline" }, number,
-		h("button", { type: "submit" }, "Set by hand"),
-		button("Leave to the strategy", () => ask(`${agent}: scale by itself`,
-			"The strategy decides again how many instances there are.", "scale",
-			{ auto: true })));
+		h("button", { type: "submit" }, "Set by hand"), leave);
 	form.addEventListener("submit", event => {
 		event.preventDefault();
 		const instances = Number(number.value);
@@ -114,12 +116,13 @@ function scaling(agent, may, changed) {
 		may(["restart_agent"]) ? restart : null)),
 	set(row) {
 		const s = row.scaling || {};
-		if (number.value === "")
-			number.value = row.instances.desired;
+		const byHand = s.pinned !== null && s.pinned !== undefined;
+		// Shown as long as nobody has typed another one.
+		number.defaultValue = row.instances.desired;
+		leave.disabled = !byHand;
 		fill(box, facts([
 			["Strategy", s.strategy || "none: it stays at its minimum"],
-			["By hand", s.pinned !== null && s.pinned !== undefined
-				? `${s.pinned} instances` : null],
+			["By hand", byHand ? `${s.pinned} instances` : null],
 			["Advised", s.advised !== null && s.advised !== undefined
 				? String(s.advised) : null],
 			["Because", s.reason], ["Bound by", s.bound], ["Fault", s.fault],

@@ -38,11 +38,12 @@ function alertCard(alert, silence, said) {
 			badge(alert.severity, TONES[alert.severity]),
 			h("h3", {}, alert.name), badge(alert.state, alert.state === "firing"
 				? "bad" : "plain"),
+			alert.silenced ? badge("silenced") : null,
 			alert.agent ? h("a", { href: "#/agents/" + name(alert.agent) },
 				alert.agent) : null,
 			h("span", { class: "dim" }, "since " + time(alert.since) + ", " +
 				ago(alert.since)),
-			silence ? h("span", { class: "actions" },
+			silence && !alert.silenced ? h("span", { class: "actions" },
 				button("Silence", () => silence(alert))) : null),
 		h("p", {}, alert.message || alert.annotations?.summary || ""),
 		h("p", { class: "dim" }, `value ${brief(alert.value)}` +

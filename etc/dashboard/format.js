@@ -60,7 +60,9 @@ export function ago(text) {
 	const since = (Date.now() - new Date(text).getTime()) / 1000;
 	if (!Number.isFinite(since))
 		return "–";
-	return since < 1 ? "now" : seconds(Math.round(since)) + " ago";
+	const [size, unit] = [[86400, "d"], [3600, "h"], [60, "min"]]
+		.find(([least]) => since >= 1.5 * least) || [1, "s"];
+	return since < 1 ? "now" : `${Math.round(since / size)} ${unit} ago`;
 }
 
 export const weight = value => percent(value / 10000);

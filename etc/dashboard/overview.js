@@ -110,6 +110,8 @@ export function eventText(event) {
 	if (event.name === "rollout")
 		return `${d.from} → ${d.to} ${d.phase} at ${weight(d.weight)}` +
 			(d.reason ? ": " + d.reason : "");
+	if (event.name === "alert")
+		return `${d.name} ${d.state}` + (d.message ? ": " + d.message : "");
 	if (event.name === "workflow")
 		return `${d.revision}: ${brief(d.step).replaceAll("_", " ")}, ` +
 			`${d.status}` + (d.result ? ": " + d.result : "");
@@ -193,8 +195,8 @@ export default function overview() {
 				"page was opened.")
 			: live.events.slice(0, 12).map(event => h("li", { key: event },
 				h("time", { title: event.time }, time(event.time)), " ",
-				badge(event.name), " ", h("a", { href: "#/agents/" +
-					encodeURIComponent(event.agent) }, event.agent), " ",
+				badge(event.name), " ", event.agent ? h("a", { href: "#/agents/" +
+					encodeURIComponent(event.agent) }, event.agent) : null, " ",
 				eventText(event))));
 	}
 

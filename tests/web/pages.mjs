@@ -257,6 +257,14 @@ await check("scale", async () => {
 	await page.locator("dd", { hasText: "3 wanted" }).waitFor();
 	await page.locator("tbody tr", { hasText: "2" }).filter({ hasText: "3" })
 		.first().waitFor();
+	const number = page.getByLabel("Instances", { exact: true });
+	equal(await number.inputValue(), "3", "the number in the form");
+	await pressed(page, "Leave to the strategy").click();
+	await agree(page, "Do it");
+	await page.locator("dd", { hasText: "1 wanted" }).waitFor();
+	equal([await number.inputValue(),
+		await pressed(page, "Leave to the strategy").isDisabled()],
+	["1", true], "the form of who scales by itself");
 });
 
 // --- roles ------------------------------------------------------------------------
@@ -457,6 +465,9 @@ await check("silence", async () => {
 	await note(page, "silence is in force");
 	await page.locator("tbody tr", { hasText: "a known one" })
 		.filter({ hasText: "active" }).waitFor();
+	await page.locator(".alert .badge", { hasText: "silenced" }).waitFor();
+	equal(await pressed(page, "Silence").count(), 0,
+		"buttons to silence what is silenced");
 	await shot(page, "alerts", false);
 });
 
@@ -468,6 +479,31 @@ await check("end of a silence", async () => {
 		.some(row => row.textContent.includes("active")));
 });
 await done(page);
+
+await check("an alert among the events", async () => {
+	const other = await open("caller", "");
+	await other.route("**/overview?follow=1", route => route.fulfill({
+		contentType: "text/event-stream", body: "event: event\ndata: " +
+			JSON.stringify({ time: new Date(), name: "alert", agent: "",
+				details: { name: "too_slow", severity: "warning",
+					state: "firing", agent: "", message: "it takes 3 s",
+					labels: { a: "b" } } }) + "\n\n" }));
+	await other.evaluate(key => sessionStorage.setItem("atomd-key", key),
+		keys.admin);
+	await other.evaluate(() => { location.hash = "#/"; });
+	await other.reload();
+	const row = other.locator(".events li", { hasText: "too_slow" }).first();
+	await row.filter({ hasText: "too_slow firing: it takes 3 s" }).waitFor();
+	equal(await row.locator("a").count(), 0, "links to no agent");
+	equal(await other.evaluate(async () => {
+		const { ago } = await import("/dashboard/format.js");
+		return [0.2, 12, 89, 182, 5000, 200000].map(s =>
+			ago(Date.now() - 1000 * s));
+	}), ["now", "12 s ago", "89 s ago", "3 min ago", "83 min ago", "2 d ago"],
+	"how long ago");
+	await done(other);
+});
+
 await updates();
 
 // --- other eyes, other hands -------------------------------------------------------

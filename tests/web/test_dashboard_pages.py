@@ -173,7 +173,8 @@ def the_first_page_is_small_and_soon_there():
 
 @test
 def the_overview_is_live():
-    passed("live numbers", "live event", "disconnected and back")
+    passed("live numbers", "live event", "disconnected and back",
+           "an alert among the events")
 
 
 @test
