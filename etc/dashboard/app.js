@@ -1,7 +1,7 @@
 // The frame: who is here, which page is shown, and whether the daemon is.
 
 import { api, decided, signIn, signOut, signedIn } from "./api.js";
-import { badge, button, field, fill, h, swap } from "./dom.js";
+import { badge, busy, button, field, fill, h, swap } from "./dom.js";
 import { live, begin, end, watch } from "./live.js";
 import { recolour } from "./chart.js";
 import { time } from "./format.js";
@@ -63,7 +63,8 @@ function signInPage(why) {
 		h("p", { class: "dim" }, "On its machine, ",
 			h("code", {}, "atomctl keys create --role operator"), " makes one."));
 	async function come(chosen) {
-		go.disabled = true;
+		if (busy(go, true))
+			return;
 		signIn(chosen);
 		try {
 			me = await api("/admin/v1/me");
@@ -74,7 +75,7 @@ function signInPage(why) {
 			key.select();
 			key.focus();
 		}
-		go.disabled = false;
+		busy(go, false);
 	}
 	form.addEventListener("submit", event => {
 		event.preventDefault();
@@ -126,7 +127,9 @@ async function route(moved = false) {
 	if (!me)
 		return;
 	const [, at = "", ...rest] = location.hash.replace(/^#/, "").split("/");
-	const found = PAGES.find(([path]) => path === at);
+	// An agent's page is of an agent.
+	const found = PAGES.find(([path]) => path === at &&
+		(path !== "agents" || rest[0]));
 	leave();
 	const mine = shown;
 	mark(at === "agents" ? "" : at);

@@ -1,7 +1,7 @@
 // The compliance report: it is made when it is asked for, by probing.
 
 import { api } from "./api.js";
-import { badge, button, fill, h, table } from "./dom.js";
+import { badge, busy, button, fill, h, table } from "./dom.js";
 import { brief, time } from "./format.js";
 
 const TONE = { pass: "good", fail: "bad", error: "bad", not_applicable: "plain",
@@ -30,7 +30,8 @@ export default function compliancePage() {
 		key: row => row.id, empty: "No report yet." });
 	const go = button("Run the checks", run, "primary");
 	async function run() {
-		go.disabled = true;
+		if (busy(go, true))
+			return;
 		fill(error, "");
 		fill(result, "A key is made, used and revoked; listeners, files and " +
 			"processes are probed …");
@@ -49,7 +50,7 @@ export default function compliancePage() {
 			fill(result);
 			fill(error, failure.message);
 		}
-		go.disabled = false;
+		busy(go, false);
 	}
 	return { title: "Compliance", node: h("div", {},
 		h("div", { class: "head" }, h("h1", {}, "Compliance"), go),

@@ -140,6 +140,14 @@ export function button(text, onclick, tone = "") {
 	return h("button", { type: "button", class: tone, onclick }, text);
 }
 
+// A button that is at work keeps the focus, which a disabled one would lose;
+// true if it was so already.
+export function busy(node, is) {
+	const was = node.getAttribute("aria-disabled") === "true";
+	node.setAttribute("aria-disabled", is);
+	return was;
+}
+
 // Asks before something is done, and does it: act(values of the form) resolves to
 // what to say of it.  Where it fails the dialog says why and stays as it was
 // filled in, to be mended or given up.
@@ -154,16 +162,14 @@ export function confirm({ title, text, action, danger = false, fields = [], act 
 		h("div", { class: "actions" }, button("Cancel", end), go));
 	const dialog = h("dialog", { "aria-labelledby": "confirm-title",
 		onclose: () => dialog.remove() }, form);
-	let busy = false;
 	function end() {
 		dialog.close();
 		dialog.remove();
 	}
 	form.addEventListener("submit", async event => {
 		event.preventDefault();
-		if (busy)
+		if (busy(go, true))
 			return;
-		busy = true;
 		fill(error);
 		try {
 			say(await act(Object.fromEntries(new FormData(form))));
@@ -171,7 +177,7 @@ export function confirm({ title, text, action, danger = false, fields = [], act 
 		} catch (failure) {
 			fill(error, failure.message);
 		}
-		busy = false;
+		busy(go, false);
 	});
 	document.body.append(dialog);
 	dialog.showModal();

@@ -2,7 +2,7 @@
 // answered, how long it took.
 
 import { api, stream } from "./api.js";
-import { button, field, fill, h } from "./dom.js";
+import { busy, button, field, fill, h } from "./dom.js";
 import { count, seconds } from "./format.js";
 import { facts } from "./rollout.js";
 
@@ -20,16 +20,17 @@ export default async function tryPage() {
 	const error = h("p", { class: "error", role: "alert" });
 	const go = h("button", { type: "submit", class: "primary" }, "Send");
 	const stop = button("Stop", () => running?.abort());
-	stop.disabled = true;
+	busy(stop, true);
 	let running = null;
 
 	async function send() {
+		if (busy(go, true))
+			return;
+		busy(stop, false);
 		const began = performance.now();
 		const since = () => (performance.now() - began) / 1000;
 		const said = { first: null, pieces: 0, usage: null, answer: null };
 		running = new AbortController();
-		go.disabled = true;
-		stop.disabled = false;
 		fill(error, "");
 		fill(out);
 		fill(told, h("p", { class: "dim" }, "Waiting for the first piece …"));
@@ -75,8 +76,8 @@ export default async function tryPage() {
 			show(true);
 		}
 		running = null;
-		go.disabled = false;
-		stop.disabled = true;
+		busy(go, false);
+		busy(stop, true);
 	}
 
 	const form = h("form", { class: "try" }, h("div", { class: "line" },

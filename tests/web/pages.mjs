@@ -583,6 +583,29 @@ await check("keyboard", async () => {
 	await done(keyboard);
 });
 
+await check("a button at work keeps the focus", async () => {
+	const at = page_ => page_.evaluate(() => document.activeElement.textContent);
+	const keyboard = await open("admin", "try");
+	await keyboard.getByLabel("Message").fill("a word");
+	await pressed(keyboard, "Send").focus();
+	await keyboard.keyboard.press("Enter");
+	equal(await at(keyboard), "Send", "the focus at work");
+	await keyboard.locator("#told dt", { hasText: "Whole answer" }).waitFor();
+	equal(await at(keyboard), "Send", "the focus after it");
+	await go(keyboard, "compliance", "Compliance");
+	await pressed(keyboard, "Run the checks").focus();
+	await keyboard.keyboard.press("Enter");
+	await keyboard.locator("tbody code").first().waitFor();
+	equal(await at(keyboard), "Run the checks", "the focus after the checks");
+	await done(keyboard);
+});
+
+await check("no such page", async () => {
+	const other = await open("admin", "agents");
+	await other.locator("p", { hasText: "There is no such page." }).waitFor();
+	await done(other);
+});
+
 await check("axe", () => equal(violations, [], "violations"));
 await check("console", () => equal(console_, [], "messages"));
 await browser.close();
