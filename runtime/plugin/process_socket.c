@@ -154,10 +154,16 @@ void socket_ready(uv_poll_t *poll, int status, int events)
 {
 	struct watch *w = poll->data;
 	struct atom_process_handle *p = w->process;
-	bool alive = status == 0;
+	bool alive = true;
 
 	child_enter(p);
-	if (alive && (events & UV_READABLE) != 0)
+	if (status != 0) {
+		/* It has closed its end without having read all, and libuv
+		 * lets go of the socket.  What it said is still there. */
+		p->interest = 0;
+		forget_unsent(p);
+	}
+	if (status != 0 || (events & UV_READABLE) != 0)
 		alive = read_some(p, READS_A_TURN);
 	/* A child that no longer reads may still have much to say: only
 	 * reading tells that it is over. */

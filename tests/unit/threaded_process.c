@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "plugin/host_process.h"
 #include "process_fixture.h"
@@ -111,6 +112,37 @@ static void an_exit_and_a_signal_are_told_apart(void)
 	AWAIT(c.exited > 0);
 	CHECK(c.exit_code == -1 && c.signal == SIGKILL);
 	child_end(&c);
+	stop();
+}
+
+/* It says something and ends while the loop is elsewhere, and has not read all
+ * that it was sent. */
+static void do_outlive(void *argument)
+{
+	struct child *c = argument;
+	siginfo_t end;
+
+	CHECK(process->write(c->handle, "go\nunread\n", 10) == ATOM_OK);
+	CHECK(waitid(P_PID, (id_t)process->pid(c->handle), &end,
+		     WEXITED | WNOWAIT) == 0);
+}
+
+static void last_words_are_heard_of_one_that_does_not_listen(void)
+{
+	struct child c;
+
+	start();
+	for (int paused = 0; paused < 2; paused++) {
+		shell(&c, "echo up >&3; read go <&3; echo last words >&3");
+		AWAIT(c.length > 0);
+		if (paused)
+			on_loop(do_pause, &c);
+		on_loop(do_outlive, &c);
+		AWAIT(c.exited > 0);
+		CHECK(strcmp(c.data, "up\nlast words\n") == 0);
+		CHECK(c.closed == 1);
+		child_end(&c);
+	}
 	stop();
 }
 
@@ -366,6 +398,7 @@ static const struct tap_test tests[] = {
 	TAP_TEST(a_folder_and_stdio_are_as_asked),
 	TAP_TEST(all_that_is_said_comes_by_the_socket_if_asked),
 	TAP_TEST(an_exit_and_a_signal_are_told_apart),
+	TAP_TEST(last_words_are_heard_of_one_that_does_not_listen),
 	TAP_TEST(mistakes_come_back_as_sentences),
 	TAP_TEST(a_missing_interpreter_is_logged),
 	TAP_TEST(a_writer_is_told_to_wait_and_when_to_go_on),
