@@ -295,10 +295,12 @@ static struct notice notices[LOOP_MAX];
 static void on_notice(struct loop *loop, struct message *message)
 {
 	struct notice *notice = CONTAINER_OF(message, struct notice, message);
-	bool all = atomic_load(&notice->all);
 	struct call *next;
+	bool all;
 
+	/* In this order: who finds it posted has said what it says before. */
 	atomic_store(&notice->posted, false);
+	all = atomic_load(&notice->all);
 	for (struct call *c = lists[loop_index(loop)]; c != NULL; c = next) {
 		next = c->next;
 		if (!call_is_spare(c) || c->revision == NULL)
