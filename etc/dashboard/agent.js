@@ -71,6 +71,10 @@ function revisions(agent, may, changed) {
 			async act({ reason }) {
 				const told = await api(`/admin/v1/agents/${name(agent)}/undo`, {
 					method: "POST", body: { to, ...(reason ? { reason } : {}) } });
+				if (told.changed === false)
+					throw new Error(`Revision ${to} is the newest text of ` +
+						`${agent} already: its rollout is what is to be ` +
+						"promoted or tried again.");
 				changed();
 				return told.way === "swap" ? `${agent} is back at revision ${to}.`
 					: `A rollout back to revision ${to} has begun: ` +

@@ -170,9 +170,14 @@ async function ofNotes(page) {
 
 async function ofDialogs(page) {
 	await check("what is refused can be mended", async () => {
+		const dialog = page.locator("dialog"), error = dialog.getByRole("alert");
+		await go(page, "agents/translator", "translator");
+		await pressed(page, "Go back to revision 3").click();
+		await agree(page, "Go back");
+		await error.filter({ hasText: "Revision 3 is the newest" }).waitFor();
+		await pressed(page, "Cancel").click();
 		await go(page, "alerts", "Alerts");
 		await pressed(page, "New silence").click();
-		const dialog = page.locator("dialog"), error = dialog.getByRole("alert");
 		const which = dialog.getByLabel("Which");
 		await which.fill("what is this");
 		await dialog.getByLabel("Why").fill("half of it");
@@ -191,7 +196,7 @@ async function ofDialogs(page) {
 		await page.keyboard.press("Enter");
 		await dialog.waitFor();
 		await page.goBack();
-		await page.locator("h1", { hasText: "classifier" }).waitFor();
+		await page.locator("h1", { hasText: "translator" }).waitFor();
 		equal(await dialog.count(), 0, "dialogs of a page that was left");
 	});
 }
@@ -247,6 +252,32 @@ async function ofAnswers(page) {
 		await other.locator("h1", { hasText: "translator" }).waitFor();
 		equal(await other.locator("#rollout strong").allTextContents(),
 			["revision 2 → 3"], "the rollout");
+		await done(other);
+	});
+}
+
+async function ofEvents() {
+	await check("an alert among the events", async () => {
+		const other = await open("caller", "");
+		await other.route("**/overview?follow=1", route => route.fulfill({
+			contentType: "text/event-stream", body: "event: event\ndata: " +
+				JSON.stringify({ time: new Date(), name: "alert", agent: "",
+					details: { name: "too_slow", severity: "warning",
+						state: "firing", agent: "", message: "it takes 3 s",
+						labels: { a: "b" } } }) + "\n\n" }));
+		await other.evaluate(key => sessionStorage.setItem("atomd-key", key),
+			keys.admin);
+		await other.evaluate(() => { location.hash = "#/"; });
+		await other.reload();
+		const row = other.locator(".events li", { hasText: "too_slow" }).first();
+		await row.filter({ hasText: "too_slow firing: it takes 3 s" }).waitFor();
+		equal(await row.locator("a").count(), 0, "links to no agent");
+		equal(await other.evaluate(async () => {
+			const { ago } = await import("/dashboard/format.js");
+			return [0.2, 12, 89, 182, 5000, 200000].map(s =>
+				ago(Date.now() - 1000 * s));
+		}), ["now", "12 s ago", "89 s ago", "3 min ago", "83 min ago", "2 d ago"],
+		"how long ago");
 		await done(other);
 	});
 }
@@ -323,5 +354,6 @@ export async function updates() {
 	await ofDialogs(page);
 	await ofAlerts(page);
 	await ofTheOverview(page);
+	await ofEvents();
 	await done(page);
 }
