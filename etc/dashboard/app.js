@@ -31,16 +31,22 @@ const may = permissions => permissions.some(one =>
 const THEME = "atomd-theme";
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
+const system = () => dark.matches ? "dark" : "light";
+
 function paint() {
-	const chosen = localStorage.getItem(THEME);
 	document.documentElement.dataset.theme =
-		chosen || (dark.matches ? "dark" : "light");
+		localStorage.getItem(THEME) || system();
 	recolour();
 }
 
+// Turned round, and turned back to what the system has: it follows that again.
 function turn() {
-	localStorage.setItem(THEME,
-		document.documentElement.dataset.theme === "dark" ? "light" : "dark");
+	const next = document.documentElement.dataset.theme === "dark"
+		? "light" : "dark";
+	if (next === system())
+		localStorage.removeItem(THEME);
+	else
+		localStorage.setItem(THEME, next);
 	paint();
 }
 
