@@ -529,6 +529,26 @@ MONITOR_TEST(a_receivers_certificates_lie_beside_the_configuration)
 	open_monitor();
 }
 
+MONITOR_TEST(a_long_authorization_is_sent_whole)
+{
+	struct receiver_options own = receiver;
+	const struct atom_groups before = options.receivers;
+	static char token[9000];
+
+	memset(token, 't', sizeof(token) - 1);
+	own.authorization = token;
+	ops->destroy(self);
+	options.receivers.items = &own;
+	open_monitor();
+	step(4);
+	step(4);
+	cr_assert(strstr(host_state.headers, token) != NULL);
+	answer(200);
+	ops->destroy(self);
+	options.receivers = before;
+	open_monitor();
+}
+
 MONITOR_TEST(a_silence_holds_back_what_fires_until_it_ends)
 {
 	host_state.silenced = "warning";

@@ -64,7 +64,8 @@ struct receiver {
 	const struct atom_http *http;
 	struct atom_http_transfer *transfer;
 	struct atom_span span;
-	char *ca_file; /* absolute, or NULL */
+	char *ca_file;	     /* absolute, or NULL */
+	char *authorization; /* the header, or NULL */
 	/* receiver_exec.c */
 	const struct atom_process *process;
 	const struct atom_timer *timers;

@@ -11,7 +11,6 @@
 
 #include "plugins/monitor/alerts/receiver_priv.h"
 
-#define HEADER_MAX 4096
 #define ANSWER_MAX (64 * 1024)
 
 /* --- its answer ---------------------------------------------------------------- */
@@ -98,7 +97,7 @@ static bool sign(const struct receiver *receiver, const char *seconds,
 static void begin(struct receiver *receiver)
 {
 	const struct receiver_options *options = receiver->options;
-	char timestamp[64], signature[96], authorization[HEADER_MAX];
+	char timestamp[64], signature[96];
 	const char *headers[4] = { "Content-Type: application/json" };
 	char seconds[24], hex[65] = "";
 	struct atom_error error = ATOM_ERROR_INIT;
@@ -117,11 +116,8 @@ static void begin(struct receiver *receiver)
 
 	receiver->span = (struct atom_span){ receiver->sending.body,
 					     receiver->sending.length };
-	if (*options->authorization != '\0') {
-		(void)snprintf(authorization, sizeof(authorization),
-			       "Authorization: %s", options->authorization);
-		headers[request.header_count++] = authorization;
-	}
+	if (receiver->authorization != NULL)
+		headers[request.header_count++] = receiver->authorization;
 	if (*options->signature_key != '\0') {
 		(void)snprintf(seconds, sizeof(seconds), "%lld",
 			       (long long)(receiver->clock->realtime_ms(
@@ -145,18 +141,25 @@ static void begin(struct receiver *receiver)
 	}
 }
 
-/* Relative to the configuration's folder. */
-static atom_status make_ca_file(struct receiver *receiver,
-				struct atom_error *err)
+static bool make_texts(struct receiver *receiver)
 {
-	const char *path = receiver->options->ca_file;
+	const struct receiver_options *options = receiver->options;
+	const char *path = options->ca_file;
+	/* Relative paths start at the configuration's folder. */
 	const char *folder = *path == '/' ? "" : receiver->host->directory;
 
-	if (*path == '\0' || asprintf(&receiver->ca_file, "%s%s%s", folder,
-				      *folder != '\0' ? "/" : "", path) >= 0)
-		return ATOM_OK;
-	receiver->ca_file = NULL;
-	return atom_fail(err, ATOM_ENOMEM, "out of memory");
+	if (*path != '\0' && asprintf(&receiver->ca_file, "%s%s%s", folder,
+				      *folder != '\0' ? "/" : "", path) < 0) {
+		receiver->ca_file = NULL;
+		return false;
+	}
+	if (*options->authorization != '\0' &&
+	    asprintf(&receiver->authorization, "Authorization: %s",
+		     options->authorization) < 0) {
+		receiver->authorization = NULL;
+		return false;
+	}
+	return true;
 }
 
 static atom_status init(struct receiver *receiver, struct atom_error *err)
@@ -173,7 +176,9 @@ static atom_status init(struct receiver *receiver, struct atom_error *err)
 				 "receiver %s: option `url`: expected http:// "
 				 "or https://",
 				 options->name);
-	return make_ca_file(receiver, err);
+	return make_texts(receiver)
+		       ? ATOM_OK
+		       : atom_fail(err, ATOM_ENOMEM, "out of memory");
 }
 
 static void fini(struct receiver *receiver)
@@ -181,6 +186,7 @@ static void fini(struct receiver *receiver)
 	if (receiver->transfer != NULL)
 		receiver->http->cancel(receiver->transfer);
 	free(receiver->ca_file);
+	free(receiver->authorization);
 }
 
 const struct receiver_kind receiver_http = {
