@@ -76,7 +76,7 @@ static bool explain_later(const char *word, const char *subword, char *out)
 	return false;
 }
 
-static bool is_group(const char *word)
+bool commands_is_group(const char *word)
 {
 	for (size_t i = 0; i < command_count; i++)
 		if (command_table[i].subword &&
@@ -122,7 +122,7 @@ void commands_explain(const char *const *words, size_t count,
 	const char *subword = count > 1 ? words[1] : NULL;
 	if (explain_later(word, subword, out))
 		return;
-	if (is_group(word)) {
+	if (commands_is_group(word)) {
 		explain_subword(word, subword, out);
 		return;
 	}
@@ -212,8 +212,12 @@ static void print_row(const struct command *command, FILE *out)
 	char name[64];
 	char typed[128];
 	typed_name(command, name, sizeof(name));
-	snprintf(typed, sizeof(typed), "%s %s", name, command->synopsis);
-	fprintf(out, "  %-24s %s\n", typed, command->summary);
+	int length = snprintf(typed, sizeof(typed), "%s %s", name,
+			      command->synopsis);
+	/* A long one has a line of its own. */
+	fprintf(out, "  %-24s%s %s\n", typed,
+		length > 24 ? "\n                          " : "",
+		command->summary);
 }
 
 static void print_program(FILE *out)
@@ -236,7 +240,7 @@ static void print_program(FILE *out)
 	      "\n"
 	      "Exit code: 0 done, 1 it failed, 2 wrong use, 3 cannot reach "
 	      "atomd,\n"
-	      "4 not permitted. 'atomctl COMMAND --help' says more.\n",
+	      "4 not permitted. 'atomctl help COMMAND' says more.\n",
 	      out);
 }
 

@@ -37,6 +37,9 @@ bool command_knows(const struct command *command, int id);
 const struct command *commands_find(const char *const *words, size_t count,
 				    size_t *taken_r);
 
+/* Is it the first of two words of a command? */
+bool commands_is_group(const char *word);
+
 #define COMMANDS_EXPLAIN_MAX 512
 
 /* Why `commands_find` found none: of a later version, nearest word, or the

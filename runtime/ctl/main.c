@@ -33,19 +33,23 @@ static bool answer_by_itself(struct ctl *ctl)
 	}
 	if (!ctl_has(ctl, OPTION_HELP))
 		return false;
-	if (ctl->command || ctl->arguments.word_count == 0) {
+	if (ctl->command || ctl->arguments.word_count == 0)
 		commands_print_help(ctl->command, stdout);
-		return true;
-	}
-	static const char *const groups[] = { "plugin", "keys" };
-	for (size_t i = 0; i < sizeof(groups) / sizeof(*groups); i++) {
-		if (strcmp(words[0], groups[i]) ||
-		    ctl->arguments.word_count > 1)
-			continue;
+	else
 		commands_print_group(words[0], stdout);
-		return true;
-	}
-	return false;
+	return true;
+}
+
+/* `help COMMAND` is `COMMAND --help`. */
+static void take_help(struct arguments *arguments)
+{
+	if (arguments->plain_words == 0 || strcmp(arguments->words[0], "help"))
+		return;
+	arguments->values[OPTION_HELP] = "";
+	arguments->word_count--;
+	arguments->plain_words--;
+	memmove(arguments->words, arguments->words + 1,
+		arguments->word_count * sizeof(arguments->words[0]));
 }
 
 static int find_command(struct ctl *ctl)
@@ -59,8 +63,10 @@ static int find_command(struct ctl *ctl)
 		ctl->word_count = arguments->word_count - taken;
 		return CTL_DONE;
 	}
-	if (ctl_has(ctl, OPTION_HELP) || ctl_has(ctl, OPTION_VERSION) ||
-	    arguments->plain_words == 0)
+	if (ctl_has(ctl, OPTION_VERSION) || arguments->plain_words == 0)
+		return CTL_DONE;
+	if (ctl_has(ctl, OPTION_HELP) && arguments->plain_words == 1 &&
+	    commands_is_group(arguments->words[0]))
 		return CTL_DONE;
 	char sentence[COMMANDS_EXPLAIN_MAX];
 	commands_explain(arguments->words, arguments->plain_words, sentence);
@@ -190,6 +196,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
 	if (!arguments_parse(&ctl->arguments, argc, argv, sentence))
 		return ctl_fail(ctl, CTL_USAGE, "%s", sentence);
 	ctl->key = arguments_hide_key(&ctl->arguments);
+	take_help(&ctl->arguments);
 	int code = find_command(ctl);
 	if (code != CTL_DONE || answer_by_itself(ctl))
 		return code;

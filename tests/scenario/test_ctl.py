@@ -39,6 +39,32 @@ def help_and_version_need_no_daemon():
 
 
 @test
+def the_word_help_asks_for_it_too():
+    assert succeeds(run_atomctl("help")) == succeeds(run_atomctl("--help"))
+    for words in (["keys"], ["rollout"], ["simulate"], ["scale"],
+                  ["audit", "verify"]):
+        text = succeeds(run_atomctl("help", *words))
+        assert text == succeeds(run_atomctl(*words, "--help")), words
+        assert text.startswith("Usage: atomctl " + " ".join(words)), text
+    for words in (["help", "xyzzy"], ["xyzzy", "--help"]):
+        assert "'xyzzy' is no command" in fails(run_atomctl(*words), 2)
+    assert "'rollout' takes: status" in fails(
+        run_atomctl("help", "rollout", "x"), 2)
+
+
+@test
+def the_help_has_two_columns():
+    rows = succeeds(run_atomctl("help")).split("Commands:\n")[1]
+    rows = rows.split("\n\n")[0].split("\n")
+    for row, after in zip(rows, rows[1:] + [""]):
+        # What is too long for the first has a line of its own.
+        if row[26] != " ":
+            assert after.startswith(" " * 27), (row, after)
+        else:
+            assert row[27] != " ", row
+
+
+@test
 def words_of_later_versions_are_refused_and_not_in_help():
     text = succeeds(run_atomctl("--help"))
     for line in LATER:
