@@ -92,11 +92,11 @@ function scaling(agent, may, changed) {
 		required: true, "aria-label": "Instances" });
 	function ask(title, text, path, body) {
 		confirm({ title, text, action: "Do it", async act() {
-			await api(`/admin/v1/agents/${name(agent)}/${path}`,
+			const told = await api(`/admin/v1/agents/${name(agent)}/${path}`,
 				{ method: "POST", body });
 			form.reset();
 			changed();
-			return `${title}: done.`;
+			return `${title}: ${told.restarting ? "begun" : "done"}.`;
 		} });
 	}
 	const leave = button("Leave to the strategy", () => ask(
@@ -125,7 +125,8 @@ function scaling(agent, may, changed) {
 		number.defaultValue = row.instances.desired;
 		leave.disabled = !byHand;
 		fill(box, facts([
-			["Strategy", s.strategy || "none: it stays at its minimum"],
+			["Strategy", s.strategy ||
+				(byHand ? "none" : "none: it stays at its minimum")],
 			["By hand", byHand ? `${s.pinned} instances` : null],
 			["Advised", s.advised !== null && s.advised !== undefined
 				? String(s.advised) : null],
@@ -223,8 +224,8 @@ export default async function agentPage({ may, rest: [agent] }) {
 		if (JSON.stringify(row.rollout) !== stand)
 			asking?.now();
 		const rates = live.rates?.agents.get(agent);
-		revision.set(String(row.revision), splitText(row),
-			row.drift ? "warn" : "");
+		revision.set(String(row.revision), splitText(row) +
+			(row.drift ? ", drift" : ""), row.drift ? "warn" : "");
 		calls.set(count(rates?.calls), count(row.calls) + " in all");
 		errors.set(rates ? percent(rates.calls > 0
 			? rates.errors / rates.calls : 0) : "–",

@@ -106,7 +106,7 @@ function agentsTable() {
 export function eventText(event) {
 	const d = event.details || {};
 	if (event.name === "scaling")
-		return `${d.action} ${d.from} → ${d.to}: ${d.reason}`;
+		return `${d.action.replaceAll("_", " ")} ${d.from} → ${d.to}: ${d.reason}`;
 	if (event.name === "rollout")
 		return `${d.from} → ${d.to} ${d.phase} at ${weight(d.weight)}` +
 			(d.reason ? ": " + d.reason : "");
@@ -115,7 +115,8 @@ export function eventText(event) {
 	if (event.name === "workflow")
 		return `${d.revision}: ${brief(d.step).replaceAll("_", " ")}, ` +
 			`${d.status}` + (d.result ? ": " + d.result : "");
-	return Object.entries(d).filter(([k]) => k !== "agent").map(([k, v]) => k + " " + brief(v)).join(", ");
+	return Object.entries(d).filter(([word]) => word !== "agent")
+		.map(([word, value]) => word + " " + brief(value)).join(", ");
 }
 
 function parts() {

@@ -175,6 +175,7 @@ await check("abort", async () => {
 	await agree(page, "Abort");
 	await note(page, "aborted");
 	await page.locator("#rollout .badge", { hasText: "aborted" }).waitFor();
+	await page.locator(".tile small", { hasText: "1: 100 %, drift" }).waitFor();
 	await pressed(page, "Try again").waitFor();
 	equal(await pressed(page, "Promote").count(), 0, "buttons to promote");
 });
@@ -259,6 +260,7 @@ await check("scale", async () => {
 		.first().waitFor();
 	const number = page.getByLabel("Instances", { exact: true });
 	equal(await number.inputValue(), "3", "the number in the form");
+	await page.locator("dd", { hasText: /^none$/ }).waitFor();
 	await pressed(page, "Leave to the strategy").click();
 	await agree(page, "Do it");
 	await page.locator("dd", { hasText: "1 wanted" }).waitFor();

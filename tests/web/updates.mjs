@@ -161,7 +161,7 @@ async function ofNotes(page) {
 		await page.evaluate(() => scrollTo(0, document.body.scrollHeight));
 		await pressed(page, "Restart").click();
 		await agree(page, "Do it");
-		await note(page, "restart: done");
+		await note(page, "restart: begun");
 		const seen = await page.locator(".note").last().boundingBox();
 		equal(seen.y > 0 && seen.y + seen.height <= 900, true, "in sight");
 		equal(await placed(), before, "where the page begins");
