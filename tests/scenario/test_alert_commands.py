@@ -115,6 +115,7 @@ def a_command_that_fails_is_run_again_and_what_it_said_is_logged_once():
         assert len(heard) == 3 and len(set(heard)) == 1, heard
         assert messages(daemon, "failed") == 2
         assert messages(daemon, "dropped") == 0
+        wait_for(lambda: len(failures(daemon)) > 1, what="a line of each")
         first, second = failures(daemon)
         assert "expected the command to exit with 0, found 1" \
             in first["message"], first
@@ -134,6 +135,7 @@ def a_command_that_hangs_is_ended_and_holds_up_nothing():
         ended = lines(daemon, "pids")[0].split()
         wait_for(lambda: not any(map(lives, ended)), 20,
                  what="the end of its process group")
+        wait_for(lambda: failures(daemon), what="a line about it")
         assert "took longer than 500 ms" in failures(daemon)[0]["message"]
         before = daemon.metrics().sum("atomd_alert_evaluations_total")
         wait_for(lambda: daemon.metrics().sum(
