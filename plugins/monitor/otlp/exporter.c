@@ -10,7 +10,6 @@
 #define WAIT_FIRST_MS 1000
 #define WAIT_MOST_MS  30000
 #define RETRY_MOST_S  300
-#define HEADER_MAX    4096
 
 static int64_t now_ms(const struct exporter *e)
 {
@@ -21,6 +20,25 @@ static void count(const struct exporter *e, uint32_t series, size_t items)
 {
 	if (e->metric != NULL)
 		e->metric->update(e->host, series, (double)items);
+}
+
+static bool make_texts(struct exporter *e)
+{
+	const char *path = e->options->ca_file;
+	const char *folder = *path == '/' ? "" : e->host->directory;
+
+	if (*path != '\0' && asprintf(&e->ca_file, "%s%s%s", folder,
+				      *folder != '\0' ? "/" : "", path) < 0) {
+		e->ca_file = NULL;
+		return false;
+	}
+	if (*e->options->authorization != '\0' &&
+	    asprintf(&e->authorization, "Authorization: %s",
+		     e->options->authorization) < 0) {
+		e->authorization = NULL;
+		return false;
+	}
+	return true;
 }
 
 atom_status exporter_init(struct exporter *e, const struct atom_host *host,
@@ -55,6 +73,8 @@ atom_status exporter_init(struct exporter *e, const struct atom_host *host,
 		return atom_fail(err, ATOM_EINVAL,
 				 "option `endpoint`: expected http:// or "
 				 "https:// and at most 1,000 bytes");
+	if (!make_texts(e))
+		return atom_fail(err, ATOM_ENOMEM, "out of memory");
 	if (e->metric == NULL)
 		return ATOM_OK;
 	status = e->metric->series(host, family, values, &e->sent, err);
@@ -87,6 +107,8 @@ void exporter_fini(struct exporter *e)
 		e->http->cancel(e->transfer);
 	while (e->count > 0)
 		forget_first(e);
+	free(e->ca_file);
+	free(e->authorization);
 }
 
 void exporter_add(struct exporter *e, char *body, size_t items)
@@ -272,7 +294,6 @@ static const struct atom_http_events events = {
 
 void exporter_pump(struct exporter *e)
 {
-	char authorization[HEADER_MAX];
 	const char *headers[2] = { "Content-Type: application/json" };
 	struct atom_error error = ATOM_ERROR_INIT;
 	struct atom_http_request request = {
@@ -283,19 +304,15 @@ void exporter_pump(struct exporter *e)
 		.header_count = 1,
 		.body = &e->span,
 		.body_count = 1,
+		.ca_file = e->ca_file,
 		.total_ms = (int32_t)e->options->timeout_ms,
 		.answer_max = 65536,
 	};
 
 	if (e->transfer != NULL || e->count == 0 || now_ms(e) < e->due_ms)
 		return;
-	if (*e->options->authorization != '\0') {
-		(void)snprintf(authorization, sizeof(authorization),
-			       "Authorization: %s", e->options->authorization);
-		headers[request.header_count++] = authorization;
-	}
-	if (*e->options->ca_file != '\0')
-		request.ca_file = e->options->ca_file;
+	if (e->authorization != NULL)
+		headers[request.header_count++] = e->authorization;
 	e->span = (struct atom_span){ e->queue[e->first].body,
 				      e->queue[e->first].length };
 	e->status = 0;

@@ -20,10 +20,11 @@
 
 #define EXPORTER_MAX 32
 
+/* No text is NULL. */
 struct exporter_options {
-	const char *url; /* of the signal, whole */
+	const char *url; /* of the collector */
 	const char *authorization;
-	const char *ca_file;
+	const char *ca_file; /* from the configuration's folder, if relative */
 	int64_t timeout_ms;
 	int64_t expires_ms;
 };
@@ -44,6 +45,8 @@ struct exporter {
 	const struct atom_metric *metric;
 	const struct exporter_options *options;
 	char url[1024];
+	char *ca_file;	     /* absolute, or NULL */
+	char *authorization; /* the header, or NULL */
 	/* series: items by what became of them */
 	uint32_t sent, failed, dropped;
 	struct exporter_request queue[EXPORTER_MAX];
