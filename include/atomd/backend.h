@@ -217,6 +217,9 @@ struct atom_backend_ops {
 	/* Same thread as invoke: the client has taken what there was.  May be
 	 * NULL when emit's ATOM_EBUSY is never given attention. */
 	void (*resume)(void *self, void *unit_self, atom_call call);
+	/* [loop] How long a unit may take to stop, in ms, before it is told to
+	 * with `force`.  May be NULL: 10,000. */
+	int32_t (*stop_ms)(void *self);
 };
 
 #ifdef __cplusplus

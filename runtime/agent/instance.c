@@ -12,7 +12,8 @@
 #include "core/os.h"
 #include "plugin/host.h"
 
-/* How long an instance may take to stop before it is told to by force. */
+/* How long an instance may take to stop before it is told to by force, where
+ * its backend says nothing else. */
 #define STOP_MS 10000
 
 void instance_publish(struct pool *pool)
@@ -142,6 +143,16 @@ bool instance_start(struct pool *pool, int64_t memory)
 	return false;
 }
 
+static int64_t stop_ms(const struct instance *instance)
+{
+	const struct atom_backend_ops *ops = instance->pool->revision->ops;
+	int32_t wanted = ATOM_HAS(ops, stop_ms) && ops->stop_ms != NULL
+				 ? ops->stop_ms(instance_self(instance))
+				 : 0;
+
+	return wanted > 0 ? wanted : STOP_MS;
+}
+
 void instance_stop(struct instance *instance, bool force)
 {
 	struct revision *revision = instance->pool->revision;
@@ -154,7 +165,7 @@ void instance_stop(struct instance *instance, bool force)
 		return;
 	if (!force)
 		(void)timer_set(instance->pool->home, &instance->deadline,
-				STOP_MS);
+				stop_ms(instance));
 	began = host_call_begin();
 	revision->ops->instance_stop(instance_self(instance),
 				     instance->unit_self, force);

@@ -247,6 +247,26 @@ for message in hear():
 
 
 @test
+def a_worker_has_its_whole_grace_to_tidy_up():
+    with serving('''
+ready()
+for message in hear():
+    pass
+note("the socket has ended")
+if os.environ["ATOM_INSTANCE"].endswith("-1.1"):
+    time.sleep(11)
+    note("tidied up")
+''', options='cancel_grace_ms = 60000;') as daemon:
+        daemon.wait_ready("w", 1)
+        assert daemon.admin("POST", "/admin/v1/agents/w/restart").status in (
+            200, 202)
+        said(daemon, "the socket has ended")
+        wait_for(lambda: "tidied up" in outputs(daemon), 30,
+                 "the words behind eleven seconds")
+        assert daemon.count_event("instance_stop_forced") == 0
+
+
+@test
 def a_silent_call_that_ignores_cancel_costs_the_worker_its_life():
     with serving('''
 ready(caps=["cancel"])

@@ -190,6 +190,19 @@ static void process_resume(void *self, void *unit_self, atom_call handle)
 	worker_leave(w);
 }
 
+/* For what comes behind its own SIGKILL. */
+#define STOP_SPARE_MS 5000
+
+/* It ends its workers itself; by force only where that did not work. */
+static int32_t process_stop_ms(void *self)
+{
+	const struct backend *b = self;
+
+	return (int32_t)(b->options->cancel_grace_ms +
+			 b->options->kill_grace_ms) +
+	       STOP_SPARE_MS;
+}
+
 static const struct atom_backend_ops process_ops = {
 	.struct_size = sizeof(process_ops),
 	.create = process_create,
@@ -199,6 +212,7 @@ static const struct atom_backend_ops process_ops = {
 	.invoke = process_invoke,
 	.cancel = process_cancel,
 	.resume = process_resume,
+	.stop_ms = process_stop_ms,
 };
 
 ATOM_PLUGIN("process", "1.0.0", "Apache-2.0",
