@@ -522,6 +522,12 @@ await check("phone", async () => {
 	equal(await phone.getByRole("cell", { name: "monitor/analyst" }).count() > 0,
 		true, "cells for those who do not see it");
 	await axe(phone, "alerts on a phone");
+	await go(phone, "plugins", "Plugins");
+	await pressed(phone, "store/sqlite").click();
+	const title = await phone.locator("h2", { hasText: "store/sqlite" })
+		.boundingBox();
+	const bar = await phone.locator(".bar").boundingBox();
+	equal(title.y >= bar.y + bar.height, true, "options below the bar");
 	await done(phone);
 });
 
