@@ -224,7 +224,10 @@ def an_answer_says_what_is_left():
             assert 60000 - 4 * (i + 1) <= left(answer, "tokens") <= 60000
             assert headers["x-ratelimit-reset-tokens"].endswith("ms")
         answer = refused(daemon.invoke("echo", "x", key=key), "limit 3",
-                         "used 3", "try again in 1")
+                         "used 3", "try again in ")
+        wait = re.search(r"try again in ([0-9.]+)s\.",
+                         answer.json["error"]["message"])
+        assert 0 < float(wait.group(1)) <= 20, answer
         assert left(answer, "requests") == 0
         assert 0 < int(answer.headers["retry-after"]) <= 20, answer
         reset = answer.headers["x-ratelimit-reset-requests"]
