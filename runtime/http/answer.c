@@ -411,10 +411,11 @@ void http_refuse_request(struct http_connection *c, unsigned int status,
 	c->unread = true;
 	http_enter(c, CONNECTION_CALL);
 	http_wait(c, PHASE_CALL);
+	/* First: who is told releases it, and then owes no answer. */
+	r->ended = true;
 	tell_gone(c);
 	head = head_make(r, (int)status, "application/json",
 			 (int64_t)body.length);
-	r->ended = true;
 	http_output_send(c, c->owner->scratch, head, body.bytes,
 			 r->no_body ? 0 : body.length);
 	buffer_fini(&body);

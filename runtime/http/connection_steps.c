@@ -4,6 +4,7 @@
  * Each step goes as far as the bytes that have arrived, or the handler, allow.
  */
 #include "core/id.h"
+#include "core/os.h"
 #include "http/server_priv.h"
 
 /* The answer broke off, and nobody may take it for whole: a chunked body shows
@@ -18,12 +19,21 @@ static void connection_cut(struct http_connection *c)
 	http_connection_close(c);
 }
 
+/* May the peer still be sending, or has it sent what nobody reads? */
+static bool sends_on(const struct http_connection *c)
+{
+	char byte;
+
+	return !c->eof && (c->unread || http_request_left(c->request) > 0 ||
+			   os.recv(c->fd, &byte, 1, MSG_PEEK) > 0);
+}
+
 /* All is written: say so, and wait for the peer's end if it may be sending. */
 static void connection_end(struct http_connection *c)
 {
 	if (c->ssl)
 		(void)SSL_shutdown(c->ssl);
-	if (!c->unread || c->eof) {
+	if (!sends_on(c)) {
 		http_connection_close(c);
 		return;
 	}

@@ -223,6 +223,10 @@ static void serve_flood(struct http_request *r)
 static void on_head(struct http_request *r, void *argument)
 {
 	(void)argument;
+	if (strcmp(http_path(r), "/ponder") == 0) {
+		http_on_gone(r, count_gone);
+		fixture_held++;
+	}
 	if (strcmp(http_path(r), "/early") != 0)
 		return;
 	http_answer(r, 401, "text/plain", "no", 2);

@@ -16,6 +16,7 @@
  *	/query?name=N	the decoded value of the parameter named N
  *	/hold		never answers; counts itself gone when the client is
  *	/early		401 from on_head
+ *	/ponder		seen by on_head, which would answer later and never does
  *	/fields		fields added, some of them refused
  *	/stream?n=N&size=S	N events of S bytes, then the end
  *	/cut?n=N	the same, but broken off

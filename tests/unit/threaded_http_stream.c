@@ -264,6 +264,53 @@ static void a_request_behind_a_forgotten_one_is_kept(void)
 	fixture_stop(1000);
 }
 
+/* --- who sends too much ------------------------------------------------------------------ */
+
+static unsigned int answers_in(const char *text)
+{
+	unsigned int n = 0;
+
+	while ((text = strstr(text, "HTTP/1.1 ")) != NULL) {
+		text++;
+		n++;
+	}
+	return n;
+}
+
+/* All that comes until the end. */
+static size_t read_all(int fd, char *out, size_t size)
+{
+	size_t length = 0;
+	ssize_t n;
+
+	while (length + 1 < size &&
+	       (n = recv(fd, out + length, size - length - 1, 0)) > 0)
+		length += (size_t)n;
+	out[length] = '\0';
+	return length;
+}
+
+/* The handler has the head, and lets go of it when the body is refused. */
+static void a_refused_body_is_answered_once(void)
+{
+	char text[4096];
+	int fd;
+
+	fixture_start(1, NULL, NULL);
+	fd = client_connect();
+	client_text(fd, "POST /ponder HTTP/1.1\r\n" H
+			"Transfer-Encoding: chunked\r\n\r\n");
+	fixture_wait(&fixture_held, 1);
+	client_text(fd, "no number\r\n");
+	CHECK(shutdown(fd, SHUT_WR) == 0);
+	CHECK(read_all(fd, text, sizeof(text)) > 0);
+	CHECK(strncmp(text, "HTTP/1.1 400 ", 13) == 0);
+	CHECK(answers_in(text) == 1);
+	CHECK(fixture_gone == 1);
+	close(fd);
+	fixture_stop(1000);
+}
+
 /* --- many at once -------------------------------------------------------------------------- */
 
 static void *busy_client(void *argument)
@@ -326,6 +373,7 @@ int main(void)
 		TAP_TEST(a_client_that_sends_on_and_closes_is_noticed),
 		TAP_TEST(a_client_that_leaves_during_a_late_answer),
 		TAP_TEST(a_request_behind_a_forgotten_one_is_kept),
+		TAP_TEST(a_refused_body_is_answered_once),
 		TAP_TEST(many_clients_on_two_loops),
 	};
 
