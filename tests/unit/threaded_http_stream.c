@@ -311,6 +311,32 @@ static void a_refused_body_is_answered_once(void)
 	fixture_stop(1000);
 }
 
+/* Closing while its bytes are unread would take back what the kernel has not
+ * sent yet. */
+static void who_sends_too_much_gets_the_whole_answer(void)
+{
+	static const char request[] =
+		"GET /stream?n=100&size=20000 HTTP/1.1\r\n" H
+		"Connection: close\r\n\r\n";
+	static char text[16 * 1024];
+	struct answer a;
+	int fd;
+
+	fixture_start(1, NULL, NULL);
+	memset(text, 'x', sizeof(text));
+	memcpy(text, request, sizeof(request) - 1);
+	for (int i = 0; i < 10; i++) {
+		fd = client_connect();
+		client_send(fd, text, sizeof(text));
+		client_answer(fd, &a, false);
+		CHECK(a.status == 200 && a.whole && a.length == 2000000);
+		answer_free(&a);
+		CHECK(client_at_end(fd));
+		close(fd);
+	}
+	fixture_stop(1000);
+}
+
 /* --- many at once -------------------------------------------------------------------------- */
 
 static void *busy_client(void *argument)
@@ -374,6 +400,7 @@ int main(void)
 		TAP_TEST(a_client_that_leaves_during_a_late_answer),
 		TAP_TEST(a_request_behind_a_forgotten_one_is_kept),
 		TAP_TEST(a_refused_body_is_answered_once),
+		TAP_TEST(who_sends_too_much_gets_the_whole_answer),
 		TAP_TEST(many_clients_on_two_loops),
 	};
 
