@@ -62,6 +62,8 @@ struct exchange_held {
 	struct audit_waiter waiter;
 	struct timer deadline;
 	struct exchange *exchange; /* NULL once it is not waited for */
+	/* A reference: that of the call may be the last one. */
+	struct revision *revision;
 	struct api_error error;
 	struct buffer body;
 	bool released; /* the call has let go of the exchange */
@@ -82,6 +84,7 @@ static void let_go(struct exchange_held *held, bool durable)
 		exchange_deliver(x, e, &held->body);
 	if (held->released)
 		exchange_done(x);
+	revision_unref(TAKE(held->revision));
 }
 
 static void on_recorded(struct audit_waiter *waiter, atom_status status)
@@ -155,6 +158,8 @@ bool exchange_hold(struct exchange *x, const struct api_error *e,
 	x->held = held_new(x, e, body);
 	if (x->held != NULL &&
 	    audit_post_call(&call, AUDIT_SOON, &x->held->waiter) == ATOM_OK) {
+		x->held->revision = x->revision;
+		revision_ref(x->revision);
 		(void)timer_set(x->loop, &x->held->deadline, DEADLINE_MS);
 		return true;
 	}

@@ -5,10 +5,14 @@ never gets in, and what is refused while nothing can be recorded."""
 import json
 import os
 import re
+import shlex
 import shutil
+import subprocess
+import threading
 
-from atomd_test import Daemon, config, run, test, wait_for
+from atomd_test import Daemon, agent, config, run, test, wait_for
 from audit_log import audited, kept, search, wait_records
+from places import source
 
 CANARY = "canary-7f3a91"
 
@@ -209,6 +213,46 @@ def a_strict_call_is_withheld_when_it_cannot_be_recorded():
         answer = daemon.chat("echo", "x")
         assert answer.status == 503, answer
         assert answer.code == "audit_unavailable", answer
+
+
+def a_strict_answer_outlives_its_agent():
+    slow = agent("slow", 'plugin = "echo"; delay_ms = 1500;')
+
+    def text(*agents):
+        return audited(security='audit_calls = "strict";',
+                       agents=[*agents, agent()])
+    daemon = Daemon(text(slow))
+    disk, waits = daemon.dir + "/slow_disk.so", daemon.dir + "/waits"
+    subprocess.run(
+        [*shlex.split(os.environ.get("CC", "cc")), "-shared", "-fPIC", "-O1",
+         "-o", disk, source("tests/scenario/slow_disk.c")],
+        check=True)
+    # What is freed reads as something else.
+    daemon.env = {"LD_PRELOAD": disk, "SLOW_DISK": waits,
+                  "MALLOC_PERTURB_": "165"}
+    answers = []
+    with daemon:
+        caller = threading.Thread(
+            target=lambda: answers.append(daemon.chat("slow", "still there")))
+        caller.start()
+        wait_for(lambda: daemon.metrics().sum("atomd_inflight_requests") == 1,
+                 what="the call")
+        assert daemon.reload(text()).status == 200
+        daemon.write("waits", "")
+        daemon.wait_event("call")
+        # The call was the last that held its revision.
+        for _ in range(20):
+            assert "slow" not in daemon.agents()
+        os.unlink(waits)
+        caller.join()
+        answer, = answers
+        assert answer.status == 200 and "still there" in answer.text, answer
+        assert answer.headers["x-atomd-agent"] == "slow", answer.headers
+
+
+# A sanitizer wants to be loaded before all others; the plain build has it.
+if not os.environ.get("ATOMD_SANITIZERS"):
+    test(a_strict_answer_outlives_its_agent)
 
 
 @test
