@@ -243,6 +243,9 @@ void agent_keep_soon(const struct agent *agent)
 	struct buffer row = BUFFER_INIT(STATE_VALUE_MAX);
 	struct atom_error err = ATOM_ERROR_INIT;
 
+	/* The change writes it, or says again that it should be written. */
+	if (agent->changing)
+		return;
 	if (row_of(agent, agent->current, agent->text_hash, &row) == ATOM_OK)
 		(void)state_write_behind(
 			BUCKET, state_text(agent->name),

@@ -38,6 +38,7 @@ struct agent {
 	int64_t *kept;	       /* numbers of its records, rising */
 	size_t kept_count;
 	bool goes_back;	     /* its candidate is of an undo */
+	bool changing;	     /* changes.c stores it: nobody else its row */
 	uint64_t remembered; /* times that a configuration has changed it */
 	int64_t pinned;	     /* instances asked by hand, -1 = none */
 	int64_t slots;	     /* those of it that pool_count_slots() knows */

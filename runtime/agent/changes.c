@@ -287,12 +287,24 @@ static void not_stored(struct change *c, struct agent *agent)
 	agent_keep_soon(agent);
 }
 
+/* It is stored, or is not: its agent, NULL: it went meanwhile. */
+static struct agent *stored_of(const struct change *c)
+{
+	struct agent *agent = agents_find(c->name);
+
+	if (c->made != NULL)
+		c->made->changing = false;
+	if (agent != NULL)
+		agent->changing = false;
+	return agent;
+}
+
 static void on_stored(void *argument, atom_status status,
 		      const struct state_transaction *transaction,
 		      const struct atom_error *error)
 {
 	struct change *c = argument;
-	struct agent *agent = agents_find(c->name);
+	struct agent *agent = stored_of(c);
 
 	(void)transaction;
 	if (status != ATOM_OK) {
@@ -353,6 +365,7 @@ static void store(struct change *c, struct agent *agent)
 	if (status == ATOM_OK)
 		status = state_commit(&transaction, on_stored, c, &err);
 	state_transaction_free(&transaction);
+	agent->changing = status == ATOM_OK;
 	if (status == ATOM_OK)
 		return;
 	agent_drop_record(agent, c->number);
@@ -457,7 +470,7 @@ static void on_deleted(void *argument, atom_status status,
 		       const struct atom_error *error)
 {
 	struct change *c = argument;
-	struct agent *agent = agents_find(c->name);
+	struct agent *agent = stored_of(c);
 
 	(void)transaction;
 	if (status != ATOM_OK) {
@@ -479,7 +492,7 @@ static void on_deleted(void *argument, atom_status status,
 	       json_pack("{s:s,s:b}", "agent", c->name, "deleted", 1), NULL);
 }
 
-static atom_status store_deletion(struct change *c, const struct agent *agent,
+static atom_status store_deletion(struct change *c, struct agent *agent,
 				  struct atom_error *err)
 {
 	struct state_transaction *transaction = state_transaction_new();
@@ -502,6 +515,7 @@ static atom_status store_deletion(struct change *c, const struct agent *agent,
 				    transaction, err);
 	if (status == ATOM_OK)
 		status = state_commit(&transaction, on_deleted, c, err);
+	agent->changing = status == ATOM_OK;
 	state_transaction_free(&transaction);
 	return status;
 }

@@ -16,7 +16,7 @@
 #include "plugin/registry.h"
 #include "state/state.h"
 
-/* While instances are waited for. */
+/* While instances are waited for, or another's store. */
 #define STARTING_MS 20
 /* Until a store that failed is asked again. */
 #define RETRY_MS 1000
@@ -181,7 +181,13 @@ static void begin_storing(struct live *live)
 	struct atom_error err = ATOM_ERROR_INIT;
 	atom_status status;
 
-	live->store_again = false;
+	/* What a change of the agent has stored, and not told yet, would be
+	 * overwritten. */
+	live->store_again = live->from != NULL && live->agent->changing;
+	if (live->store_again) {
+		live_look_after(live, STARTING_MS);
+		return;
+	}
 	status = live_store(live, &err);
 	if (status == ATOM_OK)
 		live->storing = true;

@@ -519,6 +519,91 @@ def one_agent_has_one_change_at_a_time():
         serves(daemon, max(good))
 
 
+CANARY = (' deployment: { plugin = "canary"; judge = "none"; hold = "10m"; '
+          'rollback_window_ms = 0; };')
+
+
+def patient(agents, busy_timeout="60s"):
+    """Its store waits so long for another program."""
+    return config(agents=agents).replace(
+        'store = "sqlite";', 'store = "sqlite"; busy_timeout = "%s";'
+        % busy_timeout)
+
+
+@contextlib.contextmanager
+def held(daemon):
+    """What is to be stored meanwhile waits: another program has the store."""
+    with contextlib.closing(sqlite3.connect(
+            os.path.join(daemon.dir, "state", "state.db"),
+            isolation_level=None)) as base:
+        base.execute("BEGIN IMMEDIATE")
+        yield
+        base.execute("ROLLBACK")
+
+
+def waiting(daemon):
+    return daemon.metrics().sum("atomd_state_queue_depth")
+
+
+def abort_while_stored(daemon, name, change):
+    """A change of the agent is being stored when its rollout is aborted."""
+    def split():
+        return [s["weight"] for s in daemon.agents()[name]["split"]]
+
+    def refused():
+        # There is no such revision; what is under way is told first.
+        answer = daemon.admin("POST", "/admin/v1/agents/%s/undo" % name,
+                              {"to": 99})
+        return "is being stored" in answer.json["error"]["message"]
+
+    def stands():
+        rollout = daemon.admin("GET", "/admin/v1/deployments/" + name).json
+        return (rollout["workflow"]["status"] == "success" and
+                len(split()) == 2 and waiting(daemon) == 0)
+    wait_for(stands, 20, "the rollout's first step, stored")
+    abort = threading.Thread(target=daemon.admin, args=(
+        "POST", "/admin/v1/deployments/%s/abort" % name, {}))
+    with held(daemon):
+        change.start()
+        wait_for(refused, 30, "the change is being stored")
+        abort.start()
+        wait_for(lambda: split() == [10000], 30, "the way back")
+    change.join()
+    abort.join()
+
+
+@test
+def a_change_outlives_the_end_of_the_rollout_that_it_supersedes():
+    with Daemon(patient(echo("one", CANARY))) as daemon:
+        deploy(daemon, body("two", CANARY))
+        answers = []
+        abort_while_stored(daemon, "echo", threading.Thread(
+            target=lambda: answers.append(deploy(
+                daemon, body("three", CANARY), supersede=True))))
+        assert [a["revision"] for a in answers] == [3], answers
+        daemon.kill()
+        daemon.start()
+        rollout = daemon.admin("GET", "/admin/v1/deployments/echo").json
+        assert rollout["to"] == 3 and rollout["outcome"] == "open", rollout
+
+
+@test
+def a_deleted_agent_stays_deleted_though_its_rollout_ended_meanwhile():
+    with Daemon(patient(echo("one"))) as daemon:
+        assert daemon.admin("POST", "/admin/v1/agents", {
+            "name": "made", "config": body("m1", CANARY)}).status == 201
+        deploy(daemon, body("m2", CANARY), name="made")
+        answers = []
+        abort_while_stored(daemon, "made", threading.Thread(
+            target=lambda: answers.append(daemon.admin(
+                "DELETE", "/admin/v1/agents/made"))))
+        assert [a.status for a in answers] == [200], answers
+        daemon.kill()
+        daemon.start()
+        assert daemon.admin("POST", "/admin/v1/agents", {
+            "name": "made", "config": body("m3")}).status == 201
+
+
 @test
 def a_damaged_freeze_counts_as_one_and_can_be_ended():
     with Daemon(config(agents=echo("one"))) as daemon:
