@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/session_priv.h"
@@ -371,6 +372,32 @@ static int32_t index_one(void *argument, const struct state_record *record)
 	return 0;
 }
 
+static int by_use(const void *a, const void *b)
+{
+	int64_t x = (*(struct session *const *)a)->updated_ms;
+	int64_t y = (*(struct session *const *)b)->updated_ms;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The store has them by their keys. */
+static void order_by_use(struct session_agent *a)
+{
+	size_t count = a->by_key.count, n = 0;
+	struct session **list =
+		count > 1 ? mem_array(count, sizeof(struct session *)) : NULL;
+
+	if (list == NULL)
+		return; /* or there is no memory: as they came */
+	for (struct session *s = a->oldest; s != NULL; s = s->newer)
+		list[n++] = s;
+	qsort(list, n, sizeof(struct session *), by_use);
+	a->oldest = a->newest = NULL;
+	for (size_t i = 0; i < n; i++)
+		session_list_add(list[i]);
+	mem_free(list);
+}
+
 static double count_now(void *argument)
 {
 	(void)argument;
@@ -387,6 +414,10 @@ atom_status session_init(void)
 	if (status != ATOM_OK && status != ATOM_ENOENT)
 		log_line(ATOM_LOG_ERROR, "sessions_not_read", err.message);
 	for (unsigned int i = 0; i < loops_serving(); i++) {
+		struct session_agent *a;
+
+		for (size_t at = 0; (a = table_next(&agents[i], &at)) != NULL;)
+			order_by_use(a);
 		sweepers[i].fire = on_sweep;
 		status = timer_set(loops_get(i), &sweepers[i], SWEEP_MS);
 		if (status != ATOM_OK)

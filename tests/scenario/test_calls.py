@@ -392,6 +392,32 @@ def more_sessions_than_allowed_drop_the_oldest():
 
 
 @test
+def after_a_restart_the_least_recently_used_session_goes_first():
+    with Daemon(config(agents=echo(more="memory: { max_sessions = 2; };"))
+                ) as daemon:
+        def say(session):
+            assert daemon.chat("echo", "x", {
+                "x-atomd-session": session}).status == 200
+
+        def updated(session):
+            answer = daemon.get("/v1/agents/echo/sessions/" + session)
+            return answer.json["updated"] if answer.status == 200 else None
+
+        def used_last(session, other):
+            say(session)
+            return updated(session) > updated(other)
+        say("a")
+        say("b")
+        wait_for(lambda: used_last("a", "b"), what="a is used after b")
+        daemon.stop()
+        daemon.start()
+        say("c")
+        wait_for(lambda: updated("c") is not None, what="c is remembered")
+        assert updated("b") is None
+        assert updated("a") is not None
+
+
+@test
 def each_agent_tells_how_many_sessions_it_remembers():
     def remembered():
         return {row["name"]: row["sessions"] for row in daemon.admin(
