@@ -128,6 +128,8 @@ static void swap_back(struct agent *agent)
 static void swap_done(struct agent *agent)
 {
 	agent->swapped = false;
+	/* What it was brought in by would go on from where it stood. */
+	rollouts_forget(agent);
 	agent_count_slots(agent);
 	session_limits(agent->name, &agent->stable->agent->memory);
 	/* A start tells how many; ten thousand lines would push others out of a

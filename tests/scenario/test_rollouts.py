@@ -420,6 +420,21 @@ def at_once_by_hand_needs_no_rollout():
         assert daemon.chat("echo", "x").content == "newest x"
 
 
+@test
+def at_once_by_hand_ends_the_rollout_that_is_under_way():
+    with Daemon(config(agents=canary("old "))) as daemon:
+        reload(daemon, canary("new ", hold="10m", more='judge = "none";'))
+        wait_for(lambda: split(daemon) == {1: 9500, 2: 500}, 20, "weight")
+        answer = daemon.admin("POST", "/admin/v1/reload", {"now": True})
+        assert answer.status == 200, answer
+        assert split(daemon) == {2: 10000}
+        assert status(daemon)["outcome"] == "superseded", status(daemon)
+        assert daemon.chat("echo", "x").content == "new x"
+        daemon.stop()
+        daemon.start()
+        assert split(daemon) == {2: 10000}
+
+
 def order(daemon, verb, **more):
     answer = daemon.admin("POST", "/admin/v1/deployments/echo/" + verb, more)
     assert answer.status < 300, answer
