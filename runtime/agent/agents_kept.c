@@ -407,6 +407,11 @@ void agents_remember_flush(void)
 		log_line(ATOM_LOG_ERROR, "revision_not_stored", err.message,
 			 LOG_NUMBER("writes",
 				    state_transaction_count(remembered)));
+	/* It is in force all the same, and stored once the store is well: a
+	 * row before its record, whose number would else be found taken.  A
+	 * conflict says that what was there before could not be read. */
+	if (status != ATOM_OK && status != ATOM_ECONFLICT)
+		(void)state_write_behind_all(remembered, &err);
 	state_transaction_free(&remembered);
 }
 

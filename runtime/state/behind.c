@@ -238,3 +238,21 @@ atom_status state_write_behind(const char *bucket, struct atom_span key,
 	state_transaction_free(&t);
 	return status;
 }
+
+atom_status state_write_behind_all(const struct state_transaction *transaction,
+				   struct atom_error *err)
+{
+	atom_status status = ATOM_OK;
+
+	for (size_t i = transaction->store.write_count;
+	     status == ATOM_OK && i-- > 0;) {
+		const struct atom_store_write *write =
+			transaction_write(transaction, i);
+		const struct atom_span nothing = { NULL, 0 };
+
+		status = state_write_behind(
+			write->bucket, write->key,
+			write->remove ? nothing : write->value, err);
+	}
+	return status;
+}

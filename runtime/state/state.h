@@ -164,6 +164,11 @@ atom_status state_commit_now(struct state_transaction *transaction,
  * ATOM_EINVAL, ATOM_ELIMIT, ATOM_ENOMEM, ATOM_EUNAVAILABLE. */
 atom_status state_write_behind(const char *bucket, struct atom_span key,
 			       struct atom_span value, struct atom_error *err);
+/* [any] The same for all that a transaction holds, whatever their expected
+ * versions, the last first and each by itself: of one that the store has not
+ * taken, for who is in force all the same.  Ends with the first error. */
+atom_status state_write_behind_all(const struct state_transaction *transaction,
+				   struct atom_error *err);
 
 /* --- reading ------------------------------------------------------------- */
 

@@ -621,6 +621,26 @@ def a_damaged_freeze_counts_as_one_and_can_be_ended():
 
 
 @test
+def what_a_reload_puts_in_force_is_stored_once_the_store_is_well():
+    with Daemon(patient(echo("one"), "50ms")) as daemon:
+        daemon.configure(patient(echo("two"), "50ms"))
+        with held(daemon):
+            answer = daemon.admin("POST", "/admin/v1/reload")
+            assert answer.status == 200, answer
+            assert daemon.count_event("revision_not_stored") == 1
+        serves(daemon, 2)
+        assert [r["revision"] for r in revisions(daemon)] == [2, 1]
+        daemon.kill()
+        daemon.start()
+        assert revision(daemon, 2)["before"] == 1
+        assert undo(daemon)["revision"] == 3
+        serves(daemon, 3)
+        undo(daemon, to=2)
+        serves(daemon, 4)
+        assert prompt(daemon) == "two"
+
+
+@test
 def a_request_may_be_the_agents_body_itself():
     """As the configuration's group stands in JSON, and as `settings` shows."""
     with Daemon(config(agents=echo("one"))) as daemon:
