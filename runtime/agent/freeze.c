@@ -27,6 +27,9 @@ static struct {
 	char words[REASON_MAX + 256];
 } freeze;
 
+/* Times that it was begun: an end that was asked for before ends another. */
+static uint64_t begun;
+
 /* The windows of all agents are its; a reference. */
 static struct config *windows_of;
 
@@ -131,6 +134,7 @@ void freeze_recall(void)
 
 struct change {
 	bool on;
+	uint64_t begun; /* when it was asked for */
 	freeze_done done;
 	void *argument;
 };
@@ -142,7 +146,7 @@ static void on_stored(void *argument, atom_status status,
 	struct change *c = argument;
 
 	(void)transaction;
-	if (status == ATOM_OK && !c->on) {
+	if (status == ATOM_OK && !c->on && c->begun == begun) {
 		freeze.on = false;
 		log_printf(ATOM_LOG_INFO, "freeze_ended",
 			   "deployments may go on");
@@ -189,7 +193,7 @@ static void store(bool on, freeze_done done, void *argument)
 	if (status == ATOM_OK)
 		status = put_record(transaction, on, &err);
 	if (status == ATOM_OK) {
-		*c = (struct change){ on, done, argument };
+		*c = (struct change){ on, begun, done, argument };
 		status = state_commit(&transaction, on_stored, c, &err);
 	}
 	state_transaction_free(&transaction);
@@ -213,6 +217,7 @@ void freeze_begin(const char *who, const char *reason, freeze_done done,
 	}
 	text_of_time(os.realtime_ms(), since);
 	set(since, who, reason);
+	begun++;
 	log_line(ATOM_LOG_WARN, "freeze_began", freeze.words);
 	store(true, done, argument);
 }

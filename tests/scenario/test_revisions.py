@@ -641,6 +641,26 @@ def what_a_reload_puts_in_force_is_stored_once_the_store_is_well():
 
 
 @test
+def a_freeze_that_begins_while_one_ends_is_in_force():
+    with Daemon(patient(echo("one"))) as daemon:
+        assert daemon.admin("POST", "/admin/v1/freeze", {}).json["frozen"]
+        orders = [threading.Thread(target=daemon.admin, args=(
+            verb, "/admin/v1/freeze")) for verb in ("DELETE", "POST")]
+        with held(daemon):
+            for n, order in enumerate(orders, 1):
+                order.start()
+                wait_for(lambda n=n: waiting(daemon) == n, 30,
+                         "it is being stored")
+        for order in orders:
+            order.join()
+        assert daemon.admin("GET", "/admin/v1/freeze").json["frozen"]
+        deploy(daemon, body("two"), status=409)
+        daemon.kill()
+        daemon.start()
+        assert daemon.admin("GET", "/admin/v1/freeze").json["frozen"]
+
+
+@test
 def a_request_may_be_the_agents_body_itself():
     """As the configuration's group stands in JSON, and as `settings` shows."""
     with Daemon(config(agents=echo("one"))) as daemon:
