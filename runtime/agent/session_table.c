@@ -28,6 +28,8 @@
 static struct table agents[LOOP_MAX];
 static struct timer sweepers[LOOP_MAX];
 static _Atomic uint64_t total;
+/* Not all could be read at start: one that is not known may be there. */
+static bool unread;
 
 /* The same records by name, for who counts from another thread: they stay
  * until the end, so that the lock is held for a look alone. */
@@ -217,6 +219,7 @@ struct session *session_add(struct session_agent *a, const char *key)
 		return NULL;
 	}
 	s->created_ms = s->updated_ms = os.realtime_ms();
+	s->stored = unread;
 	session_list_add(s);
 	atomic_fetch_add(&total, 1);
 	atomic_fetch_add(&a->count, 1);
@@ -343,9 +346,9 @@ static int32_t index_one(void *argument, const struct state_record *record)
 		memchr(record->key.bytes, '\x1f', record->key.length);
 	struct session_agent *a;
 	struct session *s = NULL;
+	bool *no_memory = argument;
 	char *agent, *key;
 
-	(void)argument;
 	if (separator == NULL)
 		return 0;
 	agent = mem_strndup(record->key.bytes,
@@ -369,6 +372,7 @@ static int32_t index_one(void *argument, const struct state_record *record)
 	}
 	mem_free(agent);
 	mem_free(key);
+	*no_memory |= s == NULL;
 	return 0;
 }
 
@@ -407,10 +411,16 @@ static double count_now(void *argument)
 atom_status session_init(void)
 {
 	struct atom_error err = ATOM_ERROR_INIT;
+	bool no_memory = false;
 	atom_status status;
 
 	status = state_scan_now(SESSION_BUCKET, (struct atom_span){ NULL, 0 },
-				index_one, NULL, &err);
+				index_one, &no_memory, &err);
+	if (status == ATOM_OK && no_memory)
+		status = atom_fail(&err, ATOM_ENOMEM, "no memory");
+	/* Without a store no use begins at all. */
+	unread = status != ATOM_OK && status != ATOM_ENOENT &&
+		 status != ATOM_EUNAVAILABLE;
 	if (status != ATOM_OK && status != ATOM_ENOENT)
 		log_line(ATOM_LOG_ERROR, "sessions_not_read", err.message);
 	for (unsigned int i = 0; i < loops_serving(); i++) {

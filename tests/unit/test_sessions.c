@@ -64,6 +64,24 @@ atom_status __wrap_state_get(const char *bucket, struct atom_span key,
 	return ATOM_OK;
 }
 
+/* All that there is cannot be read. */
+atom_status __wrap_state_scan_now(
+	const char *bucket, struct atom_span prefix,
+	int32_t (*visit)(void *argument, const struct state_record *record),
+	void *argument, struct atom_error *err);
+
+atom_status __wrap_state_scan_now(
+	const char *bucket, struct atom_span prefix,
+	int32_t (*visit)(void *argument, const struct state_record *record),
+	void *argument, struct atom_error *err)
+{
+	(void)bucket;
+	(void)prefix;
+	(void)visit;
+	(void)argument;
+	return atom_fail(err, ATOM_EIO, "the disk cannot be read");
+}
+
 struct caller {
 	struct session_use use;
 	unsigned int answers;
@@ -223,4 +241,15 @@ Test(sessions, one_that_is_damaged_holds_no_memory)
 	cr_assert_eq(deleted, ATOM_OK);
 	cr_assert_eq(session_count(), 0);
 	cr_assert_eq(agent->loaded_bytes, 0);
+}
+
+Test(sessions, one_that_was_not_read_at_start_is_looked_for)
+{
+	struct caller caller;
+
+	cr_assert_eq(session_init(), ATOM_OK);
+	ask(&caller);
+	/* It is there, and not begun anew in its place. */
+	cr_assert_eq(caller.status, ATOM_EDATALOSS);
+	cr_assert_eq(stored, 0);
 }
