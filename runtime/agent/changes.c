@@ -492,6 +492,9 @@ static void on_deleted(void *argument, atom_status status,
 	       json_pack("{s:s,s:b}", "agent", c->name, "deleted", 1), NULL);
 }
 
+_Static_assert(CONFIG_REVISION_HISTORY_MAX + 2 <= STATE_WRITES_MAX,
+	       "an agent goes with all its records, and its row stays");
+
 static atom_status store_deletion(struct change *c, struct agent *agent,
 				  struct atom_error *err)
 {

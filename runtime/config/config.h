@@ -270,7 +270,8 @@ enum config_audit_calls {
 	CONFIG_AUDIT_NONE
 };
 
-#define CONFIG_AUDIT_SINKS_MAX 16
+#define CONFIG_REVISION_HISTORY_MAX 1000
+#define CONFIG_AUDIT_SINKS_MAX	    16
 
 struct config {
 	const char *path;	 /* of the main file; "" for `run --` */

@@ -56,7 +56,7 @@
 #define STATE_READS_MAX	       1024		  /* reads under way */
 /* Beyond these with ATOM_ELIMIT. */
 #define STATE_VALUE_MAX	     (ATOM_STORE_VALUE_MAX - 64) /* room to seal */
-#define STATE_WRITES_MAX     1000		/* writes of one transaction */
+#define STATE_WRITES_MAX     1024		/* writes of one transaction */
 #define STATE_SCAN_MAX	     10000		/* records of one state_scan */
 #define STATE_SCAN_BYTES_MAX (32 * 1024 * 1024) /* of their keys and values */
 

@@ -201,6 +201,18 @@ def only_so_many_revisions_are_kept_and_never_a_number_twice():
 
 
 @test
+def an_agent_is_deleted_with_the_longest_history():
+    with Daemon(config(agents=echo("one"), extra="revision_history = 1000;")
+                ) as daemon:
+        assert daemon.admin("POST", "/admin/v1/agents", {
+            "name": "made", "config": body("v1")}).status == 201
+        for n in range(2, 1003):
+            deploy(daemon, body("v%d" % n), name="made", supersede=True)
+        answer = daemon.admin("DELETE", "/admin/v1/agents/made")
+        assert answer.status == 200, answer
+
+
+@test
 def a_wrong_text_is_refused_with_its_place_and_nothing_changes():
     with Daemon(config(agents=echo("one"))) as daemon:
         before = described(daemon)
