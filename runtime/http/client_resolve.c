@@ -144,14 +144,19 @@ void resolve_note(struct http_client *client, const char *host,
 
 /* --- asking ------------------------------------------------------------------ */
 
+/* Those who waited for the answer: who begins anew at its end asks anew. */
 static void tell_waiting(struct lookup *lookup, int code)
 {
+	struct transfer_list waited = lookup->waiting;
 	struct atom_error err = ATOM_ERROR_INIT;
 	struct atom_http_transfer *t;
 	atom_status status;
 
+	lookup->waiting.first = NULL;
+	for (t = waited.first; t != NULL; t = t->next)
+		t->list = &waited;
 	lookup->telling = true;
-	while ((t = lookup->waiting.first) != NULL) {
+	while ((t = waited.first) != NULL) {
 		if (lookup->addresses != NULL)
 			status = transfer_launch(t, lookup->addresses, &err);
 		else

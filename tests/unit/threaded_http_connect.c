@@ -184,6 +184,31 @@ static void a_new_answer_forgets_it(void)
 	expect("new.test", ATOM_OK, "192.0.2.2 ");
 }
 
+static struct probe again;
+
+static void begin_again(struct probe *p)
+{
+	CHECK(p->status == ATOM_EIO);
+	ways_lead(0, "192.0.2.1", END_LIVE);
+	probe_start_here(&again);
+}
+
+/* What was said before it asked is no answer to it. */
+static void who_begins_again_at_its_end_asks_again(void)
+{
+	struct probe p;
+
+	init(&again, "again.test");
+	init(&p, "again.test");
+	ways[0].end = END_NONE;
+	p.on_end = begin_again;
+	probe_run(&p);
+	probe_wait(&again);
+	CHECK(again.started == ATOM_OK && again.status == ATOM_OK);
+	probe_fini(&again);
+	probe_fini(&p);
+}
+
 /* --- when the next begins ---------------------------------------------------------- */
 
 static void expect_one_open(struct probe *p)
@@ -562,6 +587,7 @@ static const struct tap_test tests[] = {
 	TAP_TEST(families_take_turns_as_the_resolver_sorts_them),
 	TAP_TEST(the_one_that_took_the_last_begins),
 	TAP_TEST(a_new_answer_forgets_it),
+	TAP_TEST(who_begins_again_at_its_end_asks_again),
 	TAP_TEST(the_next_begins_beside_one_that_does_not_answer),
 	TAP_TEST(the_failure_of_the_last_begins_the_next),
 	TAP_TEST(the_delay_is_250_ms_or_a_share_of_less),
