@@ -441,6 +441,9 @@ static void on_gone(struct http_request *request)
 	x->request = NULL;
 	if (x->stage == EXCHANGE_CALLING)
 		call_cancel(&x->call, ATOM_CANCEL_CLIENT_GONE);
+	else if (x->stage == EXCHANGE_WAITING)
+		/* The turn comes all the same; its place is not held for it. */
+		exchange_settle(x, true);
 	http_request_release(request);
 }
 

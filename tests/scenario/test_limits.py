@@ -207,6 +207,23 @@ def a_call_that_waits_for_an_instance_counts_as_one_at_once():
                     "atomd_queue_depth") == 1, what="another waits")
 
 
+@test
+def who_leaves_while_waiting_for_a_session_gives_the_place_back():
+    held = agent("hold", HOLD, "memory: { };"
+                 " queue: { depth = 9; timeout_ms = 60000; };")
+    with Daemon(config(agents=[held, ECHO], security="")) as daemon:
+        key = make_key(daemon, concurrent=2)
+        content = daemon.post_bytes(PATH, asks("hold"), {
+            "x-atomd-session": "s", **bearer(key)})
+
+        def status():
+            return daemon.chat("echo", "x", key=key).status
+        with daemon.wire(content), daemon.wire(content) as waiting:
+            wait_for(lambda: status() == 429, what="both are there")
+            waiting.close()
+            wait_for(lambda: status() == 200, what="one has left")
+
+
 # --- what is told -----------------------------------------------------------
 
 @test
