@@ -220,12 +220,27 @@ void http_request_leave(struct http_connection *c)
 	http_request_free(r);
 }
 
+/* An answer that breaks off nobody may take for whole.  One with a length or in
+ * chunks shows it by its missing end; where the close is the end, only a reset
+ * does. */
+static void break_off(const struct http_connection *c)
+{
+	const struct http_request *r = c->request;
+	struct linger now = { .l_onoff = 1, .l_linger = 0 };
+
+	if (r && r->until_close &&
+	    (!r->ended || r->cut || c->lost || http_unsent(c)))
+		(void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now,
+				 sizeof(now));
+}
+
 void http_connection_close(struct http_connection *c)
 {
 	struct http_loop *owner = c->owner;
 
 	if (c->state == CONNECTION_CLOSED)
 		return;
+	break_off(c);
 	http_enter(c, CONNECTION_CLOSED);
 	http_wait_end(c);
 	uv_close((uv_handle_t *)&c->poll, on_closed);

@@ -7,18 +7,6 @@
 #include "core/os.h"
 #include "http/server_priv.h"
 
-/* The answer broke off, and nobody may take it for whole: a chunked body shows
- * that by its missing end, any other only by a reset. */
-static void connection_cut(struct http_connection *c)
-{
-	struct linger now = { .l_onoff = 1, .l_linger = 0 };
-
-	if (!c->request->chunked_out)
-		(void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now,
-				 sizeof(now));
-	http_connection_close(c);
-}
-
 /* May the peer still be sending, or has it sent what nobody reads? */
 static bool sends_on(const struct http_connection *c)
 {
@@ -181,7 +169,7 @@ static bool step_call(struct http_connection *c)
 	if (!r->ended || http_unsent(c))
 		return false;
 	if (r->cut) {
-		connection_cut(c);
+		http_connection_close(c);
 		return false;
 	}
 	if (r->closing || c->close_after || c->eof) {

@@ -3,6 +3,7 @@
  * Streams, and clients that leave: events, heartbeats, backpressure, the end
  * of an answer that broke off, and that a handler hears when nobody listens.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -92,6 +93,21 @@ static const struct http_limits *beating(void)
 	limits = http_limits_default;
 	limits.heartbeat_ms = 20;
 	return &limits;
+}
+
+/* Its end would be the close. */
+static void a_stream_that_a_stop_cuts_does_not_look_whole(void)
+{
+	char byte;
+	int fd;
+
+	fixture_start(1, NULL, NULL);
+	fd = client_connect();
+	client_text(fd, "GET /quiet HTTP/1.0\r\n\r\n");
+	CHECK(client_until(fd, "data: 1\n\n"));
+	fixture_stop(1);
+	CHECK(recv(fd, &byte, 1, 0) < 0 && errno == ECONNRESET);
+	close(fd);
 }
 
 static void silence_is_filled_with_comments(void)
@@ -390,6 +406,7 @@ int main(void)
 		TAP_TEST(a_long_stream_loses_nothing),
 		TAP_TEST(http_1_0_gets_a_stream_until_the_close),
 		TAP_TEST(a_broken_answer_does_not_look_whole),
+		TAP_TEST(a_stream_that_a_stop_cuts_does_not_look_whole),
 		TAP_TEST(silence_is_filled_with_comments),
 		TAP_TEST(no_comment_stands_inside_an_event),
 		TAP_TEST(a_slow_client_holds_the_writer_back),
