@@ -39,6 +39,7 @@ DETAILS(deploy, "agent", "code", "from", "hash", "name", "object", "phase",
 	"reason", "replayed", "result", "revision", "status", "to");
 DETAILS(order, "agent", "code", "full", "object", "phase", "phase_now",
 	"result", "status");
+DETAILS(freeze, "code", "object", "phase", "reason", "result", "status");
 DETAILS(silence, "code", "comment", "ends_at", "id", "matchers", "object",
 	"phase", "result", "status");
 DETAILS(keyring, "code", "object", "phase", "result", "retire", "status");
@@ -138,7 +139,7 @@ static const struct audit_event_row rows[AUDIT_EVENT_COUNT] = {
 	ROW(ROLLOUT_RETRY, "rollout.retry", AGENT_LIFECYCLE, INFO,
 	    "Update", APP_LIFECYCLE, order),
 	ROW(ROLLOUT_FREEZE, "rollout.freeze", AGENT_LIFECYCLE, WARN,
-	    "Update", APP_LIFECYCLE, order),
+	    "Update", APP_LIFECYCLE, freeze),
 	ROW(ROLLOUT_THAW, "rollout.thaw", AGENT_LIFECYCLE, INFO,
 	    "Update", APP_LIFECYCLE, order),
 	ROW(SILENCE_CREATE, "silence.create", CONFIGURATION_CHANGES, WARN,

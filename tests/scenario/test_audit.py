@@ -102,6 +102,17 @@ def a_call_is_recorded_without_what_was_said():
 
 
 @test
+def a_freeze_is_recorded_with_its_reason():
+    with Daemon(audited()) as daemon:
+        answer = daemon.admin("POST", "/admin/v1/freeze",
+                              {"reason": "CHG-7"})
+        assert answer.status == 200, answer
+        record = wait_records(daemon, 1, type="rollout.freeze")[-1]
+        assert record["details"].get("reason") == "CHG-7", record
+        assert daemon.count_event("audit_detail_refused") == 0
+
+
+@test
 def calls_are_not_recorded_where_they_shall_not_be():
     with Daemon(audited(security='audit_calls = "none";')) as daemon:
         assert daemon.chat("echo", "x").status == 200
