@@ -275,18 +275,29 @@ static atom_status unix_open(struct http_listener *listener,
 }
 
 /* The folder a socket is put into, if only its last part is missing. */
-static void make_folder(const char *path)
+static atom_status make_folder(const struct http_listener *listener,
+			       const char *path, struct atom_error *err)
 {
 	char folder[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
+	struct stat there;
+	int why;
 	const char *slash = strrchr(path, '/');
 	size_t length = slash ? (size_t)(slash - path) : 0;
 
 	if (length == 0)
-		return;
+		return ATOM_OK;
 	memcpy(folder, path, length);
 	folder[length] = '\0';
-	/* What is wrong with it, bind tells. */
-	(void)os.mkdir(folder, 0755);
+	if (os.mkdir(folder, 0755) == 0 || errno == EEXIST)
+		return ATOM_OK;
+	why = errno;
+	/* What is wrong with one that is there, bind tells. */
+	if (lstat(folder, &there) == 0)
+		return ATOM_OK;
+	return atom_fail(err, ATOM_EIO,
+			 "listener %s: its folder %s cannot be made: %s; make "
+			 "it for the daemon's user, or name another address",
+			 listener->name, folder, strerror(why));
 }
 
 static atom_status unix_bind(struct http_listener *listener, const char *group,
@@ -307,7 +318,9 @@ static atom_status unix_bind(struct http_listener *listener, const char *group,
 	memcpy(a.un.sun_path, path, path_length + 1);
 	length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
 			     path_length + 1);
-	make_folder(path);
+	status = make_folder(listener, path, err);
+	if (status != ATOM_OK)
+		return status;
 	status = unix_clear(listener, &a, length, err);
 	if (status != ATOM_OK)
 		return status;

@@ -339,6 +339,18 @@ def a_second_daemon_on_the_same_socket_or_state_is_told_and_ends():
 
 
 @test
+def a_sockets_folder_that_cannot_be_made_is_named():
+    with Folder() as folder:
+        text = config(listeners='{ address = "unix:@DIR@/not/there/a.sock";'
+                      ' admin = true; }', security="")
+        done = run_atomd("-c", folder.write(
+            "socket.conf", text.replace("@DIR@", folder.path)))
+        assert done.returncode not in (0, 78), spoken(done)
+        assert "its folder %s cannot be made: No such file" % folder.at(
+            "not/there") in spoken(done), spoken(done)
+
+
+@test
 def a_socket_file_left_by_a_killed_daemon_is_taken_over():
     with Folder() as folder:
         first = Daemon(config(), folder=folder)
