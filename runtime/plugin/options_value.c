@@ -152,6 +152,23 @@ static void fill_choice(struct filling *f, const struct atom_option *option,
 	}
 }
 
+/* Is it the `***` that stands for a secret wherever settings are shown?  Taken
+ * at its word it would replace the secret of whoever edits what he exported. */
+static bool is_placeholder(const struct atom_option *option, const char *text)
+{
+	return option->type == ATOM_OPT_SECRET && strcmp(text, "***") == 0;
+}
+
+static void expected_secret(struct filling *f, const struct atom_option *option,
+			    const struct setting *found)
+{
+	config_complain(f->errors, found,
+			"%s: option `%s` is `***`, which stands for a secret "
+			"that is not shown; write the secret, or ${file:PATH}",
+			f->subject, option->name);
+	f->wrong = true;
+}
+
 static void fill_text(struct filling *f, const struct atom_option *option,
 		      const struct setting *setting, const char **field)
 {
@@ -162,6 +179,10 @@ static void fill_text(struct filling *f, const struct atom_option *option,
 		text = value_to_text(setting);
 		if (text == NULL) {
 			filling_expected(f, option, setting);
+			return;
+		}
+		if (is_placeholder(option, text)) {
+			expected_secret(f, option, setting);
 			return;
 		}
 		if (!options_in_range(option, (double)strlen(text))) {

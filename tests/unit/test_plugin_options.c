@@ -275,6 +275,14 @@ Test(plugin_options, never_quote_a_secret_of_the_wrong_type)
 		  errors.bytes);
 }
 
+Test(plugin_options, do_not_take_what_stands_for_a_secret_as_one)
+{
+	wrong("secret = \"***\";",
+	      "t.conf:1: scaling/sample: option `secret` is `***`, which "
+	      "stands for a secret that is not shown; write the secret, or "
+	      "${file:PATH}\n");
+}
+
 Test(plugin_options, say_how_many_items_there_may_be)
 {
 	wrong("strings = [ \"a\", \"b\", \"c\", \"d\" ];",
