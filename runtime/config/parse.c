@@ -122,6 +122,9 @@ static void complain_syntax(const config_t *tree, const char *file,
 		why = "syntax error";
 	else if (strcmp(why, "mismatched element type in array") == 0)
 		why = "[ ] holds values of one type only; use ( ) for several";
+	else if (strcmp(why, "duplicate setting name") == 0)
+		why = "a key of this line stands in its group already; each "
+		      "key is set once";
 	complain_at(errors, file, config_error_line(tree), "%s", why);
 }
 

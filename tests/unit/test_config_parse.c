@@ -165,7 +165,8 @@ Test(config_parse, open_and_stray_parts_are_told)
 	REFUSE(2, "never closed", "\na: {\n b = 1;\n");
 	REFUSE(2, "`)` where `}` must close what line 1 opened", "a: {\n );");
 	REFUSE(1, "`}` closes nothing", "}");
-	REFUSE(2, "duplicate setting name", "user = \"a\";\nuser = \"b\";\n");
+	REFUSE(2, "stands in its group already",
+	       "user = \"a\";\nuser = \"b\";\n");
 	REFUSE(1, "one type only", "include = [ 1, \"a\" ];");
 	REFUSE(1, "is not UTF-8", "environment = \"\xff\xfe\";");
 	REFUSE(1, "is not UTF-8", "environment =\n \"\\xff\";");
