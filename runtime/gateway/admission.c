@@ -111,10 +111,14 @@ bool admission_decide(struct http_request *request, struct admission *a,
 	if (!find_principal(request, a, e))
 		return false;
 	if ((a->principal.permissions & route->permissions) == 0) {
+		bool keyless = strcmp(a->principal.name, "anonymous") == 0;
+
 		description_permissions(route->permissions, names);
 		api_error_set(e, "permission_denied", NULL,
-			      "the role %s lacks the permission %s",
-			      a->principal.role, names);
+			      "the role %s%s lacks the permission %s",
+			      a->principal.role,
+			      keyless ? ", as of all who give no API key," : "",
+			      names);
 		return false;
 	}
 	if (!check_agent(a, e))

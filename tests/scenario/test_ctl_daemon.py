@@ -165,6 +165,13 @@ def plugins_and_their_options_are_shown():
 
 
 @test
+def who_forgot_the_key_is_told_so_where_some_routes_need_none():
+    with Daemon(config(security='anonymous_role = "caller";')) as daemon:
+        fails(daemon.atomctl("agents", env=public(daemon)), 4,
+              "the role caller, as of all who give no API key, lacks")
+
+
+@test
 def keys_open_what_their_role_may_do_and_nothing_after_revoking():
     with Daemon(config(security="")) as daemon:
         made = document(daemon.atomctl(
