@@ -314,6 +314,7 @@ def one_that_dies_before_ready_says_why():
         line = daemon.wait_event("instance_failed")
         assert "ended with status 3 before it said ready" in \
             line["message"], line
+        assert "docs/workers.md" in line["message"], line
     with Daemon(config(agents=worker("os.kill(os.getpid(), 11)")),
                 wait="listening") as daemon:
         line = daemon.wait_event("instance_failed")

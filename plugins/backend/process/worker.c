@@ -154,7 +154,11 @@ void worker_unreachable(struct worker *w)
 static void worker_gone(struct worker *w)
 {
 	struct atom_error err = ATOM_ERROR_INIT;
-	const char *when = w->calls == NULL ? " before it said ready" : "";
+	const char *when = w->calls == NULL ? " before it said ready; its "
+					      "output (worker_output) may say "
+					      "why, docs/workers.md what a "
+					      "worker says"
+					    : "";
 	const char *name = w->signal > 0 ? sigabbrev_np(w->signal) : NULL;
 	/* Where it was ended for a fault that has been told already. */
 	bool unexpected = (w->told && !w->fault) || w->running > 0;
