@@ -152,6 +152,9 @@ void agents_measure(void)
 		if (agent->candidate != NULL)
 			revision_measure(agent->candidate, false);
 		if (agent->stable == NULL) {
+			/* Without one it is under way: it comes, or goes. */
+			if (agent->error[0] == '\0')
+				continue;
 			state = HEALTH_FAILED;
 			(void)snprintf(why, sizeof(why), "agent %s: %.120s",
 				       agent->name, agent->error);

@@ -72,6 +72,22 @@ def sigterm_lets_running_calls_end_and_takes_no_new_ones():
 
 
 @test
+def agents_that_end_with_the_daemon_are_no_failure():
+    with Daemon(config(agents=DRIP)) as daemon:
+        stream = daemon.chat_stream("echo", " ".join("a" * 20))
+        events = iter(stream)
+        next(events)
+        daemon.signal(signal.SIGTERM)
+        # Longer than the second after which the parts are looked at again.
+        assert list(events)[-1].text == "[DONE]"
+        assert daemon.wait_end() == 0
+        failed = [line for line in daemon.lines
+                  if line.get("event") == "component" and
+                  line.get("status") == "failed"]
+        assert not failed, failed
+
+
+@test
 def a_call_that_never_ends_is_cut_at_the_drains_deadline():
     forever = agent("echo", 'plugin = "echo"; delay_ms = 600000;')
     with Daemon(config(agents=forever)) as daemon:
