@@ -474,6 +474,17 @@ def a_store_that_cannot_be_opened_is_told_at_the_start():
 
 
 @test
+def a_state_folder_that_cannot_be_made_is_told_with_what_names_it():
+    text = config().replace("@DIR@/state", "/proc/not-there/state")
+    with Daemon(text, wait="listening") as daemon:
+        line = daemon.wait_line(
+            lambda l: l.get("event") == "component" and
+            l.get("component") == "state", what="what became of the state")
+        assert "cannot make /proc/not-there" in line["message"], line
+        assert "state.directory" in line["message"], line
+
+
+@test
 def the_state_folder_is_made_and_private():
     with Daemon(config(), env={}) as daemon:
         mode = os.stat(os.path.join(daemon.dir, "state")).st_mode & 0o777

@@ -26,7 +26,10 @@ static atom_status make_folders(const char *directory, struct atom_error *err)
 			continue;
 		path[i] = '\0';
 		if (mkdir(path, 0700) != 0 && errno != EEXIST)
-			return atom_fail(err, ATOM_EIO, "cannot make %s: %s",
+			return atom_fail(err, ATOM_EIO,
+					 "cannot make %s: %s; make it for the "
+					 "daemon's user, or name another "
+					 "folder in state.directory",
 					 path, strerror(errno));
 		path[i] = directory[i];
 	}
