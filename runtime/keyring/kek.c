@@ -170,7 +170,12 @@ static atom_status read_key(const char *path, uint32_t forbidden,
 atom_status kek_read_file(const char *path, uint8_t kek_r[KEYRING_KEY_BYTES],
 			  struct atom_error *err)
 {
-	return read_key(path, 0022, kek_r, err);
+	struct atom_error why = ATOM_ERROR_INIT;
+	atom_status status = read_key(path, 0022, kek_r, &why);
+
+	if (status == ATOM_OK)
+		return ATOM_OK;
+	return atom_fail(err, status, "security.encryption: %s", why.message);
 }
 
 atom_status kek_read_credential(const char *name,

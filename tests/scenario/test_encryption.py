@@ -216,7 +216,7 @@ def a_weak_short_or_absent_key_is_refused_with_a_sentence():
         os.unlink(os.path.join(daemon.dir, "kek"))
         daemon.start()
         assert daemon.wait_end() == 78
-        assert "No such file" in daemon.log, daemon.log
+        assert "security.encryption: cannot open" in daemon.log, daemon.log
         daemon.configure(configuration('key = "%s";' % ("ab" * 32)))
         daemon.start()
         assert daemon.wait_end() == 78
