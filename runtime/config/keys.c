@@ -107,6 +107,19 @@ static bool complain_type(const struct key *key, const struct setting *setting,
 	return false;
 }
 
+/* What shows in a secret's place is not the secret (options_value.c says the
+ * same of plugins'). */
+static bool complain_placeholder(const struct key *key,
+				 const struct setting *setting,
+				 struct keys_reading *r)
+{
+	config_complain(r->errors, setting,
+			"`%s` is `***`, which stands for a secret that is not "
+			"shown; write the secret, or ${file:PATH}",
+			key->name);
+	return false;
+}
+
 static bool in_range(const struct key *key, int64_t value,
 		     const struct setting *setting, struct keys_reading *r)
 {
@@ -220,6 +233,9 @@ static bool read_value(const struct key *key, const struct setting *setting,
 	case KEY_STRING:
 		value->text = value_to_text(setting);
 		fits = value->text != NULL && !keys_is_unresolved(setting);
+		if (fits && (key->flags & KEY_SECRET) != 0 &&
+		    strcmp(value->text, "***") == 0)
+			return complain_placeholder(key, setting, r);
 		break;
 	case KEY_CHOICE:
 		return read_choice(key, setting, value, r);

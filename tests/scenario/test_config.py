@@ -107,6 +107,16 @@ def a_wrong_command_line_is_no_configuration_error():
 
 
 @test
+def what_an_export_shows_for_a_secret_is_not_taken_as_one():
+    for secret in ("backend: { plugin = \"openai\"; base_url = "
+                   "\"http://127.0.0.1:1/v1\"; api_key = \"***\"; };",
+                   "backend: { plugin = \"echo\"; }; deployment: { webhooks ="
+                   " ( { url = \"http://127.0.0.1:1/\"; secret = \"***\"; }"
+                   " ); };"):
+        refused('agents = ( { name = "a"; %s } );' % secret, "`***`")
+
+
+@test
 def an_unknown_key_at_any_level_is_named_with_its_line_and_neighbour():
     cases = [
         ('max_agent = 5;', "max_agent", "max_agents"),
