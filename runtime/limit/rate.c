@@ -74,6 +74,18 @@ static int64_t converted(int64_t used_ns, int64_t from, int64_t to)
 		       : (int64_t)DEBT_MINUTES * MINUTE_NS;
 }
 
+/* The arrival time under another limit.  Where nothing is used it stays in the
+ * past and does not become now: who read the clock a moment before would find
+ * that moment used, and a limit of one refuses its first. */
+static int64_t moved(int64_t time, int64_t from, int64_t to, int64_t now_ns)
+{
+	int64_t used_ns = converted(time - now_ns, from, to);
+
+	if (used_ns > 0)
+		return now_ns + used_ns;
+	return time < now_ns ? time : 0;
+}
+
 void rate_set(struct rate *rate, int64_t limit, int64_t now_ns)
 {
 	int64_t word = read_word(rate);
@@ -86,8 +98,7 @@ void rate_set(struct rate *rate, int64_t limit, int64_t now_ns)
 			      memory_order_relaxed);
 	while (!replace(
 		rate, &word,
-		word_of(now_ns + converted(time_of(word) - now_ns, old, limit),
-			next)))
+		word_of(moved(time_of(word), old, limit, now_ns), next)))
 		;
 }
 

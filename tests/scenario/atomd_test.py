@@ -394,6 +394,11 @@ class Daemon:
                                             seconds(timeout))
         return Wire(sock).send(content)
 
+    def many(self, content, count):
+        """The answers to a request sent so many times at once."""
+        with self.wire(content * count) as wire:
+            return [wire.answer() for _ in range(count)]
+
     def post_bytes(self, path, body, headers=None):
         """A request as it goes over the wire, connection kept."""
         lines = ["POST %s HTTP/1.1" % path,

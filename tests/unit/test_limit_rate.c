@@ -204,6 +204,22 @@ Test(limit_rate, giving_back_never_makes_more_than_the_limit)
 	cr_assert_gt(take(1, NOW), 0);
 }
 
+/* Who read the clock before the limit was there finds all of it. */
+Test(limit_rate, a_limit_of_one_that_has_just_come_passes_one)
+{
+	begin(1);
+	cr_assert_eq(remaining(NOW - 1), 1);
+	cr_assert_eq(take(1, NOW - 1), RATE_TAKEN);
+	cr_assert_eq(take(1, NOW), 60 * S - 1);
+
+	begin(0);
+	rate_set(&rate, 1, NOW);
+	cr_assert_eq(take(1, NOW - 1), RATE_TAKEN);
+	/* It has drained, and another one comes. */
+	rate_set(&rate, 2, NOW + 61 * S);
+	cr_assert_eq(take(2, NOW + 60 * S), RATE_TAKEN);
+}
+
 /* --- other limits ---------------------------------------------------------------- */
 
 Test(limit_rate, another_limit_keeps_what_is_used)
