@@ -3,18 +3,34 @@
 deadlines."""
 
 import json
+import os
 import re
+import sys
 import threading
 import time
 
-from atomd_test import (Daemon, agent, config, deltas, errors, run,
-                        test, wait_for)
+from atomd_test import (Daemon, agent, config, deltas, errors, process_agent,
+                        run, source, test, wait_for)
 
 MEMORY = "memory: { max_messages = 20; };"
 
 
 def echo(options="", more="", name="echo"):
     return agent(name, 'plugin = "echo"; ' + options, more)
+
+
+def one_at_a_time(more):
+    """An agent of one worker, which takes one call after the other."""
+    return process_agent(
+        "w", [sys.executable, source("tests", "scenario", "worker.py")],
+        more="instances: { min = 1; max = 1; concurrency = 1; }; " + more)
+
+
+def until(daemon, name):
+    """A call of it that is answered once the test writes that file."""
+    return daemon.post_bytes("/v1/chat/completions", {
+        "model": "w", "messages": [{"role": "user", "content": "until %s PATH"
+                                    % os.path.join(daemon.dir, name)}]})
 
 
 def in_threads(count, function):
@@ -349,7 +365,7 @@ def a_second_call_of_a_session_waits_its_turn_then_is_busy():
 @test
 def a_failed_or_abandoned_call_leaves_the_session_as_it_was():
     with Daemon(config(agents=echo(
-            "chunk_delay_ms = 100;", MEMORY))) as daemon:
+            "chunk_delay_ms = 1000;", MEMORY))) as daemon:
         session = {"x-atomd-session": "s"}
         assert daemon.chat("echo", "kept", session).status == 200
         with daemon.chat_stream("echo", "a b c d e f g h i j k l m n",
@@ -450,56 +466,51 @@ def each_agent_tells_how_many_sessions_it_remembers():
 
 @test
 def a_full_waiting_room_is_429_with_retry_after():
-    full = echo("delay_ms = 1500;", "instances: { min = 1; max = 1;"
-                " concurrency = 1; }; queue: { depth = 2;"
-                " timeout_ms = 20000; };")
-    with Daemon(config(agents=full)) as daemon:
-        started = time.monotonic()
-        answers = in_threads(8, lambda n: daemon.chat("echo", "x"))
-        took = time.monotonic() - started
-        statuses = sorted(a.status for a in answers)
-        assert statuses == [200] * 3 + [429] * 5, statuses
-        assert took > 4, "three calls of 1.5 s at once in %.1f s" % took
-        for answer in answers:
-            if answer.status == 429:
-                assert answer.code == "queue_full", answer
+    with Daemon(config(agents=one_at_a_time(
+            "queue: { depth = 2; timeout_ms = 60000; };"))) as daemon:
+        request = until(daemon, "go")
+        with daemon.wire(request) as first, daemon.wire(request) as second, \
+                daemon.wire(request) as third:
+            wait_for(lambda: daemon.metrics().sum("atomd_queue_depth") == 2,
+                     what="two wait")
+            for answer in in_threads(5, lambda n: daemon.chat("w", "echo x")):
+                assert (answer.status, answer.code) == (429, "queue_full"), \
+                    answer
                 assert int(answer.headers["retry-after"]) >= 1, answer
+            daemon.write("go", "")
+            for wire in (first, second, third):
+                assert wire.answer().status == 200
+        assert daemon.chat("w", "echo x").status == 200
 
 
 @test
 def waiting_too_long_is_an_error_that_says_so():
-    slow = echo("delay_ms = 3000;", "instances: { min = 1; max = 1;"
-                " concurrency = 1; }; queue: { depth = 5;"
-                " timeout_ms = 300; };")
-    with Daemon(config(agents=slow)) as daemon:
-        with daemon.wire(daemon.post_bytes("/v1/chat/completions", {
-                "model": "echo", "messages": [
-                    {"role": "user", "content": "x"}]})) as first:
+    with Daemon(config(agents=one_at_a_time(
+            "queue: { depth = 5; timeout_ms = 300; };"))) as daemon:
+        with daemon.wire(until(daemon, "go")) as first:
             wait_for(lambda: daemon.metrics().sum(
-                "atomd_inflight_requests", agent="echo") >= 1,
+                "atomd_inflight_requests", agent="w") >= 1,
                 what="the first call runs")
             started = time.monotonic()
-            answer = daemon.chat("echo", "y")
+            answer = daemon.chat("w", "echo y")
             took = time.monotonic() - started
             assert (answer.status, answer.code) in (
                 (503, "no_instances"), (504, "timeout"),
                 (429, "queue_full")), answer
             assert took > 0.2, took
+            daemon.write("go", "")
             assert first.answer().status == 200
         assert daemon.metrics().sum("atomd_queue_depth") == 0
 
 
 @test
 def one_who_leaves_the_waiting_room_frees_his_place():
-    slow = echo("delay_ms = 1000;", "instances: { min = 1; max = 1;"
-                " concurrency = 1; }; queue: { depth = 1;"
-                " timeout_ms = 20000; };")
-    body = {"model": "echo", "messages": [{"role": "user", "content": "x"}]}
-    with Daemon(config(agents=slow)) as daemon:
-        request = daemon.post_bytes("/v1/chat/completions", body)
+    with Daemon(config(agents=one_at_a_time(
+            "queue: { depth = 1; timeout_ms = 20000; };"))) as daemon:
+        request = until(daemon, "go")
         with daemon.wire(request) as first:
             wait_for(lambda: daemon.metrics().sum(
-                "atomd_inflight_requests", agent="echo") >= 1,
+                "atomd_inflight_requests", agent="w") >= 1,
                 what="the first call runs")
             for _ in range(5):
                 waiting = daemon.wire(request)
@@ -508,8 +519,9 @@ def one_who_leaves_the_waiting_room_frees_his_place():
                 waiting.close()
                 wait_for(lambda: daemon.metrics().sum(
                     "atomd_queue_depth") == 0, what="none waits")
+            daemon.write("go", "")
             assert first.answer().status == 200
-        assert daemon.chat("echo", "x").status == 200
+        assert daemon.chat("w", "echo x").status == 200
 
 
 @test

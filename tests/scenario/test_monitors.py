@@ -78,11 +78,13 @@ def a_reload_adds_changes_and_ends_monitors_and_leaves_the_others():
         wait_for(lambda: daemon.metrics().sum("atomd_alerts_firing"), 60,
                  what="the alert")
         since = daemon.admin("GET", "/admin/v1/alerts").json[0]["since"]
-        # By the next evaluation that state is stored.
-        evaluations = daemon.metrics().sum("atomd_alert_evaluations_total")
-        wait_for(lambda: daemon.metrics().sum(
-            "atomd_alert_evaluations_total") > evaluations, 60,
-            what="another evaluation")
+        # A write that began after the next evaluation has that state; one may
+        # be under way.
+        for what, more in (("atomd_alert_evaluations_total", 1),
+                           ("atomd_state_commits_total", 2)):
+            before = daemon.metrics().sum(what)
+            wait_for(lambda: daemon.metrics().sum(what) >= before + more, 60,
+                     what="%d more of %s" % (more, what))
 
         # One more: the other goes on, and what it has raised with it.
         answer = daemon.reload(text(alerts % "1h", logger))

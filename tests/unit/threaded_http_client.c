@@ -388,13 +388,13 @@ static void deadlines_end_a_transfer(void)
 	struct probe p;
 
 	probe_init(&p, "GET", "/silent");
-	p.request.head_ms = 50;
+	p.request.head_ms = 500;
 	probe_run(&p);
 	CHECK(p.status == ATOM_ETIMEOUT && p.heads == 0 && p.request_sent);
 	probe_fini(&p);
 
 	probe_init(&p, "GET", "/stall");
-	p.request.stall_ms = 50;
+	p.request.stall_ms = 500;
 	probe_run(&p);
 	CHECK(p.status == ATOM_ETIMEOUT && probe_got(&p, "ab"));
 	probe_fini(&p);
@@ -471,7 +471,7 @@ static void a_loop_that_was_held_up_blames_nobody(void)
 
 	/* It is put off once and not for ever. */
 	probe_init(&p, "GET", "/silent");
-	p.request.head_ms = 50;
+	p.request.head_ms = 500;
 	p.on_started = hold_the_loop_up;
 	probe_run(&p);
 	CHECK(p.status == ATOM_ETIMEOUT && p.heads == 0);
@@ -592,7 +592,7 @@ static void pause_a_while(struct probe *p)
 	pieces_at_pause = p->pieces;
 	http->pause(p->transfer);
 	p->timer.fire = resume_later;
-	CHECK(timer_set(loop_current(), &p->timer, 150) == ATOM_OK);
+	CHECK(timer_set(loop_current(), &p->timer, 800) == ATOM_OK);
 }
 
 static void a_paused_transfer_waits_and_loses_nothing(void)
@@ -600,7 +600,7 @@ static void a_paused_transfer_waits_and_loses_nothing(void)
 	struct probe p;
 
 	probe_init(&p, "GET", "/big");
-	p.request.stall_ms = 80;
+	p.request.stall_ms = 500;
 	p.on_data = pause_a_while;
 	probe_run(&p);
 	CHECK(p.status == ATOM_OK && p.got.length == 4194304);

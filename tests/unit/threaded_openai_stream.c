@@ -157,7 +157,7 @@ static void a_stream_cut_or_stalled_midway_is_an_error(void)
 	answer.cut = false;
 	answer.hangs = true;
 	call_open(&call, "", "{" MESSAGES "}", ATOM_CALL_STREAM);
-	call.request.stall_ms = 60;
+	call.request.stall_ms = 500;
 	call_run(&call);
 	CHECK(call.status == ATOM_ETIMEOUT && call.emits == 2);
 	call_close(&call);
