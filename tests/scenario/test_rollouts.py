@@ -309,7 +309,8 @@ def recreate_needs_no_room_and_loses_no_call():
 
 def recreate(says, gate, more=""):
     return worker(says, 'deployment: { plugin = "recreate"; judge = "none"; '
-                  'rollback_window_ms = 0; };\n' + more, 1, gate)
+                  'rollback_window_ms = 0; };\nqueue: { timeout_ms = 60000; '
+                  '};\n' + more, 1, gate)
 
 
 def requests(daemon):
