@@ -10,8 +10,8 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "scenario"))
 
-from atomd_test import (Daemon, Skip, agent, config, run,  # noqa: E402
-                        seconds, test)
+from atomd_test import (Daemon, Skip, config, process_agent,  # noqa: E402
+                        run, seconds, source, test)
 
 CHAT = {"model": "echo", "messages": [{"role": "user", "content": "hi"}]}
 
@@ -43,21 +43,27 @@ def the_quickstarts_line_answers():
 
 @test
 def a_stream_ends_well_and_is_not_held_back():
-    slow = agent("echo", 'plugin = "echo"; chunk_delay_ms = 100;')
-    with Daemon(config(agents=slow)) as daemon:
+    worker = process_agent("w", [
+        sys.executable, source("tests", "scenario", "worker.py")])
+    with Daemon(config(agents=worker)) as daemon:
         program = shutil.which("curl")
         if not program:
             raise Skip("curl is missing")
         with subprocess.Popen(
                 [program, "-qsSN", "--noproxy", "*", daemon.url
-                 + "/v1/chat/completions", "-d", json.dumps(dict(
-                     CHAT, stream=True, messages=[
-                         {"role": "user", "content": "a b c d e f"}]))],
+                 + "/v1/chat/completions", "-d", json.dumps({
+                     "model": "w", "stream": True, "messages": [{
+                         "role": "user", "content": "stream-until "
+                         + daemon.folder.at("go")}]})],
                 stdout=subprocess.PIPE) as process:
             first = process.stdout.readline()
+            while first and b"first " not in first:
+                first = process.stdout.readline()
             assert first.startswith(b"data: {"), first
-            assert process.poll() is None, "all came at once"
+            # What is not said yet comes once this is there.
+            daemon.write("go", "")
             rest = process.stdout.read()
+            assert b'"rest"' in rest, rest
             assert rest.rstrip().endswith(b"data: [DONE]"), rest
             assert process.wait() == 0
 

@@ -112,12 +112,17 @@ def a_verified_upstream_answers_and_streams():
             answer = daemon.chat("bot", "hello over tls")
             assert answer.status == 200, answer
             assert answer.content == "hello over tls"
-            mock.slow_ms = 60
+            mock.hold_deltas()
             with daemon.chat_stream("bot", "a b c d e f") as stream:
-                events = stream.read()
+                events, coming = [], iter(stream)
+                # The next one is sent when the one before it is here.
+                for count in range(1, 7):
+                    mock.let_go_delta()
+                    while len(deltas(events).split()) < count:
+                        events.append(next(coming))
+                events += coming
             assert deltas(events) == "a b c d e f"
             assert events[-1].text == "[DONE]"
-            assert events[-2].time - events[0].time > 0.15, "held back"
 
 
 @test
@@ -161,7 +166,7 @@ def a_client_that_leaves_is_felt_behind_nginx():
             mock.behaviour = "endless"
             with daemon.chat_stream("bot", "x") as stream:
                 next(iter(stream))
-            wait_for(lambda: mock.cancelled == 1, 10, "it is cancelled")
+            wait_for(lambda: mock.cancelled == 1, 30, "it is cancelled")
             daemon.wait_idle()
 
 

@@ -430,6 +430,8 @@ async def answer_stream(connection, call, text, name, numbers):
             await connection.pause((numbers or [mock.slow_ms])[0] / 1000)
         elif name == "endless":
             await connection.pause(0.0005)
+        while mock.deltas is not None and not mock.deltas.acquire(False):
+            await connection.pause(0.005)
         event = delta(call, piece)
         mock.sent += len(event)
         if name == "trickle":
@@ -474,7 +476,7 @@ class Mock:
         self.tls = tls
         self.behaviour = self.answer = None
         self.slow_ms = 0
-        self.gate = None
+        self.gate = self.deltas = None
         self.calls = []
         self.connections = self.open = self.sent = self.expects = 0
         self.lock = threading.Lock()
@@ -491,6 +493,13 @@ class Mock:
 
     def release(self):
         self.gate.set()
+
+    def hold_deltas(self):
+        """Holds each delta of an answer back until let_go_delta()."""
+        self.deltas = threading.Semaphore(0)
+
+    def let_go_delta(self):
+        self.deltas.release()
 
     @property
     def cancelled(self):

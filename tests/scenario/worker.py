@@ -7,6 +7,7 @@
     hang               never answers, and ignores `cancel`
     wait               never answers until it is cancelled
     until FILE NAME    answers the environment's NAME once FILE exists
+    stream-until FILE  a chunk, and once FILE exists another one
     exit [STATUS]      ends the process; `half STATUS` after one chunk
     kill               SIGKILL to itself
     error CODE         an error of that code; `fail-midway` after two chunks
@@ -157,6 +158,13 @@ class Worker:
         while not os.path.exists(path):
             self.pause(call, 10)
         self.result(call, os.environ.get(name, "none"))
+
+    def do_stream_until(self, call, rest):
+        self.chunk(call, "first ")
+        while not os.path.exists(rest):
+            self.pause(call, 10)
+        self.chunk(call, "rest")
+        self.result(call, "first rest")
 
     def do_exit(self, _call, rest):
         os._exit(int(rest or 1))
