@@ -196,10 +196,18 @@ def a_session_moves_at_most_once():
                 seen[n].append(answer.json["revision"])
 
         ask()
-        reload(daemon, canary("new ", hold="2s", agent_more=memory,
-                              more='judge = "none";'))
-        while not daemon.count_event("rollout_promoted"):
+        reload(daemon, canary("new ", agent_more=memory, more=(
+            'judge = "none"; steps = ( { percent = 5.0; manual = true; }, '
+            '{ percent = 25.0; manual = true; }, '
+            '{ percent = 50.0; manual = true; }, { percent = 100.0; } );')))
+        # All are asked at each weight.
+        for weight in (500, 2500, 5000):
+            wait_for(lambda w=weight: split(daemon).get(2) == w and
+                     status(daemon)["waits_for"] == "person", 30,
+                     "weight %d" % weight)
             ask()
+            order(daemon, "promote")
+        ended(daemon, "rollout_promoted")
         ask()
         for revisions in seen.values():
             assert revisions == sorted(revisions), revisions
@@ -267,7 +275,8 @@ def worker(says, more="", count=2, gate=""):
     writer that closes it."""
     return process_agent(
         "echo", [sys.executable, "-c", WORKER, says, gate], more=more + '\n'
-        "instances: { min = %d; max = %d; };" % (count, count))
+        "instances: { min = %d; max = %d; }; "
+        "queue: { timeout_ms = 60000; };" % (count, count))
 
 
 @test
@@ -309,8 +318,7 @@ def recreate_needs_no_room_and_loses_no_call():
 
 def recreate(says, gate, more=""):
     return worker(says, 'deployment: { plugin = "recreate"; judge = "none"; '
-                  'rollback_window_ms = 0; };\nqueue: { timeout_ms = 60000; '
-                  '};\n' + more, 1, gate)
+                  'rollback_window_ms = 0; };\n' + more, 1, gate)
 
 
 def requests(daemon):
@@ -507,6 +515,7 @@ def while_the_store_cannot_write_nothing_goes_forward_and_all_goes_back():
             now = status(daemon)
             assert "state.db" in now["reason"], now
             assert split(daemon) == {1: 9500, 2: 500}
+            daemon.wait_event("rollout_not_stored")
             assert daemon.count_event("rollout_not_stored") == 1
             # It is tried again by itself, and is in force from then on.
             daemon.limit_files()

@@ -453,14 +453,15 @@ def streams_end_once_their_certificate_has_expired():
     with Place() as place:
         other = place.ca.issue("/O=Example/CN=other", usage="clientAuth")
         with place.daemon(place.clients(), rows(ADMIN, OTHER)) as daemon:
-            ops = place.ca.issue("/O=Example/CN=ops", usage="clientAuth",
-                                 ends_in=5)
-            with follow(place, daemon, ops, OVERVIEW) as watching, \
-                    follow(place, daemon, ops, LOG) as reading, \
-                    follow(place, daemon, other, OVERVIEW) as kept:
-                # Silent until it ends, where the other one tells each second.
-                reading.body()
-                assert ends_with_again(watching)
+            with follow(place, daemon, other, OVERVIEW) as kept:
+                ops = place.ca.issue("/O=Example/CN=ops", usage="clientAuth",
+                                     ends_in=5)
+                with follow(place, daemon, ops, OVERVIEW) as watching, \
+                        follow(place, daemon, ops, LOG) as reading:
+                    # Silent until it ends, where the other one tells each
+                    # second.
+                    reading.body()
+                    assert ends_with_again(watching)
                 place.refused(daemon, ops)
                 assert daemon.metrics().sum("atomd_overview_streams") == 1
                 kept.close()

@@ -193,8 +193,8 @@ def a_swap_outlives_a_kill_and_the_way_forth_too():
 
 @test
 def what_was_left_goes_with_the_window():
-    with Daemon(config(agents=canary("one ", window=3000))) as daemon:
-        reload(daemon, canary("two ", window=3000))
+    with Daemon(config(agents=canary("one ", window=4000))) as daemon:
+        reload(daemon, canary("two ", window=4000))
         promoted(daemon, 2)
         undo(daemon)
         wait_for(lambda: daemon.chat(

@@ -4,14 +4,15 @@ a socket pair, and behind the daemon."""
 
 import json
 import os
+import select
 import shutil
 import socket
 import subprocess
 import sys
 import time
 
-from atomd_test import (Daemon, Skip, config, deltas, process_agent, run,
-                        seconds, source, test)
+from atomd_test import (Daemon, Folder, Skip, config, deltas, process_agent,
+                        run, seconds, source, test, wait_for)
 
 RUNNER = source("etc", "workers", "atomd-worker.py")
 NODE_RUNNER = source("etc", "workers", "atomd-worker.mjs")
@@ -281,17 +282,18 @@ def a_cancelled_call_ends_at_once_where_it_can():
 
 @test
 def a_thread_that_cannot_be_stopped_keeps_its_call_open():
-    with python("sleep") as worker:
-        worker.begin("0.8", number="a")
+    with Folder() as folder, python("hold") as worker:
+        held = folder.write("held", "")
+        worker.begin(held, number="a")
         # The runner says nothing when a function begins.
-        time.sleep(0.2)
+        wait_for(lambda: os.path.exists(held + ".began"), what="its begin")
         worker.send(op="cancel", id="a", reason="deadline")
-        worker.begin("0", number="b")
-        started = time.monotonic()
+        worker.begin(folder.at("nothing"), number="b")
+        assert not select.select([worker.socket], [], [], 0.4)[0]
+        os.unlink(held)
         first = worker.until_end()[2]
         assert (first["id"], first["code"]) == ("a", "cancelled"), first
-        assert time.monotonic() - started > 0.3
-        assert worker.until_end()[2]["output"] == "slept"
+        assert worker.until_end()[2]["output"] == "let go"
 
 
 @test
