@@ -228,8 +228,10 @@ def control(folder, replies):
 @test
 def synchronize_heeds_the_answer_and_the_deadline():
     with Folder() as folder, Journal(folder), journal(
+            folder, synchronize=True,
+            control_socket=folder.at("control")) as sink, journal(
             folder, synchronize=True, timeout="300ms",
-            control_socket=folder.at("control")) as sink:
+            control_socket=folder.at("control")) as hasty:
         assert sink.sync(ok=False)["status"] == EIO
         server, asked = control(folder, [
             b'{"parameters":{}}\0', b'{"error":"io.systemd.Bad"}\0',
@@ -241,7 +243,7 @@ def synchronize_heeds_the_answer_and_the_deadline():
         assert answer["status"] == EIO and "Bad" in answer["error"], answer
         assert sink.sync(ok=False)["status"] == 12  # ATOM_EPROTO
         assert sink.sync(ok=False)["status"] == EIO
-        assert sink.sync(ok=False)["status"] == ETIMEOUT
+        assert hasty.sync(ok=False)["status"] == ETIMEOUT
         server.close()
 
 

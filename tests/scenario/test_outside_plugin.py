@@ -49,9 +49,14 @@ def a_plugin_built_with_pkg_config_is_served():
 
 
 def inotify_descriptors(daemon):
-    folder = "/proc/%d/fd" % daemon.pid
-    return [fd for fd in os.listdir(folder)
-            if "inotify" in os.readlink(os.path.join(folder, fd))]
+    folder, found = "/proc/%d/fd" % daemon.pid, []
+    for fd in os.listdir(folder):
+        try:
+            if "inotify" in os.readlink(os.path.join(folder, fd)):
+                found.append(fd)
+        except FileNotFoundError:
+            pass  # closed since it was listed
+    return found
 
 
 @test

@@ -332,7 +332,9 @@ def what_was_acknowledged_is_there_after_a_kill():
 def a_revision_whose_backend_cannot_start_leaves_the_old_one_serving():
     with Daemon(config(agents=echo("one"))) as daemon:
         deploy(daemon, 'backend: { plugin = "process"; '
-                       'command = [ "/nonexistent/worker" ]; };')
+                       'command = [ "/nonexistent/worker" ]; }; '
+                       # It is given up by nobody but us.
+                       'deployment: { failed_starts = 1000; };')
         daemon.wait_event("instance_failed")
         assert daemon.chat("echo", "hello").status == 200
         assert described(daemon)["revision"] == 1
@@ -639,6 +641,7 @@ def what_a_reload_puts_in_force_is_stored_once_the_store_is_well():
         with held(daemon):
             answer = daemon.admin("POST", "/admin/v1/reload")
             assert answer.status == 200, answer
+            daemon.wait_event("revision_not_stored")
             assert daemon.count_event("revision_not_stored") == 1
         serves(daemon, 2)
         assert [r["revision"] for r in revisions(daemon)] == [2, 1]

@@ -216,7 +216,8 @@ def what_drains_serves_again_before_a_new_one_is_started():
             wait_for(lambda w=wanted: instances(daemon) == {
                 "desired": w, "ready": w, "starting": 0, "draining": 4 - w},
                 20, "%d that serve" % wanted)
-        assert daemon.count_event("instance_taken_back") == 2
+        wait_for(lambda: daemon.count_event("instance_taken_back") == 2,
+                 what="it is told")
         assert len(set(held.let_go())) == 4
         # The one that was not taken back ends; no other was ever started.
         wait_for(lambda: instances(daemon)["draining"] == 0, 20, "the end")
@@ -316,9 +317,10 @@ def nonsense_is_ignored_counted_and_told_once():
             assert answer.status == 200, answer
             wait_for(lambda: count() > before, 30, how + " is counted")
             assert instances(daemon)["desired"] == 3, (how, events(daemon))
-            ignored = [e for e in events(daemon)
-                       if e["reason"] == "advice_ignored"]
-            assert ignored[-1]["metric"] == fault, ignored
+            # It is counted first.
+            wait_for(lambda f=fault: [
+                e["metric"] for e in events(daemon)
+                if e["reason"] == "advice_ignored"][-1:] == [f], 20, fault)
             shown = daemon.admin("GET", "/admin/v1/agents/worker").json
             assert shown["scaling"]["fault"] == fault, shown["scaling"]
         answer = daemon.reload(config(agents=wayward(1), extra=extra))

@@ -128,9 +128,10 @@ def one_that_hangs_ends_it_after_its_time_at_the_weight_it_had():
     with Receiver(lambda body: None if body.get("step") == 1 and
                   body["event"] == "step" else 200) as receiver, \
             Daemon(config(agents=echo("one", receiver,
-                                      "timeout_ms = 500;"))) as daemon:
+                                      "timeout_ms = 2000;"))) as daemon:
+        # Long enough for the answers before it.
         daemon.reload(config(agents=echo("two", receiver,
-                                         "timeout_ms = 500;")))
+                                         "timeout_ms = 2000;")))
         row = outcome(daemon, "aborted")
         assert row["cause"] == "webhook" and "step" in row["reason"], row
         assert receiver.of("step")[-1]["weight"] == 500, receiver.calls

@@ -97,6 +97,7 @@ def five_steps_succeed_and_are_told_also_later():
         assert "through revision 2" in flow["steps"][3]["evidence"][0], flow
         # The probe was a real call, before any weight.
         assert calls_of(daemon, "2") == 1
+        daemon.wait_event("rollout_promoted")
         steps = [l for l in daemon.lines if l.get("event") == "workflow_step"]
         assert [l["step"] for l in steps] == NAMES, steps
         first = next(i for i, l in enumerate(daemon.lines)
