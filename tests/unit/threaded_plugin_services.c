@@ -3,6 +3,7 @@
  * The host's services that a component asks: metrics, log, secrets, events,
  * a scan beside it, and state.
  */
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -53,13 +54,28 @@ static void metrics_are_declared_and_counted(void)
 	next_step();
 }
 
+static int64_t (*real_ns)(void);
+static _Atomic int64_t stands_at_ns; /* 0: it does not */
+
+static int64_t clock_ns(void)
+{
+	int64_t now = atomic_load(&stands_at_ns);
+
+	return now != 0 ? now : real_ns();
+}
+
 static void a_slow_call_is_counted_with_its_name(void)
 {
 	struct buffer page = BUFFER_INIT(1024 * 1024);
-	int64_t now = host_call_begin();
+	int64_t began;
 
-	host_call_end(now, &sample, "evaluate");
-	host_call_end(now - 60 * 1000000, &sample, "evaluate");
+	atomic_store(&stands_at_ns, real_ns());
+	began = host_call_begin();
+	atomic_fetch_add(&stands_at_ns, 40 * 1000000);
+	host_call_end(began, &sample, "evaluate");
+	atomic_fetch_add(&stands_at_ns, 20 * 1000000);
+	host_call_end(began, &sample, "evaluate");
+	atomic_store(&stands_at_ns, 0);
 	CHECK(metric_render(&page, METRIC_TEXT) == ATOM_OK);
 	CHECK(strstr(page.bytes,
 		     "\natomd_plugin_slow_calls_total{plugin=\"scaling/sample"
@@ -270,5 +286,7 @@ static const struct tap_test steps[] = {
 
 int main(void)
 {
+	real_ns = os.monotonic_ns;
+	os.monotonic_ns = clock_ns;
 	return run_steps(steps, (int)(sizeof(steps) / sizeof(steps[0])));
 }
