@@ -400,7 +400,7 @@ static void deadlines_end_a_transfer(void)
 	probe_fini(&p);
 
 	probe_init(&p, "GET", "/trickle");
-	p.request.total_ms = 100;
+	p.request.total_ms = 500;
 	p.request.stall_ms = 5000;
 	probe_run(&p);
 	CHECK(p.status == ATOM_ETIMEOUT && p.got.length > 0);
@@ -618,7 +618,7 @@ static void a_paused_transfer_still_has_a_deadline(void)
 	struct probe p;
 
 	probe_init(&p, "GET", "/big");
-	p.request.total_ms = 150;
+	p.request.total_ms = 500;
 	p.on_data = pause_for_good;
 	probe_run(&p);
 	CHECK(p.status == ATOM_ETIMEOUT && p.pieces == 1);
