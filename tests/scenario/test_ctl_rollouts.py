@@ -43,6 +43,14 @@ def waits(daemon, **members):
         members, status(daemon)))
 
 
+def serves(daemon, revision):
+    """An order is stored, and then in force."""
+    wait_for(lambda: {row["revision"] for row in
+                      daemon.agents()["echo"]["split"] if row["weight"] > 0}
+             == {int(revision)}, 20, "revision %s to serve" % revision)
+    assert daemon.chat("echo", "x").headers["x-atomd-revision"] == revision
+
+
 @test
 def a_deployment_is_promoted_and_the_whole_shape_is_there():
     with started() as daemon:
@@ -58,9 +66,7 @@ def a_deployment_is_promoted_and_the_whole_shape_is_there():
         assert "5.00% of new calls" in text and "Paused" in text, text
         succeeds(daemon.atomctl("rollout", "promote", "echo"))
         waits(daemon, phase="Healthy", outcome="promoted")
-        # The order is stored, and then in force.
-        wait_for(lambda: daemon.agents()["echo"]["revision"] == 2, 20,
-                 "the new revision to serve")
+        serves(daemon, "2")
 
 
 @test
@@ -89,8 +95,8 @@ def a_rollout_is_paused_resumed_aborted_and_tried_again():
         now = document(daemon.atomctl("--json", "rollout", "abort", "echo"))
         assert now["outcome"] == "aborted" and now["weight"] == 0, now
         assert now["phase"] == "Degraded", now
-        assert daemon.chat("echo", "x").headers["x-atomd-revision"] == "1"
         waits(daemon, stage="over")
+        serves(daemon, "1")
         fails(daemon.atomctl("rollout", "abort", "echo"), 1)
         succeeds(daemon.atomctl("rollout", "retry", "echo"))
         waits(daemon, outcome="open", weight=500)
@@ -119,7 +125,7 @@ def an_aborted_one_is_tried_again_after_a_restart():
         succeeds(daemon.atomctl("rollout", "retry", "echo"))
         succeeds(daemon.atomctl("rollout", "promote", "echo", "--full"))
         waits(daemon, outcome="promoted")
-        assert daemon.chat("echo", "x").headers["x-atomd-revision"] == "2"
+        serves(daemon, "2")
         fails(daemon.atomctl("rollout", "retry", "echo"), 1,
               "only an aborted one")
         # And it is what it was.
@@ -259,7 +265,7 @@ def an_undo_goes_through_a_freeze():
         waits(daemon, to=1, outcome="promoted")
         fails(daemon.atomctl("deploy", "echo", "-f", "-",
                              stdin=body("three", AT_ONCE)), 1, "frozen")
-        assert daemon.chat("echo", "x").headers["x-atomd-revision"] == "1"
+        serves(daemon, "1")
         # So does one that takes the strategy's way.
         succeeds(daemon.atomctl("freeze", "--off"))
         deploy(daemon, "three", AT_ONCE)

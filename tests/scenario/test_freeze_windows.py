@@ -92,7 +92,8 @@ def a_rollout_of_a_reload_stands_and_goes_on_without_the_window():
         # The window is no part of a revision: its end goes on with this one.
         daemon.reload(config(agents=echo("two", NEVER)))
         assert outcome(daemon, "promoted")["to"] == 2
-        assert revision(daemon) == "2"
+        # The order is stored, and then in force.
+        wait_for(lambda: revision(daemon) == "2", what="the new revision")
 
 
 @test
