@@ -132,7 +132,9 @@ def a_command_that_hangs_is_ended_and_holds_up_nothing():
     with paging(HANGING, more='timeout = "500ms";') as daemon:
         wait_for(lambda: messages(daemon, "failed") >= 1, 60,
                  what="the command that was ended")
-        ended = lines(daemon, "pids")[0].split()
+        # The first try may have been ended before it had written anything.
+        ended = wait_for(lambda: lines(daemon, "pids"), 60,
+                         what="what a try has started")[0].split()
         wait_for(lambda: not any(map(lives, ended)), 20,
                  what="the end of its process group")
         wait_for(lambda: failures(daemon), what="a line about it")

@@ -8,9 +8,11 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import threading
 
-from atomd_test import Daemon, agent, config, run, test, wait_for
+from atomd_test import (Daemon, agent, config, process_agent, run, test,
+                        wait_for)
 from audit_log import audited, kept, search, wait_records
 from places import source
 
@@ -128,8 +130,9 @@ def a_strict_call_is_durable_before_its_answer_ends():
             answer = daemon.chat("echo", "x")
             assert answer.status == 200, answer
             assert answer.headers["x-request-id"].encode() in kept(daemon)
-        events = daemon.chat_stream("echo", "x")
-        assert events, events
+        with daemon.chat_stream("echo", "x") as stream:
+            events = stream.read()
+        assert events[-1].text == "[DONE]", events
         assert len(search(daemon, type="call")) == 6
 
 
@@ -227,7 +230,9 @@ def a_strict_call_is_withheld_when_it_cannot_be_recorded():
 
 
 def a_strict_answer_outlives_its_agent():
-    slow = agent("slow", 'plugin = "echo"; delay_ms = 1500;')
+    slow = process_agent(
+        "slow", [sys.executable, source("tests", "scenario", "worker.py")],
+        'env: { SAID = "still there"; };')
 
     def text(*agents):
         return audited(security='audit_calls = "strict";',
@@ -244,15 +249,18 @@ def a_strict_answer_outlives_its_agent():
     answers = []
     with daemon:
         caller = threading.Thread(
-            target=lambda: answers.append(daemon.chat("slow", "still there")))
+            target=lambda: answers.append(daemon.chat(
+                "slow", "until %s/go SAID" % daemon.dir)))
         caller.start()
         wait_for(lambda: daemon.metrics().sum("atomd_inflight_requests") == 1,
                  what="the call")
         assert daemon.reload(text()).status == 200
         daemon.write("waits", "")
+        daemon.write("go", "")
         daemon.wait_event("call")
-        # The call was the last that held its revision.
-        for _ in range(20):
+        # The call was the last that held its revision.  The answer waits some
+        # seconds for its record, and no longer.
+        for _ in range(5):
             assert "slow" not in daemon.agents()
         os.unlink(waits)
         caller.join()

@@ -80,7 +80,8 @@ def a_chat_answer_has_openais_shape():
 
 @test
 def a_chat_stream_is_openais_events_ending_in_done():
-    with Daemon(config(agents=echo("chunk_delay_ms = 30;"))) as daemon:
+    agents = [echo(), echo("chunk_delay_ms = 60000;", name="slow")]
+    with Daemon(config(agents=agents)) as daemon:
         with daemon.chat_stream("echo", "one two three four") as stream:
             assert stream.status == 200
             assert stream.headers["content-type"].startswith(
@@ -98,9 +99,12 @@ def a_chat_stream_is_openais_events_ending_in_done():
         assert finishes[-1] == "stop" and not any(finishes[:-1]), finishes
         assert not any("usage" in c and c["usage"] for c in chunks), (
             "usage nobody asked for")
-        text = [e for e in events[:-1] if any(
-            c["delta"].get("content") for c in e.json["choices"])]
-        assert text[-1].time - text[0].time > 0.05, "it came in one piece"
+        # It does not come in one piece: the first is here a minute before
+        # the second.
+        with daemon.chat_stream("slow", "one two") as stream:
+            assert next(c["delta"]["content"] for e in stream
+                        for c in e.json["choices"]
+                        if c["delta"].get("content")).strip() == "one"
 
 
 @test
@@ -527,8 +531,8 @@ def one_who_leaves_the_waiting_room_frees_his_place():
 @test
 def the_total_deadline_ends_a_call_with_504():
     agents = [echo("delay_ms = 20000;", "timeouts: { total_ms = 400; };"),
-              echo("chunk_delay_ms = 200;",
-                   "timeouts: { total_ms = 700; };", "drip")]
+              echo("chunk_delay_ms = 20000;",
+                   "timeouts: { total_ms = 1500; };", "drip")]
     with Daemon(config(agents=agents)) as daemon:
         started = time.monotonic()
         answer = daemon.chat("echo", "x")
@@ -539,7 +543,7 @@ def the_total_deadline_ends_a_call_with_504():
         with daemon.chat_stream("drip", "a b c d e f g h i j k") as stream:
             assert stream.status == 200
             events = stream.read()
-        assert deltas(events).startswith("a "), events
+        assert deltas(events) == "a", events
         (error,) = errors(events)
         assert error["code"] == "timeout", error
         assert events[-1].text != "[DONE]", "an error passed for success"
@@ -567,21 +571,21 @@ def the_first_token_and_stall_deadlines_hold_for_streams():
 
 @test
 def a_quiet_stream_has_heartbeats():
-    quiet = echo("delay_ms = 17000;")
+    quiet = echo("delay_ms = 60000;")
     with Daemon(config(agents=quiet)) as daemon:
-        with daemon.chat_stream("echo", "x", timeout=25) as stream:
+        with daemon.chat_stream("echo", "x", timeout=50) as stream:
             raw = b""
             for part in stream.parts:
                 raw += part
                 if raw.startswith(b":") or b"\n:" in raw:
                     break
-            assert b"data: [DONE]" not in raw, "no comment in 17 s"
+            assert b"data: [DONE]" not in raw, "no comment in a minute"
             assert b":" in raw
 
 
 @test
 def a_client_that_leaves_frees_its_slot_at_once():
-    one = echo("delay_ms = 30000;", "instances: { min = 1; max = 1;"
+    one = echo("delay_ms = 600000;", "instances: { min = 1; max = 1;"
                " concurrency = 1; };")
     body = {"model": "echo", "messages": [{"role": "user", "content": "x"}]}
     with Daemon(config(agents=one)) as daemon:
@@ -592,7 +596,7 @@ def a_client_that_leaves_frees_its_slot_at_once():
                      what="the call runs")
             wire.close()
             wait_for(lambda: daemon.agents()["echo"]["in_flight"] == 0,
-                     deadline=5, what="the slot is free")
+                     deadline=20, what="the slot is free")
 
 
 @test

@@ -44,6 +44,23 @@ def content(name):
         return f.read()
 
 
+def both_follow(daemon, made):
+    """Streams of the overview and of the log, with a key that ends soon: made
+    anew where a pause has let it end before both were there."""
+    def there():
+        key = made()
+        streams = []
+        try:
+            for path in (FOLLOW, FOLLOW_LOG):
+                streams.append(follow(daemon, key, path=path))
+        except AssertionError:
+            for stream in streams:
+                stream.close()
+            return None
+        return key, *streams
+    return wait_for(there, 60, "two streams of a key")
+
+
 def follow(daemon, key, receive=0, path=FOLLOW):
     """A stream, the overview's unless told otherwise, its head read."""
     sock = socket.socket()
@@ -271,7 +288,8 @@ def streams_end_once_their_key_is_revoked():
             assert kinds[-1] == "again" and watching.complete, kinds
             reading.body()
             # Those of another key go on: both tell of what comes now.
-            assert daemon.metrics().sum("atomd_overview_streams") == 1
+            wait_for(lambda: daemon.metrics().sum("atomd_overview_streams")
+                     == 1, 20, "the other one is left")
             assert daemon.chat("echo", "x", key=kept).status == 200
             assert next(e for e in other if e.kind == "overview" and
                         e.json["totals"]["calls"] == 1)
@@ -282,9 +300,9 @@ def streams_end_once_their_key_is_revoked():
 @test
 def streams_end_once_their_key_has_expired():
     with secured() as daemon:
-        key = key_of(daemon, "admin", expires="3s")
-        with follow(daemon, key) as watching, \
-                follow(daemon, key, path=FOLLOW_LOG) as reading:
+        key, watching, reading = both_follow(
+            daemon, lambda: key_of(daemon, "admin", expires="3s"))
+        with watching, reading:
             kinds = [event.kind for event in watching]
             assert kinds[-1] == "again" and watching.complete, kinds
             reading.body()
@@ -304,9 +322,10 @@ def streams_end_once_their_token_has_expired():
             lasting = issuer.token(signer, ends_in=300, role="root")
             with follow(daemon, lasting) as other, \
                     follow(daemon, lasting, path=FOLLOW_LOG) as another:
-                token = issuer.token(signer, ends_in=3, role="root")
-                with follow(daemon, token) as watching, \
-                        follow(daemon, token, path=FOLLOW_LOG) as reading:
+                token, watching, reading = both_follow(
+                    daemon, lambda: issuer.token(signer, ends_in=3,
+                                                 role="root"))
+                with watching, reading:
                     # Silent until it ends, where the other one tells each
                     # second.
                     reading.body()
@@ -372,7 +391,8 @@ def streams_end_once_a_reload_takes_from_their_role():
             kinds = [event.kind for event in watching]
             assert kinds[-1] == "again" and watching.complete, kinds
             assert daemon.get("/admin/v1/me", key=key).status == 200
-            assert daemon.metrics().sum("atomd_overview_streams") == 1
+            wait_for(lambda: daemon.metrics().sum("atomd_overview_streams")
+                     == 1, 20, "the other one is left")
             other.close()
 
 

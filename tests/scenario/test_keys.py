@@ -179,15 +179,19 @@ def a_revoked_key_is_dead_at_once_and_for_good():
 @test
 def an_expired_key_is_401():
     with Daemon(config(security=CLOSED)) as daemon:
-        made = make_key(daemon, "caller", expires="2s")
-        assert made["expires"], made
-        assert daemon.chat("echo", "x", key=made["key"]).status == 200
-        end = time.monotonic() + 10
-        while daemon.chat("echo", "x", key=made["key"]).status == 200:
-            assert time.monotonic() < end, "it lives on"
-            time.sleep(0.1)
-        answer = daemon.chat("echo", "x", key=made["key"])
-        assert answer.status == 401, answer
+        def call(made):
+            answer = daemon.chat("echo", "x", key=made["key"])
+            assert answer.status in (200, 401), answer
+            return answer.status
+
+        def good_for_a_while():
+            # A pause may be longer than its life.
+            made = make_key(daemon, "caller", expires="2s")
+            assert made["expires"], made
+            return call(made) == 200 and made
+        made = wait_for(good_for_a_while, 60, "a call with it")
+        wait_for(lambda: call(made) == 401, 20, "its end")
+        assert call(made) == 401
 
 
 @test
@@ -285,12 +289,15 @@ def many_keys_are_looked_up_as_fast_as_one():
         keys = [make_key(daemon, "caller")["key"] for _ in range(200)]
 
         def spent(key):
-            started = time.monotonic()
+            """By the quickest: the others may have had to wait."""
+            times = []
             for _ in range(20):
+                started = time.monotonic()
                 assert daemon.get("/v1/models", key=key).status == 200
-            return time.monotonic() - started
+                times.append(time.monotonic() - started)
+            return min(times)
         first, last = spent(keys[0]), spent(keys[-1])
-        assert last < first * 5 + 0.5, (first, last)
+        assert last < first * 5 + 0.025, (first, last)
 
 
 if __name__ == "__main__":

@@ -109,7 +109,8 @@ def a_call_that_never_ends_is_cut_at_the_drains_deadline():
 
 @test
 def what_comes_whole_during_the_stop_is_told_of_the_stop():
-    with Daemon(config(agents=DRIP)) as daemon:
+    slow = agent("slow", 'plugin = "echo"; chunk_delay_ms = 600000;')
+    with Daemon(config(agents=[agent("echo"), slow])) as daemon:
         request = daemon.post_bytes("/v1/chat/completions", {
             "model": "echo", "messages": [
                 {"role": "user", "content": "x"}]})
@@ -117,10 +118,16 @@ def what_comes_whole_during_the_stop_is_told_of_the_stop():
             ("GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % path).encode()
             for path in ("/v1/models", "/v1/models/echo",
                          "/v1/agents/echo/sessions/s1")]
-        held = daemon.chat_stream("echo", " ".join("abcdefghijklmnop"))
+        held = daemon.chat_stream("slow", "a b")
+        look = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        others = [daemon.wire(look) for _ in range(8)]
+        for other in others:
+            assert other.answer().status == 200
         wires = [daemon.wire(request[:-5]) for request in requests]
-        # What came before on another connection has been read.
-        assert daemon.get("/healthz").status == 200
+        # What came before to a loop has been read once it answers, and some
+        # are at each.
+        for other in others:
+            assert other.send(look).answer().status == 200
         daemon.signal(signal.SIGTERM)
         daemon.wait_event("stopping")
         for wire, request in zip(wires, requests):
