@@ -110,15 +110,19 @@ def agents_that_hang_lie_or_answer_garbage_change_only_counters():
                       more="instances: { min = 1; max = 1; concurrency = 1; };")
         for kind in KINDS)
     extra = ('audit_sinks = ( { plugin = "file"; path = "@DIR@/audit";'
-             ' required = true; } );\n' + OFTEN + 'monitors = ( %s );'
-             % ", ".join(analyst(kind, 'focus = "performance";'
-                                 ' tokens_per_hour = 1000000;',
-                                 "2s" if kind in ("hang", "die") else "60s")
-                         for kind in KINDS))
-    with Daemon(config(agents, extra=extra),
+             ' required = true; } );\n' + OFTEN + 'monitors = ( %s );')
+    monitors = ", ".join(
+        analyst(kind, 'focus = "performance"; tokens_per_hour = 1000000;',
+                "2s" if kind in ("hang", "die") else "60s")
+        for kind in KINDS)
+    with Daemon(config(agents, extra=extra % ""),
                 files={"double.py": DOUBLE}) as daemon:
         for kind in KINDS:
             daemon.wait_ready(kind, 1)
+        # Asked from the start on, those that hang and die might never be
+        # ready all at once.
+        assert daemon.reload(config(agents, extra=extra % monitors)
+                             ).status == 200
         assert daemon.invoke("echo", "secretword").status == 200
         wanted = {"fine": "answered", "hang": "failed", "die": "failed",
                   "blank": "refused", "nul": "refused", "huge": "answered",
