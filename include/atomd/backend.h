@@ -113,6 +113,7 @@ enum {
 	ATOM_FINISH_CONTENT_FILTER = 3
 };
 
+/* Both counts negative: nobody has counted, and the host estimates. */
 struct atom_usage {
 	uint32_t struct_size;
 	int32_t finish_reason; /* ATOM_FINISH_* */

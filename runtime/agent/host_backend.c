@@ -129,6 +129,11 @@ static void call_usage(const struct atom_host *host, atom_call call,
 
 	if (attempt == NULL || usage == NULL || !ATOM_HAS(usage, cached_tokens))
 		return;
+	/* Only why it ended: what was counted before still holds. */
+	if (usage->input_tokens < 0 && usage->output_tokens < 0) {
+		attempt->usage.finish_reason = usage->finish_reason;
+		return;
+	}
 	attempt->usage = *usage;
 	if (attempt->usage.input_tokens < 0)
 		attempt->usage.input_tokens = 0;

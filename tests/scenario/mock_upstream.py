@@ -345,9 +345,11 @@ async def answer_whole(connection, call, text, name, numbers):
     if early is not None:
         return early
     tool = choose_tool(call) if name == "tool" else None
-    body = json.dumps(completion(
-        call, text, "length" if name == "length" else "stop",
-        tool)).encode()
+    answer = completion(call, text,
+                        "length" if name == "length" else "stop", tool)
+    if not connection.mock.counts:
+        del answer["usage"]
+    body = json.dumps(answer).encode()
     if name == "slow":
         await connection.pause(numbers[0] / 1000)
     half = len(body) // 2
@@ -458,7 +460,8 @@ async def answer_stream(connection, call, text, name, numbers):
         return True
     finish = {"length": "length", "tool": "tool_calls"}.get(name, "stop")
     await connection.chunk(delta(call, finish=finish))
-    if (call.json.get("stream_options") or {}).get("include_usage"):
+    asked = (call.json.get("stream_options") or {}).get("include_usage")
+    if asked and mock.counts:
         await connection.chunk("data: %s\n\n" % json.dumps({
             "id": "chatcmpl-%d" % call.number,
             "object": "chat.completion.chunk", "created": 1700000000,
@@ -476,6 +479,7 @@ class Mock:
         self.tls = tls
         self.behaviour = self.answer = None
         self.slow_ms = 0
+        self.counts = True  # answers tell their usage
         self.gate = self.deltas = None
         self.calls = []
         self.connections = self.open = self.sent = self.expects = 0

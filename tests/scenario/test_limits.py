@@ -8,6 +8,7 @@ import threading
 from atomd_test import (Daemon, Stream, agent, config, run, seconds, test,
                         wait_for)
 from mock_upstream import Mock
+from protocol_worker import worker
 
 # Numbers are small where they must come out exactly: one of six a minute is
 # back after ten seconds, which no test takes.
@@ -358,6 +359,29 @@ def without_usage_the_estimate_is_charged():
         answer = refused(daemon.chat("bot", "a", key=key, max_tokens=5),
                          "tokens per minute")
         assert int(answer.headers["retry-after"]) > 60, answer
+
+
+@test
+def why_an_answer_ended_is_no_count_of_its_tokens():
+    with Mock() as mock, Daemon(config(agents=[
+            agent("bot", 'plugin = "openai"; base_url = "%s"; model = "m";'
+                  ' api_key = "k";' % mock.url),
+            worker('''
+ready()
+for call in calls():
+    say("result", id=call["id"], output="x", finish_reason="length")
+''', name="cut")], security="")) as daemon:
+        mock.counts = False
+        asked = "word " * 800
+        for name, stream in (("bot", False), ("bot", True), ("cut", False),
+                             ("cut", True)):
+            key = make_key(daemon, tokens=6000)
+            answer = daemon.chat(name, asked, key=key, max_tokens=2000,
+                                 stream=stream)
+            assert answer.status == 200, answer
+            daemon.wait_idle()
+            assert 4700 <= tokens_left(daemon, key, name) <= 5050, (
+                name, stream, tokens_left(daemon, key, name))
 
 
 @test

@@ -88,6 +88,8 @@ static void finish(struct call *call)
 	int failed = call->failed;
 
 	call->error = NULL;
+	if (!call->usage_known)
+		usage.input_tokens = usage.output_tokens = -1;
 	call_free(call);
 	if (tell_usage)
 		o->backend->usage(o->host, handle, &usage);

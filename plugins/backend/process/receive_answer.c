@@ -210,6 +210,8 @@ static bool take_usage(struct worker *w, struct call *call,
 	struct json_object object;
 	bool known = member.kind != JSON_NONE && member.kind != JSON_NULL;
 
+	if (!known)
+		usage.input_tokens = usage.output_tokens = -1;
 	if (known &&
 	    (member.kind != JSON_OBJECT ||
 	     json_read_object(member.at, member.length, &object) != NULL ||
