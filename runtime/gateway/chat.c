@@ -76,6 +76,18 @@ static bool read_count(const struct json_span *value, const char *name,
 	return false;
 }
 
+/* Two readers would choose different ones. */
+static bool is_named_twice(const struct json_span *object, const char *name)
+{
+	struct json_iterator members = json_iterate(object);
+	struct json_member member;
+	size_t count = 0;
+
+	while (json_next_member(&members, &member))
+		count += json_span_equals(&member.name, name);
+	return count > 1;
+}
+
 static bool read_stream_options(const struct json_span *options,
 				struct chat_request *r, struct api_error *e)
 {
@@ -87,6 +99,11 @@ static bool read_stream_options(const struct json_span *options,
 		api_error_set(e, "invalid_request", "stream_options",
 			      "stream_options: expected an object, and only "
 			      "with `stream`");
+		return false;
+	}
+	if (is_named_twice(options, "include_usage")) {
+		api_error_set(e, "invalid_request", "stream_options",
+			      "stream_options names include_usage twice");
 		return false;
 	}
 	usage = json_span_member(options, "include_usage");

@@ -211,6 +211,11 @@ Test(gateway_chat, a_wrong_body_is_refused_with_its_parameter)
 		{ "{\"model\":\"a\",\"stream\":true,\"stream_options\":{"
 		  "\"include_usage\":1}," ONE "}",
 		  "stream_options.include_usage" },
+		/* Two readers would take different ones. */
+		{ "{\"model\":\"a\",\"stream\":true,\"stream_options\":{"
+		  "\"include_usage\":true,\"include\\u005fusage\":false}," ONE
+		  "}",
+		  "stream_options" },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
