@@ -329,6 +329,24 @@ def one_that_dies_before_ready_says_why():
 
 
 @test
+def a_line_over_line_max_ends_the_worker_however_it_is_read():
+    # Short enough to be read at once, with its end.
+    with serving('''
+ready()
+for message in calls():
+    most = 2000 if message["input"] == "fits" else 2001
+    line = json.dumps({"op": "result", "id": message["id"], "output": "",
+                       "pad": ""})
+    raw(line[:-2] + "x" * (most - len(line)) + line[-2:] + "\\n")
+''', options='line_max = "2000";') as daemon:
+        answer = daemon.chat("w", "fits")
+        assert answer.status == 200, answer
+        answer = daemon.chat("w", "too long")
+        assert answer.status == 502, answer
+        assert "more than 2000 bytes (line_max)" in answer.text, answer
+
+
+@test
 def every_bad_line_on_the_socket_is_named_and_ends_the_worker():
     bad = {
         "no json": "something that is no JSON",

@@ -175,6 +175,20 @@ static bool wants_lines(const struct worker *w)
 	return !w->held && !w->fault;
 }
 
+/* Of a line, or of what there is of one; false: it is too long. */
+static bool check_length(struct worker *w, size_t length)
+{
+	size_t most = (size_t)w->backend->options->line_max;
+
+	if (length <= most)
+		return true;
+	worker_fail(w,
+		    "the worker %s sent a line of more than %zu bytes "
+		    "(line_max); it is replaced",
+		    w->name, most);
+	return false;
+}
+
 /* Takes whole lines; returns how many bytes they had.  The first `searched`
  * bytes hold no line end. */
 static size_t take_lines(struct worker *w, const char *bytes, size_t length,
@@ -186,7 +200,7 @@ static size_t take_lines(struct worker *w, const char *bytes, size_t length,
 		const char *end = memchr(bytes + at + searched, '\n',
 					 length - at - searched);
 
-		if (end == NULL)
+		if (end == NULL || !check_length(w, (size_t)(end - bytes) - at))
 			break;
 		searched = 0;
 		take_line(w, bytes + at, (size_t)(end - bytes) - at);
@@ -195,16 +209,10 @@ static size_t take_lines(struct worker *w, const char *bytes, size_t length,
 	return at;
 }
 
-static void check_length(struct worker *w)
+static void check_rest(struct worker *w)
 {
-	size_t most = (size_t)w->backend->options->line_max;
-
-	if (w->fault || w->held || w->input.length <= most)
-		return;
-	worker_fail(w,
-		    "the worker %s sent a line of more than %zu bytes "
-		    "(line_max); it is replaced",
-		    w->name, most);
+	if (wants_lines(w))
+		(void)check_length(w, w->input.length);
 }
 
 void receive_held(struct worker *w)
@@ -224,7 +232,7 @@ void receive_held(struct worker *w)
 	bytes_consume(&w->input, taken);
 	/* Held: what is left holds whole lines. */
 	w->searched = w->held ? 0 : w->input.length;
-	check_length(w);
+	check_rest(w);
 }
 
 void receive(struct worker *w, const char *bytes, size_t length)
@@ -249,5 +257,5 @@ void receive(struct worker *w, const char *bytes, size_t length)
 		worker_fail(w, "no memory for a line of the worker %s",
 			    w->name);
 	else
-		check_length(w);
+		check_rest(w);
 }
