@@ -22,13 +22,20 @@ void key_secrets_free(void *object)
 		mem_wipe_free(secrets, sizeof(*secrets));
 }
 
+static void free_agents(const char ***agents)
+{
+	const char **list = TAKE(*agents);
+
+	for (size_t i = 0; list != NULL && list[i] != NULL; i++)
+		mem_free((void *)(uintptr_t)list[i]);
+	mem_free(list);
+}
+
 void key_free(struct key *key)
 {
 	if (key == NULL)
 		return;
-	for (size_t i = 0; key->agents != NULL && key->agents[i] != NULL; i++)
-		mem_free((void *)(uintptr_t)key->agents[i]);
-	mem_free(key->agents);
+	free_agents(&key->agents);
 	mem_free(key->name);
 	mem_free(key->created_by);
 	key_secrets_free(atomic_load(&key->secrets));
@@ -186,6 +193,7 @@ static bool hex_to_hash(const char *hex, uint8_t hash[SECRET_HASH_LENGTH])
 	return true;
 }
 
+/* NULL without memory: never a part of them. */
 static const char **copy_agents(const char *const *agents, size_t count)
 {
 	const char **copy = mem_array(count + 1, sizeof(*copy));
@@ -193,9 +201,43 @@ static const char **copy_agents(const char *const *agents, size_t count)
 	for (size_t i = 0; copy != NULL && i < count; i++) {
 		copy[i] = mem_strdup(agents[i]);
 		if (copy[i] == NULL)
-			count = i;
+			free_agents(&copy);
 	}
 	return copy;
+}
+
+/* Of a record: none is every agent.  False: it is damaged, or there is no
+ * memory. */
+static bool read_agents(const json_t *list, const char ***agents_r)
+{
+	size_t count = json_array_size(list);
+	const char **names;
+
+	*agents_r = NULL;
+	if (list == NULL || json_is_null(list))
+		return true;
+	names = mem_array(count + 1, sizeof(*names));
+	if (names == NULL)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		names[i] = json_string_value(json_array_get(list, i));
+		if (names[i] == NULL)
+			list = NULL;
+	}
+	if (json_is_array(list))
+		*agents_r = copy_agents(names, count);
+	mem_free(names);
+	return *agents_r != NULL;
+}
+
+/* What of a record opens more when it is not what it should be. */
+static bool has_sound_end(const json_t *record)
+{
+	const json_t *expires = json_object_get(record, "expires_ms");
+	const json_t *revoked = json_object_get(record, "revoked");
+
+	return (expires == NULL || json_is_integer(expires)) &&
+	       (revoked == NULL || json_is_boolean(revoked));
 }
 
 static int64_t integer_of(const json_t *record, const char *name)
@@ -234,7 +276,6 @@ static struct key_secrets *decode_secrets(const json_t *record)
 struct key *key_decode(const char *id, const json_t *record)
 {
 	struct key *key = mem_zalloc(sizeof(*key));
-	const json_t *agents = json_object_get(record, "agents");
 	struct config_limits limits;
 	const char *wrong;
 
@@ -257,16 +298,9 @@ struct key *key_decode(const char *id, const json_t *record)
 	atomic_init(&key->last_used_ms, key->last_stored_ms);
 	atomic_init(&key->revoked,
 		    json_is_true(json_object_get(record, "revoked")));
-	if (json_is_array(agents)) {
-		size_t n = json_array_size(agents);
-
-		key->agents = mem_array(n + 1, sizeof(*key->agents));
-		for (size_t i = 0; key->agents != NULL && i < n; i++)
-			key->agents[i] = mem_strdup(
-				json_string_value(json_array_get(agents, i)));
-	}
 	if (key->name == NULL || key->created_by == NULL ||
-	    (json_is_array(agents) && key->agents == NULL) ||
+	    !read_agents(json_object_get(record, "agents"), &key->agents) ||
+	    !has_sound_end(record) ||
 	    !key_limits_read(json_object_get(record, "limits"), &limits,
 			     &wrong) ||
 	    atomic_load(&key->secrets) == NULL) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/json.h"
 #include "core/memory.h"
 #include "failing_memory.h"
 #include "failing_openssl.h"
@@ -182,6 +183,71 @@ Test(security_closed, no_key_is_made_without_randomness)
 	}
 	os.random = real_random;
 	cr_assert_eq(secret_make(text, id, &err), ATOM_OK);
+}
+
+#define RECORD                                                            \
+	"\"role\":\"caller\",\"hash\":\"0123456789abcdef0123456789abcdef" \
+	"0123456789abcdef0123456789abcdef\""
+
+static json_t *record_of(const char *more)
+{
+	char *text = jose_text("{" RECORD "%s}", more);
+	json_t *record = NULL;
+
+	cr_assert_eq(json_decode(text, strlen(text), &record, &err), ATOM_OK);
+	free(text);
+	return record;
+}
+
+static bool is_key_for(const json_t *record, const char *const *agents)
+{
+	struct key *key = key_decode("key-1", record);
+
+	if (key == NULL)
+		return false;
+	cr_assert_not_null(key->agents);
+	for (size_t i = 0; i == 0 || agents[i - 1] != NULL; i++)
+		if (agents[i] == NULL)
+			cr_assert_null(key->agents[i]);
+		else
+			cr_assert_str_eq(key->agents[i], agents[i]);
+	key_free(key);
+	return true;
+}
+
+Test(security_closed, no_key_is_read_for_other_agents)
+{
+	static const char *const agents[] = { "a", "b", "c", NULL };
+	json_t *record = record_of(",\"agents\":[\"a\",\"b\",\"c\"]");
+
+	FAILS_CLOSED(failing_memory, is_key_for(record, agents));
+	json_decref(record);
+	record = record_of(",\"agents\":[]");
+	cr_assert(is_key_for(record, agents + 3));
+	json_decref(record);
+}
+
+Test(security_closed, no_damaged_record_opens_more)
+{
+	static const char *const damaged[] = {
+		",\"agents\":\"a\"",	 ",\"agents\":{\"a\":1}",
+		",\"agents\":[\"a\",1]", ",\"agents\":[null]",
+		",\"expires_ms\":\"1\"", ",\"expires_ms\":null",
+		",\"revoked\":1",	 ",\"revoked\":\"true\"",
+	};
+	json_t *record = record_of(",\"agents\":null,\"expires_ms\":0,"
+				   "\"revoked\":false");
+	struct key *key = key_decode("key-1", record);
+
+	cr_assert_not_null(key);
+	cr_assert_null(key->agents);
+	key_free(key);
+	json_decref(record);
+	for (size_t i = 0; i < ARRAY_SIZE(damaged); i++) {
+		record = record_of(damaged[i]);
+		cr_assert_null(key_decode("key-1", record), "%s", damaged[i]);
+		json_decref(record);
+	}
 }
 
 static bool publishes(const char *id, atom_status (*publish)(struct key *key))
