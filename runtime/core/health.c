@@ -55,8 +55,12 @@ static void set(struct part *part, enum health_state state, bool required,
 		part->since_ms = os.realtime_ms();
 	part->state = state;
 	part->required = required;
-	if (text != NULL)
-		(void)snprintf(part->error, sizeof(part->error), "%s", text);
+	if (text == NULL)
+		return;
+	(void)snprintf(part->error, sizeof(part->error), "%s", text);
+	/* Or there would be no JSON of it: paths and plugins say anything, and
+	 * a long text is cut. */
+	text_make_utf8(part->error, sizeof(part->error));
 }
 
 void health_step(const char *name, bool success, const char *details)

@@ -134,20 +134,31 @@ size_t text_utf8_length(const char *text, size_t left)
 
 /* --- bytes as text ------------------------------------------------------- */
 
-void text_make_printable(char *text, size_t size)
+static void mend(char *text, size_t size, bool controls)
 {
 	size_t left, length;
 
 	text[size - 1] = '\0';
 	left = strlen(text);
 	for (; left > 0; text += length, left -= length) {
+		bool control = (unsigned char)*text < 0x20 || *text == 0x7f;
+
 		length = text_utf8_length(text, left);
-		if (length == 0 || (unsigned char)*text < 0x20 ||
-		    *text == 0x7f) {
+		if (length == 0 || (control && !controls)) {
 			length = 1;
 			*text = '?';
 		}
 	}
+}
+
+void text_make_printable(char *text, size_t size)
+{
+	mend(text, size, false);
+}
+
+void text_make_utf8(char *text, size_t size)
+{
+	mend(text, size, true);
 }
 
 void text_to_hex(const void *bytes, size_t length, char *out)

@@ -42,6 +42,9 @@ size_t text_utf8_length(const char *text, size_t left);
 /* Ends a text that a stranger wrote into `size` bytes, and puts `?` in place
  * of all that is no printable UTF-8. */
 void text_make_printable(char *text, size_t size);
+/* The same of what is no UTF-8, half a character at the end, too; control
+ * characters stay. */
+void text_make_utf8(char *text, size_t size);
 
 void text_to_hex(const void *bytes, size_t length, char *out); /* 2n + 1 */
 size_t text_base64(

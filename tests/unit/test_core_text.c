@@ -319,6 +319,24 @@ Test(core_text, bytes_as_text)
 	cr_expect(text_equal_constant_time("", "", 0));
 }
 
+Test(core_text, broken_utf8_is_mended_in_its_place)
+{
+	char whole[] = "caf\xc3\xa9\n\t\x1b";
+	char broken[] = "a\xff\xc3z\xe2\x98";
+	char cut[5];
+	char none[] = "";
+
+	text_make_utf8(whole, sizeof(whole));
+	cr_assert_str_eq(whole, "caf\xc3\xa9\n\t\x1b");
+	text_make_utf8(broken, sizeof(broken));
+	cr_assert_str_eq(broken, "a??z??");
+	memcpy(cut, "caf\xc3\xa9", sizeof(cut));
+	text_make_utf8(cut, sizeof(cut));
+	cr_assert_str_eq(cut, "caf?");
+	text_make_utf8(none, sizeof(none));
+	cr_assert_str_eq(none, "");
+}
+
 Test(core_text, networks)
 {
 	static const struct {
