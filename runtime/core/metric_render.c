@@ -16,6 +16,7 @@
 
 #include "core/memory.h"
 #include "core/metric_priv.h"
+#include "core/text.h"
 
 /* The shortest of 15 and 17 digits that reads back as the same number. */
 void metric_format_number(double value, char text[METRIC_NUMBER_MAX])
@@ -46,18 +47,27 @@ static void append_number(struct buffer *out, double value)
 	}
 }
 
+/* Broken UTF-8, which would spoil the whole scrape, becomes U+FFFD. */
 static void append_help(struct buffer *out, const char *help,
 			enum metric_format format)
 {
-	for (; *help; help++) {
+	size_t left = strlen(help);
+
+	while (left) {
+		size_t length = text_utf8_length(help, left);
+
 		if (*help == '\n')
 			buffer_append_text(out, "\\n");
 		else if (*help == '\\')
 			buffer_append_text(out, "\\\\");
 		else if (*help == '"' && format == METRIC_OPENMETRICS)
 			buffer_append_text(out, "\\\"");
+		else if (length)
+			buffer_append(out, help, length);
 		else
-			buffer_append_char(out, *help);
+			buffer_append_text(out, "\xef\xbf\xbd");
+		help += length ? length : 1;
+		left -= length ? length : 1;
 	}
 }
 
@@ -81,14 +91,14 @@ static void append_comment(struct buffer *out, const char *word,
 /* The unit is the name's last word, by the rule for names. */
 static void append_unit(struct buffer *out, const char *name, size_t length)
 {
-	static const char *const units[] = { "seconds", "bytes", "ratio",
-					     "celsius" };
+	static const char *const words[] = { "_seconds", "_bytes", "_ratio",
+					     "_celsius" };
 
-	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
-		if (!ends_with(name, length, units[i]))
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		if (!ends_with(name, length, words[i]))
 			continue;
 		append_comment(out, "# UNIT ", name, length);
-		buffer_append_text(out, units[i]);
+		buffer_append_text(out, words[i] + 1);
 		buffer_append_char(out, '\n');
 	}
 }

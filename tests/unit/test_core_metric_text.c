@@ -193,6 +193,35 @@ Test(core_metric_text, openmetrics_names_families_without_total_and_has_an_end)
 	buffer_fini(&out);
 }
 
+Test(core_metric_text, a_unit_is_told_where_it_is_the_names_last_word)
+{
+	struct buffer out = BUFFER_INIT(100000);
+
+	(void)metric_single(ATOM_METRIC_GAUGE, "x_wait_milliseconds", "some");
+	(void)metric_single(ATOM_METRIC_COUNTER, "x_read_kilobytes_total",
+			    "some");
+	(void)metric_single(ATOM_METRIC_COUNTER, "x_read_bytes_total", "some");
+	cr_assert_eq(metric_render(&out, METRIC_OPENMETRICS), ATOM_OK);
+	cr_assert(strstr(out.bytes, "# UNIT x_read_bytes bytes\n"));
+	/* Prometheus refuses the whole scrape for one of these. */
+	cr_assert_null(strstr(out.bytes, "# UNIT x_wait_milli"));
+	cr_assert_null(strstr(out.bytes, "# UNIT x_read_kilo"));
+	buffer_fini(&out);
+}
+
+Test(core_metric_text, help_that_is_no_utf8_spoils_no_scrape)
+{
+	struct buffer out = BUFFER_INIT(100000);
+
+	(void)metric_single(ATOM_METRIC_GAUGE, "x_things",
+			    "caf\xe9, caf\xc3\xa9\\");
+	cr_assert_eq(metric_render(&out, METRIC_TEXT), ATOM_OK);
+	cr_assert(strstr(out.bytes, "# HELP x_things caf\xef\xbf\xbd, "
+				    "caf\xc3\xa9\\\\\n"),
+		  "%s", out.bytes);
+	buffer_fini(&out);
+}
+
 /* --- exemplars ------------------------------------------------------------ */
 
 static int64_t test_ms;
