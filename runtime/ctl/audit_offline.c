@@ -60,8 +60,9 @@ static bool is_named(const struct ctl *ctl)
 static bool is_file_sink(const json_t *sink)
 {
 	const char *name = member_string(sink, "name");
-	return !strncmp(name, "file", 4) && (!name[4] || name[4] == '#') &&
-	       *member_string(sink, "path");
+	const char *path = member_string(sink, "path");
+	return name && !strncmp(name, "file", 4) &&
+	       (!name[4] || name[4] == '#') && path && *path;
 }
 
 static int take_from(struct ctl *ctl, const json_t *audit,
@@ -86,8 +87,9 @@ static int take_from(struct ctl *ctl, const json_t *audit,
 				"long");
 	if (place->has_key)
 		return CTL_DONE;
-	if (note_verifier_parse(member_string(audit, "verifier"), &place->key,
-				&err) != ATOM_OK)
+	const char *verifier = member_string(audit, "verifier");
+	if (note_verifier_parse(verifier ? verifier : "", &place->key, &err) !=
+	    ATOM_OK)
 		return ctl_fail(ctl, CTL_FAILED, "the daemon's verifier: %s",
 				err.message);
 	place->has_key = true;

@@ -241,8 +241,8 @@ static int print_all_sizing(struct ctl *ctl, const json_t *agents)
 	json_t *agent;
 	json_array_foreach(agents, index, agent)
 	{
-		printf("%s%s\n", index ? "\n" : "",
-		       member_string(agent, "name"));
+		ctl_say(ctl, "%s%s\n", index ? "\n" : "",
+			member_string(agent, "name"));
 		fflush(stdout);
 		code = print_sizing(ctl, json_object_get(agent, "sizing"));
 		if (code != CTL_DONE)

@@ -11,11 +11,17 @@
 
 /* --- alerts -------------------------------------------------------------- */
 
+static bool is(const char *word, const char *known)
+{
+	return word && !strcmp(word, known);
+}
+
 static void add_age(struct table *table, const json_t *row, const char *name)
 {
+	const char *time = member_string(row, name);
 	char age[AGE_TEXT_MAX] = "";
 	int64_t time_ms;
-	if (age_parse_time(member_string(row, name), &time_ms))
+	if (time && age_parse_time(time, &time_ms))
 		age_format(age, time_ms, age_now_ms());
 	table_add(table, age);
 }
@@ -40,10 +46,9 @@ static int print_alerts(struct ctl *ctl, const json_t *alerts)
 		const char *severity = member_string(alert, "severity");
 		table_add(&table, member_string(alert, "name"));
 		table_add_coloured(&table, severity,
-				   strcmp(severity, "critical") == 0 ? TABLE_RED
-				   : strcmp(severity, "warning") == 0
-					   ? TABLE_YELLOW
-					   : TABLE_PLAIN);
+				   is(severity, "critical")  ? TABLE_RED
+				   : is(severity, "warning") ? TABLE_YELLOW
+							     : TABLE_PLAIN);
 		table_add(&table, member_string(alert, "state"));
 		add_age(&table, alert, "since");
 		table_add(&table, member_string(alert, "agent"));
@@ -138,9 +143,8 @@ static int list_silences(struct ctl *ctl)
 			const char *state = member_string(silence, "state");
 			table_add(&table, member_string(silence, "id"));
 			table_add_coloured(&table, state,
-					   strcmp(state, "expired") == 0
-						   ? TABLE_DIM
-						   : TABLE_PLAIN);
+					   is(state, "expired") ? TABLE_DIM
+								: TABLE_PLAIN);
 			add_age(&table, silence, "ends_at");
 			table_add(&table, member_string(silence, "created_by"));
 			table_add(&table, matchers_text(silence, &matchers)
@@ -159,10 +163,9 @@ static int print_silence(struct ctl *ctl, const json_t *silence)
 {
 	if (ctl_has(ctl, OPTION_JSON))
 		return ctl_print_json(ctl, silence);
-	printf("%s %s\n", member_string(silence, "id"),
-	       strcmp(member_string(silence, "state"), "expired") == 0
-		       ? "has ended"
-		       : "is in force");
+	ctl_say(ctl, "%s %s\n", member_string(silence, "id"),
+		is(member_string(silence, "state"), "expired") ? "has ended"
+							       : "is in force");
 	return CTL_DONE;
 }
 

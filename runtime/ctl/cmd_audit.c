@@ -18,6 +18,7 @@
  */
 
 #define LOOK_EVERY_MS 1000
+#define LOOK_MAX      10000 /* records that one look brings: the last ones */
 #define TAIL_DEFAULT  "20"
 
 struct looking {
@@ -55,8 +56,9 @@ static void put_record(const struct looking *l, const json_t *record)
 	json_t *value;
 	printf("%lld ", member_integer(record, "sequence"));
 	put(l, member_string(record, "time"));
-	printf(" %s%-5.8s%s ", colour ? severity_colour(severity) : "",
-	       severity ? severity : "", colour ? "\033[0m" : "");
+	printf(" %s", colour ? severity_colour(severity) : "");
+	ctl_say(l->ctl, "%-5.8s", severity ? severity : "");
+	fputs(colour ? "\033[0m " : " ", stdout);
 	put(l, member_string(record, "event_type"));
 	putchar(' ');
 	put(l, member_string(record, "user"));
@@ -126,6 +128,19 @@ static int build_path(struct ctl *ctl, const char *limit, long long after,
 		  : ctl_fail(ctl, CTL_USAGE, "the options are too long");
 }
 
+/* Of more records than one look brings the earlier ones are missing. */
+static void tell_of_gap(const json_t *records, long long after)
+{
+	long long first =
+		member_integer(json_array_get(records, 0), "sequence");
+	if (json_array_size(records) < LOOK_MAX || first <= after + 1)
+		return;
+	fprintf(stderr,
+		"More than %d records came at once: those between %lld and "
+		"%lld are left out.\n",
+		LOOK_MAX, after, first);
+}
+
 /* Prints what is there and moves on; `after` < 0: from the option. */
 static int look(struct looking *l, const char *limit, long long after,
 		long long *end_r)
@@ -136,6 +151,8 @@ static int look(struct looking *l, const char *limit, long long after,
 	if (code == CTL_DONE)
 		code = ctl_get(l->ctl, text_string(&path), &answer);
 	if (code == CTL_DONE) {
+		if (after >= 0)
+			tell_of_gap(json_object_get(answer, "records"), after);
 		put_records(l, json_object_get(answer, "records"));
 		*end_r = member_integer(answer, "last");
 	}
@@ -159,11 +176,12 @@ static int follow(struct looking *l, long long end)
 	if (interrupts < 0)
 		return ctl_fail(l->ctl, CTL_FAILED, "signalfd: %s",
 				strerror(errno));
-	/* As many as one look may bring: the rest comes with the next. */
+	char limit[16];
+	snprintf(limit, sizeof(limit), "%d", LOOK_MAX);
 	while (code == CTL_DONE && !ferror(stdout) &&
 	       !wait_or_end(interrupts)) {
 		long long before = end;
-		code = look(l, "10000", before, &end);
+		code = look(l, limit, before, &end);
 		if (end < before)
 			code = ctl_fail(l->ctl, CTL_FAILED,
 					"the daemon writes another audit log "

@@ -153,9 +153,11 @@ static int print_checked(struct ctl *ctl, const struct record_proof *proof,
 		json_decref(document);
 		return code;
 	}
-	printf("record %llu is in log %s, in the signed head of %llu records\n",
-	       (unsigned long long)proof->sequence, head->log_id,
-	       (unsigned long long)head->size);
+	ctl_say(ctl,
+		"record %llu is in log %s, in the signed head of %llu "
+		"records\n",
+		(unsigned long long)proof->sequence, head->log_id,
+		(unsigned long long)head->size);
 	if (!has_key)
 		fputs("The key was taken from the proof itself; give the one "
 		      "you trust with --public-key.\n",

@@ -94,7 +94,7 @@ static void print_result(const struct ctl *ctl, const struct verify_result *r)
 		       "acknowledged to nobody\n",
 		       (unsigned long long)r->torn_bytes);
 	if (r->reason[0])
-		printf("%s\n", r->reason);
+		ctl_say(ctl, "%s\n", r->reason);
 	print_names(ctl, "files that do not belong to the log", &r->unknown);
 	print_names(ctl, "files that were being made", &r->unfinished);
 }

@@ -50,7 +50,7 @@ static int print_checks(struct ctl *ctl, const json_t *checks)
 }
 
 /* What failed, in full: the table cuts long lines on a terminal. */
-static void print_failures(const json_t *checks)
+static void print_failures(const struct ctl *ctl, const json_t *checks)
 {
 	size_t index, line;
 	json_t *check, *evidence;
@@ -60,16 +60,17 @@ static void print_failures(const json_t *checks)
 		if (!status || (strcmp(status, "fail") != 0 &&
 				strcmp(status, "error") != 0))
 			continue;
-		printf("\n%s: %s\n  expected: %s\n  found:    %s\n",
-		       member_string(check, "id"),
-		       member_string(check, "title"),
-		       member_string(check, "expected"),
-		       member_string(check, "actual"));
+		ctl_say(ctl, "\n%s: %s\n  expected: %s\n  found:    %s\n",
+			member_string(check, "id"),
+			member_string(check, "title"),
+			member_string(check, "expected"),
+			member_string(check, "actual"));
 		json_array_foreach(json_object_get(check, "evidence"), line,
 				   evidence)
 		{
 			if (json_is_string(evidence))
-				printf("  - %s\n", json_string_value(evidence));
+				ctl_say(ctl, "  - %s\n",
+					json_string_value(evidence));
 		}
 	}
 }
@@ -82,10 +83,10 @@ static int print_report(struct ctl *ctl, const json_t *report)
 	int code = print_checks(ctl, checks);
 	if (code != CTL_DONE)
 		return code;
-	print_failures(checks);
-	printf("\noverall compliance: %s (%s), environment %s\n",
-	       good ? "yes" : "no", level ? level : "?",
-	       member_string(report, "environment"));
+	print_failures(ctl, checks);
+	ctl_say(ctl, "\noverall compliance: %s (%s), environment %s\n",
+		good ? "yes" : "no", level ? level : "?",
+		member_string(report, "environment"));
 	return CTL_DONE;
 }
 

@@ -46,7 +46,7 @@ static int print_change(struct ctl *ctl, const json_t *change)
 	else
 		printf("%s: revision %lld\n", ctl->words[0], revision);
 	if (no_swap)
-		printf("by a rollout: %s\n", no_swap);
+		ctl_say(ctl, "by a rollout: %s\n", no_swap);
 	return CTL_DONE;
 }
 

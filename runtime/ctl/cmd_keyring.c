@@ -43,21 +43,21 @@ static void add_versions(struct table *table, const json_t *status)
 	}
 }
 
-static void print_rewrap(const json_t *status)
+static void print_rewrap(const struct ctl *ctl, const json_t *status)
 {
 	const json_t *rewrap = json_object_get(status, "rewrap");
 	const char *state = member_string(rewrap, "state");
 	const char *message = member_string(rewrap, "message");
 	long long damaged = member_integer(rewrap, "damaged");
 	if (state && strcmp(state, "idle") != 0)
-		printf("rewrap: %s, %lld left, %lld moved\n", state,
-		       member_integer(rewrap, "left"),
-		       member_integer(rewrap, "moved"));
+		ctl_say(ctl, "rewrap: %s, %lld left, %lld moved\n", state,
+			member_integer(rewrap, "left"),
+			member_integer(rewrap, "moved"));
 	else if (member_integer(rewrap, "moved") > 0)
 		printf("rewrap: done, %lld moved\n",
 		       member_integer(rewrap, "moved"));
 	if (message && *message)
-		printf("it waits: %s\n", message);
+		ctl_say(ctl, "it waits: %s\n", message);
 	if (damaged > 0)
 		printf("%lld record%s not open and stay%s as %s\n", damaged,
 		       damaged == 1 ? " does" : "s do", damaged == 1 ? "s" : "",
@@ -72,11 +72,11 @@ static int print_status(struct ctl *ctl, const json_t *status)
 	const char *id = member_string(status, "id");
 	const char *key_id = member_string(status, "key_id");
 	const char *source = member_string(status, "key_source");
-	printf("keyring %s under key %s (%s)\n", id ? id : "?",
-	       key_id ? key_id : "?", source ? source : "?");
+	ctl_say(ctl, "keyring %s under key %s (%s)\n", id ? id : "?",
+		key_id ? key_id : "?", source ? source : "?");
 	if (!member_true(status, "all_sealed"))
 		puts("records of an older version are not all encrypted yet");
-	print_rewrap(status);
+	print_rewrap(ctl, status);
 	add_versions(&table, status);
 	return ctl_print_table(ctl, &table);
 }

@@ -114,11 +114,14 @@ static int print_secret(struct ctl *ctl, const json_t *key)
 		putchar('\n');
 	}
 	const char *expires = member_string(key, "expires");
-	printf("%-9s%s\n", "expires", expires ? expires : "never");
+	ctl_say(ctl, "%-9s%s\n", "expires", expires ? expires : "never");
 	const char *old_ends = member_string(key, "old_secret_ends");
-	if (old_ends)
-		fprintf(stderr, "The secret before it is good until %s.\n",
-			old_ends);
+	if (old_ends) {
+		fputs("The secret before it is good until ", stderr);
+		terminal_write(stderr, old_ends, strlen(old_ends),
+			       !ctl->terminal.error);
+		fputs(".\n", stderr);
+	}
 	fputs("The key is shown this once. Keep it in a file for --key-file, "
 	      "or in $ATOMD_KEY.\n",
 	      stderr);

@@ -106,9 +106,11 @@ static void put_entry(const struct logs *logs, const json_t *entry)
 	json_t *value;
 	if (time)
 		put(logs, time, strlen(time));
-	if (level)
-		printf(" %s%-5.8s%s", colour ? level_colour(level) : "", level,
-		       colour ? "\033[0m" : "");
+	if (level) {
+		printf(" %s", colour ? level_colour(level) : "");
+		ctl_say(logs->ctl, "%-5.8s", level);
+		fputs(colour ? "\033[0m" : "", stdout);
+	}
 	if (event) {
 		putchar(' ');
 		put(logs, event, strlen(event));

@@ -133,14 +133,14 @@ static int print_report(struct ctl *ctl, const json_t *replay)
 		printf("the answers are alike by %.2f\n",
 		       number_of(report, "likeness"));
 	if (grader)
-		printf("graded by %s, which used %lld tokens\n", grader,
-		       member_integer(report, "grader_tokens"));
+		ctl_say(ctl, "graded by %s, which used %lld tokens\n", grader,
+			member_integer(report, "grader_tokens"));
 	else
 		puts("no grader: errors, likeness and times say nothing about "
 		     "the quality of answers");
-	printf("verdict: %s (worse: p %.3g; not worse: e %.3g of 20)\n",
-	       member_string(report, "verdict"), number_of(report, "p_worse"),
-	       number_of(report, "e_not_worse"));
+	ctl_say(ctl, "verdict: %s (worse: p %.3g; not worse: e %.3g of 20)\n",
+		member_string(report, "verdict"), number_of(report, "p_worse"),
+		number_of(report, "e_not_worse"));
 	return CTL_DONE;
 }
 

@@ -112,7 +112,7 @@ static int print_difference(struct ctl *ctl, const json_t *revision)
 		const char *key = member_string(row, "key");
 		if (!json_object_get(row, "from") &&
 		    !json_object_get(row, "to"))
-			printf("~ %s\n", key ? key : "?");
+			ctl_say(ctl, "~ %s\n", key ? key : "?");
 		else if (!print_side(ctl, "-", key ? key : "?", row, "from") ||
 			 !print_side(ctl, "+", key ? key : "?", row, "to"))
 			return ctl_fail_memory(ctl);

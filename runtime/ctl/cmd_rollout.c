@@ -81,9 +81,10 @@ static void print_workflow(struct ctl *ctl, const json_t *status)
 		table_add(&table, member_string(row, "result"));
 	}
 	(void)ctl_print_table(ctl, &table);
-	printf("%s: %lld of %lld steps\n", member_string(workflow, "status"),
-	       member_integer(workflow, "successful_steps"),
-	       member_integer(workflow, "total_steps"));
+	ctl_say(ctl, "%s: %lld of %lld steps\n",
+		member_string(workflow, "status"),
+		member_integer(workflow, "successful_steps"),
+		member_integer(workflow, "total_steps"));
 }
 
 int rollout_print(struct ctl *ctl, const json_t *status)

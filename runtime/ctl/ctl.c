@@ -260,6 +260,19 @@ int ctl_print_json(struct ctl *ctl, const json_t *value)
 	return CTL_DONE;
 }
 
+void ctl_say(const struct ctl *ctl, const char *format, ...)
+{
+	va_list arguments;
+	char *words = NULL;
+	va_start(arguments, format);
+	int length = vasprintf(&words, format, arguments);
+	va_end(arguments);
+	if (length < 0)
+		return;
+	terminal_write(stdout, words, (size_t)length, !ctl->terminal.out);
+	free(words);
+}
+
 int ctl_print_table(struct ctl *ctl, struct table *table)
 {
 	bool whole =

@@ -79,6 +79,11 @@ bool ctl_path(struct text *path, const char *before, const char *segment,
 /* Prints one JSON document and a newline. */
 int ctl_print_json(struct ctl *ctl, const json_t *value);
 
+/* As printf(), of words that a server or a file has said: on a terminal no
+ * escape sequence comes through. */
+void ctl_say(const struct ctl *ctl, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
 /* Prints a table to stdout. */
 int ctl_print_table(struct ctl *ctl, struct table *table);
 

@@ -36,6 +36,9 @@ void terminal_write(FILE *out, const char *bytes, size_t length, bool raw)
 			drop = 1;
 		else if (byte == 0xc2 && next >= 0x80 && next < 0xa0)
 			drop = 2; /* C1, such as the one-character CSI */
+		else if (byte == 0xc2 && i + 1 < length &&
+			 (next < 0x80 || next >= 0xc0))
+			drop = 1; /* half of one, were the next dropped */
 		if (!drop)
 			continue;
 		fwrite(bytes + start, 1, i - start, out);

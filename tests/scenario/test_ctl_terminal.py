@@ -46,6 +46,82 @@ def no_answer_can_drive_the_terminal():
 
 
 @test
+def no_word_outside_a_table_drives_the_terminal_either():
+    evil = "x\033[2J\u009b2Jy"
+    report = {"overall_compliance": True, "compliance_level": evil,
+              "environment": evil, "summary": {}, "checks": [
+                  {"id": evil, "title": evil, "status": "fail",
+                   "severity": evil, "expected": evil, "actual": evil,
+                   "evidence": [evil]}]}
+    answers = {
+        ("compliance",): ("GET", "/admin/v1/compliance", report),
+        ("audit", "tail"): ("GET", "/admin/v1/audit", {
+            "records": [{"sequence": 1, "severity": "\033[2J"}], "last": 1}),
+        ("keyring", "status"): ("GET", "/admin/v1/keyring", {
+            "id": evil, "key_id": evil, "key_source": evil, "versions": [],
+            "rewrap": {"state": evil, "message": evil}}),
+        ("keys", "create", "--role", "caller"): (
+            "POST", "/admin/v1/keys", {"key": evil, "id": evil, "role": evil,
+                                       "expires": evil,
+                                       "old_secret_ends": evil}),
+        ("agents", "--sizing"): ("GET", "/admin/v1/agents/", {
+            "name": evil, "sizing": []}),
+        ("revisions", "echo", "--diff", "1"): (
+            "GET", "/admin/v1/agents/echo/revisions", {
+                "revisions": [{"difference": [{"key": evil}]}]}),
+        ("alerts", "silence", "end", "x"): (
+            "DELETE", "/admin/v1/alerts/silences/x", {"id": evil})}
+    with FakeDaemon() as fake:
+        for words, (method, path, answer) in answers.items():
+            fake.routes[method, path] = \
+                lambda call, answer=answer: call.json(answer)
+            with Terminal(fake, *words, env={"NO_COLOR": "1"}) as terminal:
+                assert terminal.wait_end() == 0, (words, terminal.screen)
+                assert b"\033[2J" not in terminal.screen, (
+                    words, terminal.screen)
+                assert b"\xc2\x9b" not in terminal.screen, words
+        fake.routes["GET", "/admin/v1/logs"] = lambda call: call.answer(
+            200, "application/x-ndjson", b'{"level": "\\u001b[2J"}\n')
+        with Terminal(fake, "logs", env={"NO_COLOR": "1"}) as terminal:
+            assert terminal.wait_end() == 0
+            assert b"\033" not in terminal.screen, terminal.screen
+
+
+@test
+def a_member_that_is_missing_ends_no_command():
+    with FakeDaemon() as fake:
+        fake.routes["GET", "/admin/v1/alerts"] = lambda call: call.json([{}])
+        assert "NAME" in succeeds(fake.atomctl("alerts"))
+        fake.routes["GET", "/admin/v1/alerts/silences"] = \
+            lambda call: call.json([{}])
+        assert "ID" in succeeds(fake.atomctl("alerts", "silence", "list"))
+        for sink in ({}, {"name": "file"}):
+            fake.routes["GET", "/admin/v1/status"] = \
+                lambda call, sink=sink: call.json({"audit": {"sinks": [sink]}})
+            fails(fake.atomctl("audit", "verify"), 1, "keeps no audit log")
+
+
+@test
+def a_follower_of_the_audit_log_says_what_it_could_not_show():
+    def records(call):
+        after = call.query.get("after")
+        first = 1 if after is None else 5002 if after == "1" else 20000
+        last = 1 if after is None else 15001
+        call.json({"records": [{"sequence": n}
+                               for n in range(first, last + 1)],
+                   "last": last})
+
+    with FakeDaemon() as fake:
+        fake.routes["GET", "/admin/v1/audit"] = records
+        with Terminal(fake, "audit", "tail", "-f",
+                      env={"NO_COLOR": "1"}) as terminal:
+            terminal.wait_text("those between 1 and 5002 are left out")
+            terminal.wait_text("15001 ")
+            terminal.type("\x03")
+            assert terminal.wait_end() == 0
+
+
+@test
 def chat_keeps_a_session_and_survives_errors():
     with FakeDaemon() as fake:
         with Terminal(fake, "chat", "echo",

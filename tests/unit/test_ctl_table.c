@@ -137,6 +137,12 @@ Test(ctl_terminal, what_others_wrote_cannot_drive_it)
 		false, "2J.");
 	written("\xc2\xa0\xc3\xbc\xe2\x98\x83", false,
 		"\xc2\xa0\xc3\xbc\xe2\x98\x83");
+	/* What is dropped joins no halves. */
+	written("\xc2\001\x9b"
+		"2J\xc2\xc2\x9b\x9b.",
+		false,
+		"\x9b"
+		"2J\x9b.");
 	written("\033", false, "");
 	written("", false, "");
 	written("\xc2", false, "\xc2");
