@@ -180,6 +180,16 @@ void check_lockout(struct inspection *i, struct finding *f)
 		verdict = lockout_failed(GUESSER, now_ms);
 		tries++;
 	}
+	if (verdict.locked_ms > 0 && !verdict.begun) {
+		find_evidence(f,
+			      "%s, an address that is nobody's (RFC 5737), is "
+			      "locked out for %lld ms more by an earlier run",
+			      GUESSER, (long long)verdict.locked_ms);
+		find(f, CHECK_PASS,
+		     "the address that guessed in an earlier run is still "
+		     "locked out");
+		return;
+	}
 	find_evidence(f,
 		      "%lld wrong credentials in the name of %s, an address "
 		      "that is nobody's (RFC 5737): locked out for %lld ms",

@@ -44,6 +44,8 @@ void find(struct finding *finding, enum check_status status, const char *format,
 	(void)vsnprintf(finding->actual, sizeof(finding->actual), format,
 			arguments);
 	va_end(arguments);
+	/* Or the row would be no JSON: a file's name may be any bytes. */
+	text_make_utf8(finding->actual, sizeof(finding->actual));
 	finding->status = status;
 }
 
@@ -59,6 +61,7 @@ void find_evidence(struct finding *finding, const char *format, ...)
 	va_start(arguments, format);
 	(void)vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
+	text_make_utf8(text, sizeof(text));
 	json_array_append_new(finding->evidence, json_string(text));
 }
 

@@ -148,6 +148,37 @@ def a_file_that_others_may_read_is_found():
 
 
 @test
+def a_name_that_is_no_utf8_hides_no_finding():
+    with Daemon(config(security=CLOSED)) as daemon:
+        state = os.path.join(os.fsencode(daemon.dir), b"state")
+        with open(os.path.join(state, b"caf\xe9"), "wb") as f:
+            os.chmod(f.fileno(), 0o644)
+        found = check(daemon, "file_modes")
+        must_be(found, "fail")
+        assert any("/caf? has mode 0644" in line
+                   for line in found["evidence"]), found
+        # As it says where it could not look.
+        os.unlink(f.name)
+        os.makedirs(os.path.join(state, b"\xe9", *[b"deep"] * 20), 0o700)
+        report = report_of(daemon)
+        for name in ("file_modes", "key_storage", "data_encryption"):
+            must_be(checks_of(report)[name], "error")
+        assert sum(report["summary"][s] for s in STATES) == \
+            len(report["checks"])
+
+
+@test
+def a_second_run_says_why_the_address_is_locked_out():
+    with Daemon(config(security=CLOSED)) as daemon:
+        for _ in range(2):
+            found = check(daemon, "lockout")
+            must_be(found, "pass")
+            assert not found["actual"].startswith("1 wrong"), found
+        assert "earlier run" in found["actual"], found
+        assert "for " in found["evidence"][0], found
+
+
+@test
 def a_secret_in_the_configuration_is_found_with_its_line():
     backend = ('plugin = "openai"; base_url = "http://127.0.0.1:1/v1"; '
                'model = "m"; api_key = %s;')
