@@ -98,7 +98,9 @@ void grade_hear(struct exchange *x, int32_t kind, const char *bytes,
 	/* The whole answer is put together anyway, and taken over later. */
 	if (g == NULL || !x->stream || g->cut)
 		return;
-	g->cut = length > SAID_MAX - g->completion.bytes ||
+	/* The piece that goes beyond the bound is heard whole: it may be all
+	 * there is. */
+	g->cut = g->completion.bytes >= SAID_MAX ||
 		 completion_add(&g->completion, kind, false, bytes, length) !=
 			 ATOM_OK;
 }

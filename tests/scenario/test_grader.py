@@ -7,7 +7,8 @@ import os
 import re
 import sys
 
-from atomd_test import Daemon, agent, config, process_agent, run, test, wait_for
+from atomd_test import (Daemon, agent, config, process_agent, run, source,
+                        test, wait_for)
 
 # Scores by the answer that it is shown, in the environment's MODE; every call
 # it gets is written down.
@@ -240,6 +241,32 @@ def long_texts_are_cut_and_graded_all_the_same():
             assert len(call["input"].encode()) < 80000
             assert "asked (its end): " in call["input"]
             assert "answer (its beginning): " in call["input"]
+
+
+@test
+def a_stream_of_one_long_piece_is_no_empty_answer():
+    # 70,000 bytes in one word: more than is kept of a stream.
+    word = "w" * 70000
+
+    def long(env):
+        return process_agent(
+            "echo", [sys.executable, source("docs", "workers", "echo.py")],
+            'env: { WHICH = "%s"; };' % env, more='deployment: { '
+            'plugin = "canary"; steps = ( { percent = 50.0; }, '
+            '{ percent = 100.0; } ); hold = "1h"; grader = "g"; '
+            'grader_percent = 100.0; };\n'
+            'bad_events: { error = true; rated_below = 0.5; };\n')
+
+    with start(long("old")) as daemon:
+        change(daemon, long("new"))
+        for n in range(3):
+            with daemon.chat_stream("echo", word) as s:
+                assert list(s)[-1].text == "[DONE]"
+            wait_for(lambda n=n: total(daemon) > n, 30, "a grading")
+        for call in prompts(daemon):
+            answer = re.search('answer \\(its beginning\\): "(w*)',
+                               call["input"])
+            assert len(answer.group(1)) > 10000, call["input"][-200:]
 
 
 @test
