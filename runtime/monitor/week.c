@@ -5,8 +5,11 @@
 
 #include "core/memory.h"
 #include "core/os.h"
+#include "monitor/history_priv.h"
 
-/* In flight and waiting are added up; NaN is a row without a sample. */
+/* In flight and waiting are added up; NaN is a row without a sample.  A row is
+ * of the five minutes that it lies in: those that a stop cut short, or that
+ * missed their last sample, end before their whole multiple. */
 static int32_t on_series(void *argument, const struct atom_history_series *s,
 			 const void *samples, size_t stride, size_t count)
 {
@@ -16,8 +19,8 @@ static int32_t on_series(void *argument, const struct atom_history_series *s,
 	(void)s;
 	(void)stride; /* ours */
 	for (size_t i = 0; i < count; i++) {
-		int64_t row = (sample[i].time_ms - week->first_ms) /
-			      HISTORY_ROLLED_MS;
+		int64_t row = history_period_of(sample[i].time_ms) -
+			      history_period_of(week->first_ms);
 
 		if (row < 0 || row >= (int64_t)WEEK_ROWS)
 			continue;

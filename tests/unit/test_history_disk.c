@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "history_fixture.h"
+#include "monitor/week.h"
 
 TestSuite(history_disk, .init = set_up, .fini = tear_down);
 
@@ -232,4 +233,30 @@ Test(history_disk, what_is_too_old_goes)
 			      .from_ms = now_ms - 30 * 24 * 3600 * 1000ll })),
 		      200);
 	cr_assert_eq(visited, 1);
+}
+
+/* --- the week ------------------------------------------------------------- */
+
+Test(history_disk, five_minutes_that_a_stop_cut_short_count_once)
+{
+	static struct week week;
+	uint32_t f = family(ATOM_METRIC_GAUGE, "atomd_inflight_requests",
+			    agent_label);
+
+	metric_set(series(f, "a", NULL), 4);
+	for (int i = 0; i < 28; i++)
+		tick();
+	finish();
+	now_ms += 1200 * 1000;
+	begin();
+	f = family(ATOM_METRIC_GAUGE, "atomd_inflight_requests", agent_label);
+	metric_set(series(f, "a", NULL), 4);
+	for (int i = 0; i < 40; i++)
+		tick();
+	week_read("a", &week);
+	cr_assert_geq(week.count, 3);
+	for (size_t i = 0; i < week.count; i++)
+		cr_assert_float_eq(week.loads[i], 4, 1e-9, "%zu: %g", i,
+				   week.loads[i]);
+	cr_assert_float_eq(week.peak, 4, 1e-9);
 }
