@@ -24,6 +24,7 @@ struct silence {
 	char *comment;
 	char *created_by;
 	int64_t starts_ms, ends_ms;
+	bool end_unstored; /* [control] ended by silences_end(), here alone */
 };
 
 /* Changed on control alone, and under the lock; read anywhere under it. */
@@ -199,6 +200,8 @@ static void on_stored(void *argument, atom_status status,
 		add(TAKE(c->made));
 	}
 	s = status == ATOM_OK ? find(c->id) : NULL;
+	if (s != NULL)
+		s->end_unstored = false;
 	/* It may have been forgotten meanwhile. */
 	c->done(c->argument, status,
 		s != NULL	    ? describe(s, os.realtime_ms())
@@ -344,17 +347,22 @@ void silences_end(const char *id, silence_done done, void *argument)
 		     "there is no silence of that id");
 		return;
 	}
-	if (now_ms >= s->ends_ms) {
+	/* Where the store would not have it, whoever asks again wants it
+	 * there. */
+	if (now_ms >= s->ends_ms && !s->end_unstored) {
 		done(argument, ATOM_OK, describe(s, now_ms), NULL);
 		return;
 	}
-	(void)pthread_mutex_lock(&lock);
-	s->ends_ms = now_ms;
-	if (s->starts_ms > now_ms)
-		s->starts_ms = now_ms;
-	(void)pthread_mutex_unlock(&lock);
-	log_line(ATOM_LOG_INFO, "silence_ended", s->comment,
-		 LOG_TEXT("silence", s->id));
+	if (now_ms < s->ends_ms) {
+		(void)pthread_mutex_lock(&lock);
+		s->ends_ms = now_ms;
+		if (s->starts_ms > now_ms)
+			s->starts_ms = now_ms;
+		(void)pthread_mutex_unlock(&lock);
+		log_line(ATOM_LOG_INFO, "silence_ended", s->comment,
+			 LOG_TEXT("silence", s->id));
+	}
+	s->end_unstored = true;
 	store(s, NULL, done, argument);
 }
 
