@@ -45,6 +45,8 @@ static void forget_future(int64_t now_ms)
 		history.rolled_last_ms = 0;
 	pthread_mutex_unlock(&history.lock);
 	history.period = 0;
+	segments_end(&history.raw);
+	segments_end(&history.rolled_files);
 	/* A write that failed then is tried again now. */
 	history.retry_ms = now_ms;
 }

@@ -29,6 +29,7 @@ static const struct segment_kind rolled_kind = {
 struct loading {
 	bool rolled;
 	int64_t now_ms;
+	int64_t before_ms; /* later ones are in the next segment */
 	struct history_series *series[HISTORY_SERIES_MAX];
 	uint32_t at[HISTORY_SERIES_MAX]; /* columns of the segment */
 	uint32_t count;
@@ -79,7 +80,8 @@ static atom_status on_raw(void *argument, int64_t time_ms,
 	const struct loading *l = argument;
 
 	(void)column_count;
-	if (time_ms <= history.last_ms || time_ms > l->now_ms)
+	if (time_ms <= history.last_ms || time_ms > l->now_ms ||
+	    time_ms >= l->before_ms)
 		return ATOM_OK;
 	for (uint32_t i = 0; i < history.column_count; i++)
 		history.row_values[i] = chunk_absent();
@@ -118,8 +120,13 @@ static atom_status load(struct segments *segments, bool rolled, size_t from,
 			.argument = l,
 		};
 
-		*l = (struct loading){ .rolled = rolled,
-				       .now_ms = os.realtime_ms() };
+		*l = (struct loading){
+			.rolled = rolled,
+			.now_ms = os.realtime_ms(),
+			.before_ms = i + 1 < segments->count
+					     ? segments->list[i + 1].start_ms
+					     : INT64_MAX,
+		};
 		status = segment_read(segments->kind, &history.place,
 				      segments->list[i].start_ms, &reader, err);
 	}

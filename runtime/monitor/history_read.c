@@ -421,6 +421,9 @@ static atom_status read_segments(struct reading *r, struct segments *segments,
 		sr->rolled = rolled;
 		sr->before_ms = before_ms;
 		sr->previous_ms = 0;
+		/* Where the clock was set back, the next one says what was. */
+		if (i + 1 < count && starts[i + 1] < before_ms)
+			sr->before_ms = starts[i + 1];
 		sr->count = sr->columns = 0;
 		status = segment_read(segments->kind, &history.place, starts[i],
 				      &reader, err);

@@ -160,6 +160,11 @@ static void end_segment(struct segments *s)
 	frame_state_clear(&s->state);
 }
 
+void segments_end(struct segments *segments)
+{
+	end_segment(segments);
+}
+
 void segments_close(struct segments *segments)
 {
 	end_segment(segments);

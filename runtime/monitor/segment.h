@@ -68,6 +68,9 @@ atom_status segments_append(struct segments *segments,
 			    const struct frame_series *declared,
 			    size_t declared_count, const double *values,
 			    uint32_t column_count, struct atom_error *err);
+/* The next frame begins another.  What an older one has of the time from that
+ * on was in a future that never was; readers leave it out. */
+void segments_end(struct segments *segments);
 /* Removes what is older than is kept, and what begins after `now_ms` (the
  * clock was set back). */
 void segments_prune(struct segments *segments,

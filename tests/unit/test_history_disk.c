@@ -235,6 +235,34 @@ Test(history_disk, what_is_too_old_goes)
 	cr_assert_eq(visited, 1);
 }
 
+/* --- the clock ------------------------------------------------------------ */
+
+Test(history_disk, a_future_that_never_was_is_not_read_from_the_disk)
+{
+	metric_id g = metric_single(ATOM_METRIC_GAUGE, "t_gauge", "h");
+
+	metric_set(g, 1);
+	for (int i = 0; i < 9; i++)
+		tick();
+	now_ms = START_MS + 3ll * HISTORY_RAW_MS;
+	metric_set(g, 2);
+	for (int i = 0; i < 8; i++)
+		tick();
+	finish();
+	begin();
+	cr_assert_str_eq(read_name("t_gauge"),
+			 "t_gauge 1:1 2:1 3:1 4:2 5:2 6:2 7:2 8:2 9:2 10:2 "
+			 "11:2\n");
+	/* Most of it from the disk. */
+	for (int i = 0; i < 5 * 80; i++)
+		tick();
+	cr_assert_str_eq(read_query(&(struct atom_history_query){
+				 .name = "t_gauge",
+				 .resolution = ATOM_HISTORY_RAW,
+				 .to_ms = START_MS + 6ll * HISTORY_RAW_MS }),
+			 "t_gauge 1:1 2:1 3:1 4:2 5:2 6:2\n");
+}
+
 /* --- the week ------------------------------------------------------------- */
 
 Test(history_disk, five_minutes_that_a_stop_cut_short_count_once)
