@@ -206,6 +206,10 @@ static atom_status begin_segment(struct segments *s,
 	char path[PATH_MAX];
 
 	end_segment(s);
+	/* Behind one that is there and holds nothing that opens, the time of
+	 * which may come again: the newest is the one that is written to. */
+	if (s->count > 0 && start_ms <= s->list[s->count - 1].start_ms)
+		start_ms = s->list[s->count - 1].start_ms + 1;
 	path_of(s->kind, place, start_ms, path);
 	s->fd = os.open(
 		path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);

@@ -235,6 +235,33 @@ Test(history_disk, what_is_too_old_goes)
 	cr_assert_eq(visited, 1);
 }
 
+/* The row of five minutes that the full disk did not take begins a segment
+ * again, after a restart, under the name of the one that it broke off. */
+Test(history_disk, five_minutes_that_found_no_room_are_written_after_a_restart)
+{
+	metric_id c = metric_single(ATOM_METRIC_COUNTER, "t_total", "h");
+
+	for (int i = 0; i < 20; i++) {
+		metric_inc(c);
+		tick();
+	}
+	os.write = write_to_full;
+	full = true;
+	tick();
+	full = false;
+	finish();
+	begin();
+	c = metric_single(ATOM_METRIC_COUNTER, "t_total", "h");
+	for (int i = 0; i < 40; i++) {
+		metric_inc(c);
+		tick();
+	}
+	cr_assert_str_eq(
+		read_query(&(struct atom_history_query){
+			.name = "t_total", .resolution = ATOM_HISTORY_ROLLED }),
+		"t_total 20:20(20,20,20) 40:39(39,39,39) 60:59(59,59,59)\n");
+}
+
 /* --- the clock ------------------------------------------------------------ */
 
 Test(history_disk, a_future_that_never_was_is_not_read_from_the_disk)
