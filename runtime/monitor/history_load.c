@@ -31,6 +31,9 @@ struct loading {
 	int64_t now_ms;
 	int64_t before_ms; /* later ones are in the next segment */
 	struct history_series *series[HISTORY_SERIES_MAX];
+	/* Nothing of it was found yet, and it is in no list. */
+	bool unseen[HISTORY_SERIES_MAX];
+	bool from_zero[HISTORY_SERIES_MAX];
 	uint32_t at[HISTORY_SERIES_MAX]; /* columns of the segment */
 	uint32_t count;
 	uint32_t columns;
@@ -39,18 +42,44 @@ struct loading {
 static atom_status on_series(void *argument, const struct frame_series *is)
 {
 	struct loading *l = argument;
-	const uint32_t known = history.series_count;
-	struct history_series *s;
+	const uint32_t i = l->count;
+	bool taken;
 
-	if (l->count == HISTORY_SERIES_MAX)
+	if (i == HISTORY_SERIES_MAX)
 		return ATOM_EDATALOSS;
-	s = history_series_of(is);
-	if (s && known < history.series_count)
-		s->from_zero = !l->rolled && (is->flags & FRAME_FROM_ZERO);
-	l->series[l->count] = s;
-	l->at[l->count++] = l->columns;
+	l->series[i] = history_series_find(is, &taken);
+	l->unseen[i] = !taken;
+	if (!taken)
+		l->series[i] = history_series_new(is);
+	l->from_zero[i] = !l->rolled && (is->flags & FRAME_FROM_ZERO);
+	l->at[i] = l->columns;
 	l->columns += is->width;
+	l->count++;
 	return ATOM_OK;
+}
+
+/* The i-th, where the row has something of it; NULL: nothing.  What a segment
+ * declares and has nothing of went before it began: it takes no place. */
+static struct history_series *series_in_row(struct loading *l, uint32_t i,
+					    const double *columns)
+{
+	if (!l->series[i] || chunk_is_absent(columns[l->at[i]]))
+		return NULL;
+	if (l->unseen[i]) {
+		l->series[i] = history_series_add(l->series[i]);
+		l->unseen[i] = false;
+		if (l->series[i])
+			l->series[i]->from_zero = l->from_zero[i];
+	}
+	return l->series[i];
+}
+
+static void forget_unseen(struct loading *l)
+{
+	for (uint32_t i = 0; i < l->count; i++)
+		if (l->unseen[i])
+			history_series_free(l->series[i]);
+	l->count = 0;
 }
 
 static void take_totals(struct history_series *s, const double *from)
@@ -63,13 +92,16 @@ static void take_totals(struct history_series *s, const double *from)
 static atom_status on_rolled(void *argument, int64_t time_ms,
 			     const double *columns, uint32_t column_count)
 {
-	const struct loading *l = argument;
+	struct loading *l = argument;
 
 	(void)column_count;
-	for (uint32_t i = 0; i < l->count; i++)
-		if (l->series[i] && !chunk_is_absent(columns[l->at[i]]))
-			take_totals(l->series[i], columns + l->at[i]);
-	if (time_ms <= l->now_ms)
+	for (uint32_t i = 0; i < l->count; i++) {
+		struct history_series *s = series_in_row(l, i, columns);
+
+		if (s)
+			take_totals(s, columns + l->at[i]);
+	}
+	if (time_ms <= l->now_ms && time_ms < l->before_ms)
 		history.rolled_last_ms = time_ms;
 	return ATOM_OK;
 }
@@ -77,7 +109,7 @@ static atom_status on_rolled(void *argument, int64_t time_ms,
 static atom_status on_raw(void *argument, int64_t time_ms,
 			  const double *columns, uint32_t column_count)
 {
-	const struct loading *l = argument;
+	struct loading *l = argument;
 
 	(void)column_count;
 	if (time_ms <= history.last_ms || time_ms > l->now_ms ||
@@ -86,9 +118,9 @@ static atom_status on_raw(void *argument, int64_t time_ms,
 	for (uint32_t i = 0; i < history.column_count; i++)
 		history.row_values[i] = chunk_absent();
 	for (uint32_t i = 0; i < l->count; i++) {
-		struct history_series *s = l->series[i];
+		struct history_series *s = series_in_row(l, i, columns);
 
-		if (!s || chunk_is_absent(columns[l->at[i]]))
+		if (!s)
 			continue;
 		memcpy(history.row_values + s->raw_at, columns + l->at[i],
 		       s->width * sizeof(*columns));
@@ -129,6 +161,7 @@ static atom_status load(struct segments *segments, bool rolled, size_t from,
 		};
 		status = segment_read(segments->kind, &history.place,
 				      segments->list[i].start_ms, &reader, err);
+		forget_unseen(l);
 	}
 	mem_free(l);
 	return status;

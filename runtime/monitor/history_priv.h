@@ -102,10 +102,15 @@ extern struct history history;
 
 /* --- series (history_series.c) -------------------------------------------- */
 
-/* Finds or adds, under the lock; NULL: no room or no memory. */
-struct history_series *history_series_of(const struct frame_series *is);
-/* One that is in no list. */
+/* Under the lock.  `taken_r`: there is one of that name and labels; NULL with
+ * it: of another type or other bounds. */
+struct history_series *history_series_find(const struct frame_series *is,
+					   bool *taken_r);
+/* One that is in no list; NULL: no memory. */
 struct history_series *history_series_new(const struct frame_series *is);
+/* Takes one that is not there yet, under the lock; NULL (and it is freed): no
+ * room, no memory, or `series` is NULL. */
+struct history_series *history_series_add(struct history_series *series);
 void history_series_free(struct history_series *series);
 void history_sources_free(void);
 /* [sampler] Reads the registry into history.row_values. */

@@ -138,7 +138,8 @@ static bool room_for(const struct history_series *s)
 	return true;
 }
 
-struct history_series *history_series_of(const struct frame_series *is)
+struct history_series *history_series_find(const struct frame_series *is,
+					   bool *taken_r)
 {
 	struct buffer key = BUFFER_INIT(KEY_MAX);
 	struct history_series *s = NULL;
@@ -147,9 +148,12 @@ struct history_series *history_series_of(const struct frame_series *is)
 	if (!key.failed)
 		s = table_get(&history.by_key, key.bytes, key.length);
 	buffer_fini(&key);
-	if (s)
-		return same_bounds(s, is) ? s : NULL;
-	s = history_series_new(is);
+	*taken_r = s != NULL;
+	return s && same_bounds(s, is) ? s : NULL;
+}
+
+struct history_series *history_series_add(struct history_series *s)
+{
 	if (!s || !room_for(s) ||
 	    table_set(&history.by_key, s->key, s->key_length, s, NULL)) {
 		history_series_free(s);
@@ -168,6 +172,15 @@ struct history_series *history_series_of(const struct frame_series *is)
 	history.rolled_count += s->rolled_width;
 	history.series[history.series_count++] = s;
 	return s;
+}
+
+/* Finds or adds, under the lock; NULL: no room or no memory. */
+static struct history_series *series_of(const struct frame_series *is)
+{
+	bool taken;
+	struct history_series *s = history_series_find(is, &taken);
+
+	return taken ? s : history_series_add(history_series_new(is));
 }
 
 /* --- from the registry --------------------------------------------------- */
@@ -201,7 +214,7 @@ static struct history_source *source_new(const struct metric_view *view)
 	describe_view(view, &is);
 	pthread_mutex_lock(&history.lock);
 	known = history.series_count;
-	series = history_series_of(&is);
+	series = series_of(&is);
 	/* In the first row of all nobody knows what was before. */
 	if (series && known < history.series_count)
 		series->from_zero =

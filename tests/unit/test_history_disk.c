@@ -290,6 +290,36 @@ Test(history_disk, a_future_that_never_was_is_not_read_from_the_disk)
 			 "t_gauge 1:1 2:1 3:1 4:2 5:2 6:2\n");
 }
 
+/* --- what is gone --------------------------------------------------------- */
+
+Test(history_disk, series_that_are_gone_give_their_place_to_others)
+{
+	uint32_t f = family(ATOM_METRIC_GAUGE, "t_gauge", agent_label);
+	char agent[16];
+
+	for (int i = 0; i < HISTORY_SERIES_MAX; i++) {
+		(void)snprintf(agent, sizeof(agent), "old%d", i);
+		metric_set(series(f, agent, NULL), 1);
+	}
+	tick();
+	finish();
+	/* Two days without them, in which segments end. */
+	for (int day = 0; day < 2; day++) {
+		begin();
+		for (int i = 0; i < 25 * 6; i++) {
+			now_ms += 10 * 60 * 1000;
+			history_sample();
+		}
+		finish();
+	}
+	begin();
+	f = family(ATOM_METRIC_GAUGE, "t_gauge", agent_label);
+	metric_set(series(f, "new", NULL), 1);
+	tick();
+	(void)read_name("t_gauge");
+	cr_assert_eq(visited, 1);
+}
+
 /* --- the week ------------------------------------------------------------- */
 
 Test(history_disk, five_minutes_that_a_stop_cut_short_count_once)
