@@ -18,7 +18,8 @@
 #include "core/text.h"
 #include "monitor/history_priv.h"
 
-#define NAME_MAX_BYTES 128
+/* A metric's name (200 bytes at most), "_bucket" and its NUL. */
+#define NAME_MAX_BYTES 208
 #define RAW_KEPT_MS    (6 * 3600 * 1000ll)
 
 enum part_kind {
@@ -420,10 +421,10 @@ static atom_status read_segments(struct reading *r, struct segments *segments,
 		sr->reading = r;
 		sr->rolled = rolled;
 		sr->before_ms = before_ms;
-		sr->previous_ms = 0;
 		/* Where the clock was set back, the next one says what was. */
 		if (i + 1 < count && starts[i + 1] < before_ms)
 			sr->before_ms = starts[i + 1];
+		sr->previous_ms = 0;
 		sr->count = sr->columns = 0;
 		status = segment_read(segments->kind, &history.place, starts[i],
 				      &reader, err);

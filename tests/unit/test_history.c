@@ -238,3 +238,16 @@ Test(history, more_series_than_there_is_room_for_are_counted)
 	read_name("t_total");
 	cr_assert_gt(visited, 400);
 }
+
+Test(history, the_longest_name_is_whole)
+{
+	char name[201], part[256];
+
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	metric_observe(metric_single(ATOM_METRIC_HISTOGRAM, name, "h"), 1);
+	tick();
+	(void)snprintf(part, sizeof(part), "%s_count", name);
+	(void)read_name(part);
+	cr_assert_eq(visited, 1);
+}
