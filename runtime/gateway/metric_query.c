@@ -225,8 +225,6 @@ static void on_pool(struct work *work)
 
 	history_extent(&extent);
 	q->last_ms = extent.last_ms;
-	if (q->history.resolution == ATOM_HISTORY_ROLLED)
-		q->last_ms -= q->last_ms % HISTORY_ROLLED_MS;
 	text_of_time(q->history.from_ms - 1 + q->history.step_ms, start);
 	buffer_append_text(&q->out, "{\"metric\":");
 	buffer_append_json_string(&q->out, control_query(q->call, "metric"));

@@ -1,9 +1,14 @@
 #!/usr/bin/env python3
 """What a metric was, asked of a live daemon and of the one after it."""
 
+import os
+import shlex
+import subprocess
+import time
 from urllib.parse import quote
 
-from atomd_test import OFTEN, Daemon, agent, config, run, test, wait_for
+from atomd_test import (OFTEN, Daemon, agent, config, run, source, test,
+                        wait_for)
 
 SERVED = 'atomd_requests_total{agent="echo",code="200"}'
 
@@ -63,6 +68,39 @@ def the_rate_of_the_step_under_way_is_of_what_has_passed_of_it():
             assert series["per_second"][-1] * 15 > (now - was) * 0.99, series
             return series["per_second"][-1] * 15 > (now - was) * 1.01
         wait_for(steeper, 60, "a step that is under way")
+
+
+def the_rate_of_five_minutes_under_way_is_of_what_has_passed_of_them():
+    daemon = Daemon(config(agent(), extra=OFTEN))
+    clock, shift = daemon.dir + "/clock.so", daemon.dir + "/shift"
+    subprocess.run(
+        [*shlex.split(os.environ.get("CC", "cc")), "-D_GNU_SOURCE", "-shared",
+         "-fPIC", "-o", clock, source("tests/torture/clock.c")], check=True)
+    # Five minutes end a moment after the first sample.
+    with open(shift, "wb") as out:
+        out.write(int(-(time.time() + 10) % 300).to_bytes(8, "little"))
+    daemon.env = {"LD_PRELOAD": clock, "CHAOS_CLOCK": shift}
+
+    def steeper():
+        assert daemon.invoke("echo", "hello").status == 200
+        answer = query(daemon, SERVED, "&range=7h").json
+        assert answer["resolution"] == "rolled", answer
+        assert answer["step_seconds"] == 300, answer
+        if not answer["series"]:
+            return False
+        (series,) = answer["series"]
+        was, now = series["values"][-2:]
+        if was is None or now is None or was == now:
+            return False
+        return series["per_second"][-1] * 300 > (now - was) * 1.01
+
+    with daemon:
+        wait_for(steeper, 60, "five minutes that are under way")
+
+
+# A sanitizer wants to be loaded before all others; the plain build has it.
+if not os.environ.get("ATOMD_SANITIZERS"):
+    test(the_rate_of_five_minutes_under_way_is_of_what_has_passed_of_them)
 
 
 @test
