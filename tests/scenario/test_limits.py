@@ -371,7 +371,7 @@ ready()
 for call in calls():
     say("result", id=call["id"], output="x", finish_reason="length")
 ''', name="cut")], security="")) as daemon:
-        mock.counts = False
+        mock.counts, mock.answer = False, "x"
         asked = "word " * 800
         for name, stream in (("bot", False), ("bot", True), ("cut", False),
                              ("cut", True)):
