@@ -398,8 +398,7 @@ static void put_in_force(struct scaler *scaler, int32_t desired)
 
 static void ask(struct scaler *scaler)
 {
-	const struct scaling_settings *settings =
-		&scaler->settings->scaling.settings;
+	const struct scaling_settings *settings;
 	struct scaling_situation now = { .room_limit = NULL };
 	struct scaling_decision *decision = &scaler->decision;
 	struct atom_load load;
@@ -409,6 +408,7 @@ static void ask(struct scaler *scaler)
 	if (scaler->strategy == NULL || scaler->agent->stable == NULL ||
 	    scaler->agent->pinned >= 0 || stopped)
 		return;
+	settings = &scaler->settings->scaling.settings;
 	scaler->asked_ms = now_ms;
 	scaler_load(scaler, now_ms, &load);
 	look_around(scaler, &load, &now);

@@ -489,6 +489,9 @@ def mistakes_in_the_options_are_named_at_start():
                     wait="listening") as daemon:
             daemon.wait_line(lambda l, t=says: t in l["message"]
                              and l["level"] == "error", what=says)
+            # What never served is looked at for its size as others are.
+            wait_for(lambda: daemon.metrics().sum(
+                "atomd_scaling_ticks_total") >= 1, 30, "a look at sizes")
 
 if __name__ == "__main__":
     run()
