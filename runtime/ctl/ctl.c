@@ -267,8 +267,10 @@ void ctl_say(const struct ctl *ctl, const char *format, ...)
 	va_start(arguments, format);
 	int length = vasprintf(&words, format, arguments);
 	va_end(arguments);
-	if (length < 0)
+	if (length < 0) {
+		fputs("atomctl: out of memory, a line is missing\n", stderr);
 		return;
+	}
 	terminal_write(stdout, words, (size_t)length, !ctl->terminal.out);
 	free(words);
 }
