@@ -56,14 +56,14 @@ static int add_override(struct daemon_options *options,
 	return EXIT_SUCCESS;
 }
 
-static int probe(const char *descriptor)
+static int probe(const char *text)
 {
-	int64_t fd;
+	int64_t count;
 
-	if (!text_to_int(descriptor, &fd) || fd < 0 || fd > 1 << 20)
-		return wrong_usage("--probe expects a descriptor, found",
-				   descriptor);
-	return plugin_probe_main((int)fd);
+	if (!text_to_int(text, &count) || count < 1 || count > 1 << 20)
+		return wrong_usage("--probe expects a number of plugins, found",
+				   text);
+	return plugin_probe_main((int)count);
 }
 
 int main(int argc, char **argv)
@@ -79,7 +79,7 @@ int main(int argc, char **argv)
 	bool check = false;
 	int option, status;
 
-	/* The loader's own child; see plugin/registry.h. */
+	/* The loader's own helper; see plugin/registry.h. */
 	if (argc == 3 && strcmp(argv[1], "--probe") == 0)
 		return probe(argv[2]);
 	if (run)

@@ -220,8 +220,8 @@ static int run(struct ctl *ctl, int argc, char **argv)
 int main(int argc, char **argv)
 {
 	/* How the registry of plugins looks at a file: in a child. */
-	if (argc == 3 && !strcmp(argv[1], "--probe") && !strcmp(argv[2], "3"))
-		return plugin_probe_main(3);
+	if (argc == 3 && !strcmp(argv[1], "--probe"))
+		return plugin_probe_main((int)strtol(argv[2], NULL, 10));
 	struct ctl ctl = { .message = TEXT_INIT(MESSAGE_MAX) };
 	/* Widths of UTF-8 text whatever the user's language; numbers and
 	 * sorting stay those of C. */

@@ -2,17 +2,12 @@
 
 #include "plugin/probe.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/memory.h"
-#include "core/os.h"
 #include "core/table.h"
 #include "plugin/probe_priv.h"
 
-#define PARALLEL_MAX   32
 #define REMEMBERED_MAX 10000
 
 /* --- answers by hash ----------------------------------------------------- */
@@ -81,97 +76,28 @@ void probe_fini(void)
 	remembered = (struct table)TABLE_INIT;
 }
 
-/* --- several children at once -------------------------------------------- */
-
-static size_t parallel(void)
+/* A plugin may have ended the helper that the others had with it. */
+static void ask_alone(struct probe_job *job, struct probe_told *told)
 {
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-
-	if (cores < 2)
-		return 2;
-	return cores > PARALLEL_MAX ? PARALLEL_MAX : (size_t)cores;
-}
-
-/* Until something happens to one of the children, or the first deadline. */
-static void wait_for_news(const struct probe_child *children, size_t count,
-			  bool ended[PARALLEL_MAX])
-{
-	struct pollfd fds[3 * PARALLEL_MAX];
-	int64_t first = INT64_MAX, left_ms;
-
-	for (size_t i = 0; i < count; i++) {
-		const struct probe_child *child = &children[i];
-		const int watched[3] = { child->pidfd, child->answer_fd,
-					 child->said_fd };
-
-		for (size_t j = 0; j < 3; j++)
-			fds[3 * i + j] = (struct pollfd){
-				.fd = child->pid != 0 ? watched[j] : -1,
-				.events = POLLIN
-			};
-		if (child->pid != 0 && child->deadline_ns < first)
-			first = child->deadline_ns;
-	}
-	left_ms = (first - os.monotonic_ns()) / 1000000 + 1;
-	if (poll(fds, 3 * count, left_ms > 0 ? (int)left_ms : 0) < 0)
-		memset(fds, 0, sizeof(fds));
-	/* The pidfd, not the end of a pipe, tells of a child's end: what the
-	 * plugin has started may hold the pipe. */
-	for (size_t i = 0; i < count; i++)
-		ended[i] = children[i].pid != 0 && fds[3 * i].revents != 0;
-}
-
-static void conclude(struct probe_child *child, int wait_status)
-{
-	probe_judge(child, wait_status);
-	remember(child->job);
-	probe_child_fini(child);
-}
-
-static void children_attend(struct probe_child *children, size_t count)
-{
-	bool ended[PARALLEL_MAX] = { false };
-	int64_t now;
-
-	wait_for_news(children, count, ended);
-	now = os.monotonic_ns();
-	for (size_t i = 0; i < count; i++) {
-		struct probe_child *child = &children[i];
-
-		if (child->pid == 0)
-			continue;
-		probe_child_read(child);
-		if (ended[i])
-			conclude(child, probe_child_reap(child));
-		else if (probe_child_late(child, now))
-			conclude(child, 0);
-	}
-}
-
-/* The next job that is not remembered goes into a free place. */
-static void fill_place(struct probe_child *child, struct probe_job *jobs,
-		       size_t count, size_t *next)
-{
-	while (child->pid == 0 && *next < count) {
-		struct probe_job *job = &jobs[(*next)++];
-
-		if (!recall(job))
-			(void)probe_child_start(child, job);
-	}
+	mem_free(TAKE(job->refusal));
+	(void)probe_helper_run(&job, 1, told);
 }
 
 void probe_run(struct probe_job *jobs, size_t count)
 {
-	struct probe_child children[PARALLEL_MAX] = { 0 };
-	size_t width = parallel(), next = 0, running;
+	struct probe_job *asked[PROBE_FILES_MAX];
+	struct probe_told told[PROBE_FILES_MAX] = { 0 };
+	size_t asked_count = 0;
 
-	do {
-		running = 0;
-		for (size_t i = 0; i < width; i++) {
-			fill_place(&children[i], jobs, count, &next);
-			running += children[i].pid != 0;
-		}
-		if (running > 0)
-			children_attend(children, width);
-	} while (running > 0);
+	for (size_t i = 0; i < count; i++)
+		if (!recall(&jobs[i]))
+			asked[asked_count++] = &jobs[i];
+	if (asked_count > 0 && !probe_helper_run(asked, asked_count, told) &&
+	    asked_count > 1)
+		for (size_t i = 0; i < asked_count; i++)
+			if (!told[i].heard)
+				ask_alone(asked[i], &told[i]);
+	for (size_t i = 0; i < asked_count; i++)
+		if (told[i].lasting)
+			remember(asked[i]);
 }

@@ -3,19 +3,28 @@
 #define PLUGIN_PROBE_H
 
 /*
- * What is in a plugin, found out in a child process: this program again, as
- * `--probe 3`, with that one descriptor, a clean environment, limits and a
- * deadline.  There the plugin is mapped, checked, initialised and ended; what
- * crashes or hangs does so there.
+ * What is in plugins, found out in child processes.  A helper is this program
+ * again, as `--probe COUNT`, with the files as its descriptors 3 and on and a
+ * clean environment.  It has one thread and never loads a plugin; for each it
+ * forks a child, which costs a fraction of another start of the program, with
+ * that one descriptor, limits and a deadline.  There the plugin is mapped,
+ * checked, initialised and ended; what crashes or hangs does so there.
  *
- * The child answers on its descriptor 1 with lines `@STAGE` as it goes and
- * one JSON document at the end:
+ * The child answers the helper with lines `@STAGE` as it goes and one JSON
+ * document at the end:
  *
  *	{"name","version","license","abi","needs","flags",
  *	 "components":[{"kind","name","summary","flags","options":[...]}],
  *	 "refused":[{"kind","name","why"}],"notices":["..."]}
  *
- * or {"error": "why"}.
+ * or {"error": "why"}.  The helper judges that, and how the child ended, and
+ * writes a line for each file on its descriptor 1:
+ *
+ *	{"file": 0, "answer": {...}}
+ *	{"file": 0, "refusal": "why", "passing": false}
+ *
+ * `passing` is what was not the plugin's fault.  A line without either: the
+ * helper had no memory.
  *
  * Answers are remembered by content hash for the life of the process.
  * probe_run() may be called on one thread at a time, any thread.
@@ -30,6 +39,7 @@
 
 #define PROBE_DEADLINE_MS 5000
 #define PROBE_ANSWER_MAX  (4 * 1024 * 1024) /* bytes */
+#define PROBE_FILES_MAX	  32		    /* of one helper */
 
 struct probe_job {
 	const struct plugin_file *file;
@@ -40,17 +50,10 @@ struct probe_job {
 };
 
 /* Answers every job; several children at once.  A job without memory for its
- * answer gets neither. */
+ * answer gets neither.  At most PROBE_FILES_MAX that are not remembered. */
 void probe_run(struct probe_job *jobs, size_t count);
 
-/* Which program to run instead of /proc/self/exe; NULL = that again.  The
- * text is not copied. */
-void probe_set_program(const char *path);
 /* Forgets all answers. */
 void probe_fini(void);
-
-/* The child's end of it: the answer about the plugin in `fd`, on `answer_fd`.
- * Returns an exit status. */
-int probe_answer(int fd, int answer_fd);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The child of a probe.  Nothing here need survive a bad plugin: a crash, a
- * hang or a flood is the answer, and the parent says so.
+ * The child of a helper.  Nothing here need survive a bad plugin: a crash, a
+ * hang or a flood is the answer, and the helper says so.
  */
 
 #include <errno.h>
@@ -17,16 +17,14 @@
 #include <unistd.h>
 
 #include "core/json.h"
-#include "core/metric.h"
 #include "plugin/entry.h"
-#include "plugin/host.h"
 #include "plugin/host_priv.h"
 #include "plugin/library.h"
 #include "plugin/options.h"
-#include "plugin/probe.h"
+#include "plugin/probe_priv.h"
 #include "plugin/registry.h"
 
-#define ANSWER_FD_LEAST 10
+#define ANSWER_FD (PROBE_FD + 1)
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SHADOW_MEMORY 1
@@ -51,7 +49,6 @@ static void limit(int resource, rlim_t value)
 static void limit_all(void)
 {
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	limit(RLIMIT_CORE, 0);
 	limit(RLIMIT_NOFILE, 256);
 	limit(RLIMIT_CPU, 2 * PROBE_DEADLINE_MS / 1000);
@@ -236,7 +233,7 @@ static atom_status say(int answer_fd, const json_t *answer)
 	return status;
 }
 
-int probe_answer(int fd, int answer_fd)
+static int answer(int fd, int answer_fd)
 {
 	struct atom_error error = ATOM_ERROR_INIT;
 	json_t *answer = NULL;
@@ -253,18 +250,18 @@ int probe_answer(int fd, int answer_fd)
 	return status == ATOM_OK ? 0 : 1;
 }
 
-int plugin_probe_main(int fd)
+_Noreturn void probe_child_main(int fd, int answer_fd, int said_fd)
 {
-	int answer_fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, ANSWER_FD_LEAST);
-	int status;
-
-	/* What the plugin prints is not the answer. */
-	if (answer_fd < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
-		return 1;
+	(void)setpgid(0, 0);
+	/* What the plugin prints is not the answer, and of the helper's
+	 * descriptors it has none.  The pipes are above all files. */
+	if (dup2(said_fd, STDOUT_FILENO) < 0 ||
+	    dup2(said_fd, STDERR_FILENO) < 0 ||
+	    (fd != PROBE_FD && dup2(fd, PROBE_FD) < 0) ||
+	    dup3(answer_fd, ANSWER_FD, O_CLOEXEC) < 0)
+		_exit(1);
+	closefrom(ANSWER_FD + 1);
 	limit_all();
-	if (metric_init(0) != ATOM_OK || host_register_basic() != ATOM_OK)
-		return 1;
-	status = probe_answer(fd, answer_fd);
 	/* Threads and exit handlers of the plugin are not waited for. */
-	_exit(status);
+	_exit(answer(PROBE_FD, ANSWER_FD));
 }

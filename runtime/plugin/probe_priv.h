@@ -3,7 +3,7 @@
 #define PLUGIN_PROBE_PRIV_H
 
 /*
- * One child of a probe, between the files that start it, read it and judge
+ * One child of a helper, between the files that start it, read it and judge
  * it.
  *
  *	start -> (answer and what it says are read) -> ended -> judged
@@ -17,6 +17,19 @@
 #include "plugin/probe.h"
 
 #define PROBE_SAID_MAX 4096 /* bytes kept of what a plugin prints */
+/* The refusal of a plugin with more than PROBE_ANSWER_MAX to say. */
+#define PROBE_TOO_MUCH "describes itself in more than 4 MiB"
+#define PROBE_LINE_MAX (2 * PROBE_ANSWER_MAX)
+
+#define PROBE_FD 3 /* the helper's first file; a child's only one */
+
+/* What a helper has found out about one file. */
+struct probe_result {
+	int fd;
+	json_t *answer; /* its shape checked */
+	char *refusal;
+	bool passing; /* the refusal is not the plugin's fault */
+};
 
 struct probe_child {
 	pid_t pid; /* 0: none */
@@ -25,16 +38,25 @@ struct probe_child {
 	int said_fd;
 	bool timed_out;
 	int64_t deadline_ns;
-	struct probe_job *job;
+	struct probe_result *result;
 	struct buffer answer;
 	struct buffer said;
 };
 
-extern const char *probe_program;
+struct probe_told {
+	bool heard;   /* the helper told of this file */
+	bool lasting; /* what it told is the plugin's doing */
+};
 
-/* False when it could not be started: the job is refused then, and that is
- * not to be remembered, for it was not the plugin's fault. */
-bool probe_child_start(struct probe_child *child, struct probe_job *job);
+/* Runs a helper for all of `jobs`, at most PROBE_FILES_MAX.  False where
+ * something ended it, so that files it did not tell of are refused which may
+ * be innocent of that. */
+bool probe_helper_run(struct probe_job *const *jobs, size_t count,
+		      struct probe_told *told);
+
+/* Forks it; only in a process of one thread.  False when it could not be
+ * started, with the refusal. */
+bool probe_child_start(struct probe_child *child, struct probe_result *result);
 /* Takes what there is to read, without waiting. */
 void probe_child_read(struct probe_child *child);
 /* Kills it once its time is over; when even that does not end it, true: give
@@ -46,7 +68,11 @@ void probe_child_fini(struct probe_child *child);
 
 /* Answer or refusal, from what was read and its wait status. */
 void probe_judge(struct probe_child *child, int wait_status);
-ATOM_PRINTF(2, 3)
-void probe_refuse(struct probe_job *job, const char *format, ...);
+ATOM_PRINTF(1, 2)
+char *probe_refusal(const char *format, ...);
+
+/* The child's life: examines the plugin in `fd`, answers on `answer_fd`; what
+ * it prints goes to `said_fd`. */
+_Noreturn void probe_child_main(int fd, int answer_fd, int said_fd);
 
 #endif

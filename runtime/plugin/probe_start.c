@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Starting, reading and ending one child of a probe.
+ * The daemon's side of a helper: starting it, and reading what it tells.
  */
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -14,22 +15,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/json.h"
 #include "core/memory.h"
 #include "core/os.h"
 #include "plugin/probe_priv.h"
 
-#define PROGRAM	   "/proc/self/exe"
-#define PROBE_FD   3
-#define READS_MAX  64	/* at a time: one that floods must meet its deadline */
-#define GIVE_UP_MS 2000 /* after SIGKILL */
-#define NS_PER_MS  1000000ll
-
-const char *probe_program = PROGRAM;
-
-void probe_set_program(const char *path)
-{
-	probe_program = path != NULL ? path : PROGRAM;
-}
+#define PROGRAM "/proc/self/exe"
+#define CHUNK	(16 * 1024)
+/* Of the helper, which keeps its children's deadlines: only a machine that
+ * stands still comes so far. */
+#define SILENCE_MS (12 * PROBE_DEADLINE_MS)
 
 /* What the loader and the sanitizers look at, and nothing of ours. */
 static char **environment_new(void)
@@ -60,18 +55,46 @@ static void environment_free(char **environment)
 	mem_free(environment);
 }
 
-/* posix_spawn(3) with `answer` and `said` as descriptors 1 and 2; returns an
- * errno value. */
-static int spawn(const struct probe_job *job, int answer, int said, pid_t *pid)
+/* --- starting it --------------------------------------------------------- */
+
+static void close_fd(int *fd)
 {
-	char *const arguments[] = { "atomd", "--probe", "3", NULL };
-	int fd = job->in_place ? job->file->file_fd : job->file->copy_fd;
+	if (*fd >= 0)
+		(void)os.close(*fd);
+	*fd = -1;
+}
+
+/* The helper's descriptors, for posix_spawn(3): `answer` as 1 and files[i] as
+ * PROBE_FD + i, all of which are above these; an errno value. */
+static int place(posix_spawn_file_actions_t *actions, const int *files,
+		 size_t count, int answer)
+{
+	int error = posix_spawn_file_actions_addopen(actions, 0, "/dev/null",
+						     O_RDONLY, 0);
+
+	if (error == 0)
+		error = posix_spawn_file_actions_adddup2(actions, answer, 1);
+	for (size_t i = 0; error == 0 && i < count; i++)
+		error = posix_spawn_file_actions_adddup2(actions, files[i],
+							 PROBE_FD + (int)i);
+	if (error == 0)
+		error = posix_spawn_file_actions_addclosefrom_np(
+			actions, PROBE_FD + (int)count);
+	return error;
+}
+
+/* Returns an errno value. */
+static int spawn(const int *files, size_t count, int answer, pid_t *pid)
+{
+	char number[16];
+	char *const arguments[] = { "atomd", "--probe", number, NULL };
 	char **environment = environment_new();
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	sigset_t none, all;
 	int error;
 
+	(void)snprintf(number, sizeof(number), "%zu", count);
 	(void)sigemptyset(&none);
 	(void)sigfillset(&all);
 	if (environment == NULL ||
@@ -84,18 +107,7 @@ static int spawn(const struct probe_job *job, int answer, int said, pid_t *pid)
 		environment_free(environment);
 		return ENOMEM;
 	}
-	/* `fd` first: it may be any number, the pipes are above PROBE_FD. */
-	error = posix_spawn_file_actions_adddup2(&actions, fd, PROBE_FD);
-	if (error == 0)
-		error = posix_spawn_file_actions_addopen(
-			&actions, 0, "/dev/null", O_RDONLY, 0);
-	if (error == 0)
-		error = posix_spawn_file_actions_adddup2(&actions, answer, 1);
-	if (error == 0)
-		error = posix_spawn_file_actions_adddup2(&actions, said, 2);
-	if (error == 0)
-		error = posix_spawn_file_actions_addclosefrom_np(&actions,
-								 PROBE_FD + 1);
+	error = place(&actions, files, count, answer);
 	if (error == 0)
 		error = posix_spawnattr_setflags(&attributes,
 						 POSIX_SPAWN_SETSIGMASK |
@@ -106,7 +118,7 @@ static int spawn(const struct probe_job *job, int answer, int said, pid_t *pid)
 	if (error == 0)
 		error = posix_spawnattr_setsigdefault(&attributes, &all);
 	if (error == 0)
-		error = posix_spawn(pid, probe_program, &actions, &attributes,
+		error = posix_spawn(pid, PROGRAM, &actions, &attributes,
 				    arguments, environment);
 	(void)posix_spawnattr_destroy(&attributes);
 	(void)posix_spawn_file_actions_destroy(&actions);
@@ -114,137 +126,191 @@ static int spawn(const struct probe_job *job, int answer, int said, pid_t *pid)
 	return error;
 }
 
-static void close_fd(int *fd)
+/* A duplicate that none of the helper's own descriptors overwrites. */
+static int above(int fd)
 {
-	if (*fd >= 0)
-		(void)os.close(*fd);
-	*fd = -1;
+	return fcntl(fd, F_DUPFD_CLOEXEC, PROBE_FD + PROBE_FILES_MAX);
 }
 
-void probe_child_fini(struct probe_child *child)
+/* Starts it; what it tells comes on *answer_r.  Returns an errno value. */
+static int helper_start(struct probe_job *const *jobs, size_t count,
+			pid_t *pid_r, int *answer_r)
 {
-	close_fd(&child->pidfd);
-	close_fd(&child->answer_fd);
-	close_fd(&child->said_fd);
-	buffer_fini(&child->answer);
-	buffer_fini(&child->said);
-	child->pid = 0;
-}
-
-/* A pipe whose ends are all above the child's own descriptors, so that none
- * is overwritten on its way to its place; the read end does not block. */
-static int pipe_above(int ends[2])
-{
-	int low[2];
-
-	if (os.pipe2(low, O_CLOEXEC) != 0)
-		return -1;
-	ends[0] = fcntl(low[0], F_DUPFD_CLOEXEC, PROBE_FD + 1);
-	ends[1] = fcntl(low[1], F_DUPFD_CLOEXEC, PROBE_FD + 1);
-	(void)os.close(low[0]);
-	(void)os.close(low[1]);
-	if (ends[0] >= 0 && ends[1] >= 0 &&
-	    fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0)
-		return 0;
-	close_fd(&ends[0]);
-	close_fd(&ends[1]);
-	return -1;
-}
-
-bool probe_child_start(struct probe_child *child, struct probe_job *job)
-{
-	int answer[2] = { -1, -1 }, said[2] = { -1, -1 };
+	int files[PROBE_FILES_MAX] = { 0 }, pipe[2] = { -1, -1 }, answer = -1;
+	size_t opened = 0;
 	int error = 0;
 
-	*child = (struct probe_child){
-		.pidfd = -1, .answer_fd = -1, .said_fd = -1, .job = job
-	};
-	buffer_init(&child->answer, PROBE_ANSWER_MAX);
-	buffer_init(&child->said, PROBE_SAID_MAX);
-	if (pipe_above(answer) != 0 || pipe_above(said) != 0)
+	if (os.pipe2(pipe, O_CLOEXEC) != 0 || (answer = above(pipe[1])) < 0)
 		error = errno;
-	if (error == 0)
-		error = spawn(job, answer[1], said[1], &child->pid);
-	if (error == 0) {
-		child->deadline_ns =
-			os.monotonic_ns() + PROBE_DEADLINE_MS * NS_PER_MS;
-		child->pidfd = os.pidfd_open(child->pid, 0);
-		if (child->pidfd < 0) {
+	for (; error == 0 && opened < count; opened++) {
+		const struct plugin_file *file = jobs[opened]->file;
+
+		files[opened] = above(jobs[opened]->in_place ? file->file_fd
+							     : file->copy_fd);
+		if (files[opened] < 0) {
 			error = errno;
-			(void)os.kill(child->pid, SIGKILL);
-			(void)waitpid(child->pid, NULL, 0);
+			break;
 		}
 	}
-	close_fd(&answer[1]);
-	close_fd(&said[1]);
-	child->answer_fd = answer[0];
-	child->said_fd = said[0];
 	if (error == 0)
-		return true;
-	probe_child_fini(child);
-	probe_refuse(job, "could not be probed: %s: %s", probe_program,
-		     strerror(error));
-	return false;
+		error = spawn(files, count, answer, pid_r);
+	for (size_t i = 0; i < opened; i++)
+		close_fd(&files[i]);
+	close_fd(&answer);
+	close_fd(&pipe[1]);
+	if (error != 0)
+		close_fd(&pipe[0]);
+	*answer_r = pipe[0];
+	return error;
 }
 
-/* One read; false when there is nothing (more) for now. */
-static bool read_some(int *fd, char *chunk, size_t size, size_t *length_r)
+/* --- what it tells ------------------------------------------------------- */
+
+/*
+ * A component's table of options becomes its text: it is wanted only where
+ * somebody asks for it, and as values it takes ten times as much memory.  What
+ * there is no memory to write stays as it is.
+ */
+static void fold_options(json_t *answer)
 {
-	ssize_t n;
+	json_t *row, *options;
+	size_t i;
+	char *text;
 
-	do {
-		n = *fd >= 0 ? os.read(*fd, chunk, size) : 0;
-	} while (n < 0 && errno == EINTR);
-	if (n > 0) {
-		*length_r = (size_t)n;
-		return true;
-	}
-	if (n == 0 || errno != EAGAIN)
-		close_fd(fd);
-	return false;
-}
-
-void probe_child_read(struct probe_child *child)
-{
-	struct buffer *said = &child->said;
-	char chunk[16 * 1024];
-	size_t length;
-
-	/* Beyond its maximum the answer is read and dropped. */
-	for (int i = 0; i < READS_MAX && read_some(&child->answer_fd, chunk,
-						   sizeof(chunk), &length);
-	     i++)
-		(void)buffer_append(&child->answer, chunk, length);
-	/* Of what it says the end matters. */
-	for (int i = 0; i < READS_MAX && read_some(&child->said_fd, chunk,
-						   PROBE_SAID_MAX, &length);
-	     i++) {
-		if (said->length + length > PROBE_SAID_MAX)
-			buffer_consume(said,
-				       said->length + length - PROBE_SAID_MAX);
-		(void)buffer_append(said, chunk, length);
+	json_array_foreach(json_object_get(answer, "components"), i, row)
+	{
+		options = json_object_get(row, "options");
+		text = json_write(options, JSON_COMPACT);
+		if (text != NULL)
+			(void)json_object_set_new(row, "options",
+						  json_string(text));
+		mem_free(text);
 	}
 }
 
-bool probe_child_late(struct probe_child *child, int64_t now_ns)
+/* One line; whether it is one of a file that was not told before. */
+static bool listen_to(const char *line, size_t length,
+		      struct probe_job *const *jobs, size_t count,
+		      struct probe_told *told)
 {
-	if (now_ns < child->deadline_ns)
+	struct atom_error error = ATOM_ERROR_INIT;
+	json_t *value = NULL, *answer;
+	const char *refusal;
+	json_int_t file;
+	bool fits;
+
+	if (json_decode(line, length, &value, &error) != ATOM_OK)
 		return false;
-	if (child->timed_out)
-		return true;
-	child->timed_out = true;
-	child->deadline_ns = now_ns + GIVE_UP_MS * NS_PER_MS;
-	(void)os.kill(-child->pid, SIGKILL);
-	return false;
+	file = json_integer_value(json_object_get(value, "file"));
+	fits = file >= 0 && (size_t)file < count && !told[file].heard;
+	if (fits) {
+		struct probe_job *job = jobs[file];
+
+		answer = json_object_get(value, "answer");
+		refusal = json_text(value, "refusal", NULL);
+		if (answer != NULL) {
+			fold_options(answer);
+			job->answer = json_incref(answer);
+		} else if (refusal != NULL) {
+			job->refusal = mem_strdup(refusal);
+		}
+		told[file].heard = true;
+		told[file].lasting =
+			!json_is_true(json_object_get(value, "passing"));
+	}
+	json_decref(value);
+	return fits;
 }
 
-int probe_child_reap(struct probe_child *child)
+/* The lines that are whole; false when one of them is none. */
+static bool take_lines(struct buffer *heard, struct probe_job *const *jobs,
+		       size_t count, struct probe_told *told)
 {
-	int status = 0;
+	const char *end;
 
-	(void)os.kill(-child->pid, SIGKILL);
-	while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
-		;
-	probe_child_read(child);
-	return status;
+	while (heard->length > 0 &&
+	       (end = memchr(heard->bytes, '\n', heard->length)) != NULL) {
+		size_t length = (size_t)(end - heard->bytes);
+
+		if (!listen_to(heard->bytes, length, jobs, count, told))
+			return false;
+		buffer_consume(heard, length + 1);
+	}
+	return true;
+}
+
+/* Lines to the end, which its children do not hold up: they do not have this
+ * pipe.  False when it is silent for too long or says what it should not. */
+static bool hear_out(int fd, struct probe_job *const *jobs, size_t count,
+		     struct probe_told *told)
+{
+	struct buffer heard = BUFFER_INIT(PROBE_LINE_MAX + CHUNK);
+	struct pollfd ready = { .fd = fd, .events = POLLIN };
+	ssize_t n = 1;
+	char chunk[CHUNK];
+
+	while (n > 0) {
+		n = poll(&ready, 1, SILENCE_MS);
+		if (n == 0)
+			n = -1;
+		else if (n > 0)
+			n = os.read(fd, chunk, sizeof(chunk));
+		if (n < 0 && errno == EINTR)
+			n = 1;
+		else if (n > 0 &&
+			 (buffer_append(&heard, chunk, (size_t)n) != ATOM_OK ||
+			  !take_lines(&heard, jobs, count, told)))
+			n = -1;
+	}
+	buffer_fini(&heard);
+	return n == 0;
+}
+
+/* Why it told nothing of some files, as far as that is to be seen: where it had
+ * no memory for them, it is not. */
+static const char *end_words(int status, char *out, size_t size)
+{
+	const char *name =
+		WIFSIGNALED(status) ? sigabbrev_np(WTERMSIG(status)) : NULL;
+
+	if (WIFSIGNALED(status))
+		(void)snprintf(out, size, "the helper was ended by SIG%s",
+			       name != NULL ? name : "?");
+	else if (WEXITSTATUS(status) != 0)
+		(void)snprintf(out, size, "the helper ended with status %d",
+			       WEXITSTATUS(status));
+	else
+		return NULL;
+	return out;
+}
+
+bool probe_helper_run(struct probe_job *const *jobs, size_t count,
+		      struct probe_told *told)
+{
+	int answer = -1, status = 0, error;
+	const char *why = NULL;
+	bool whole = true;
+	char words[128];
+	pid_t pid;
+
+	error = helper_start(jobs, count, &pid, &answer);
+	if (error == 0) {
+		whole = hear_out(answer, jobs, count, told);
+		close_fd(&answer);
+		if (!whole)
+			(void)os.kill(pid, SIGKILL);
+		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+			;
+		why = whole ? end_words(status, words, sizeof(words))
+			    : "the helper said nothing for too long";
+	} else {
+		(void)snprintf(words, sizeof(words), PROGRAM ": %s",
+			       strerror(error));
+		why = words;
+	}
+	for (size_t i = 0; why != NULL && i < count; i++)
+		if (!told[i].heard)
+			jobs[i]->refusal =
+				probe_refusal("could not be probed: %s", why);
+	return error != 0 || !whole || why == NULL;
 }

@@ -16,7 +16,7 @@
 #define SAID_SHOWN  160
 #define REFUSAL_MAX 1024
 
-void probe_refuse(struct probe_job *job, const char *format, ...)
+char *probe_refusal(const char *format, ...)
 {
 	char text[REFUSAL_MAX];
 	va_list args;
@@ -24,7 +24,7 @@ void probe_refuse(struct probe_job *job, const char *format, ...)
 	va_start(args, format);
 	(void)vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	job->refusal = mem_strdup(text);
+	return mem_strdup(text);
 }
 
 /* The last stage that the child wrote, in words. */
@@ -131,48 +131,27 @@ static bool answer_shaped(const json_t *answer)
 	return true;
 }
 
-/*
- * A component's table of options becomes its text: it is wanted only where
- * somebody asks for it, and as values it takes ten times as much memory.  What
- * there is no memory to write stays as it is.
- */
-static void fold_options(json_t *answer)
-{
-	json_t *row, *options;
-	size_t i;
-	char *text;
-
-	json_array_foreach(json_object_get(answer, "components"), i, row)
-	{
-		options = json_object_get(row, "options");
-		text = json_write(options, JSON_COMPACT);
-		if (text != NULL)
-			(void)json_object_set_new(row, "options",
-						  json_string(text));
-		mem_free(text);
-	}
-}
-
 static void judge_answer(struct probe_child *child)
 {
 	const char *text = document(&child->answer);
 	struct atom_error error = ATOM_ERROR_INIT;
-	struct probe_job *job = child->job;
+	struct probe_result *result = child->result;
 	json_t *answer = NULL;
 
 	if (child->answer.failed) {
-		probe_refuse(job, "describes itself in more than 4 MiB");
+		result->refusal = probe_refusal(PROBE_TOO_MUCH);
 	} else if (text == NULL || json_decode(text, strlen(text), &answer,
 					       &error) != ATOM_OK) {
-		probe_refuse(job, "ended the probe %s",
-			     stage_words(&child->answer));
+		result->refusal = probe_refusal("ended the probe %s",
+						stage_words(&child->answer));
 	} else if (is_text(answer, "error")) {
-		probe_refuse(job, "%s", json_text(answer, "error", ""));
+		result->refusal =
+			probe_refusal("%s", json_text(answer, "error", ""));
 	} else if (!answer_shaped(answer)) {
-		probe_refuse(job, "gave the probe an answer that is none");
+		result->refusal =
+			probe_refusal("gave the probe an answer that is none");
 	} else {
-		fold_options(answer);
-		job->answer = TAKE(answer);
+		result->answer = TAKE(answer);
 	}
 	if (answer != NULL)
 		json_decref(answer);
@@ -184,19 +163,21 @@ void probe_judge(struct probe_child *child, int status)
 
 	last_words(&child->said, words, sizeof(words));
 	if (child->timed_out) {
-		probe_refuse(child->job, "did not end %s within %d s%s",
-			     stage_words(&child->answer),
-			     PROBE_DEADLINE_MS / 1000, words);
+		child->result->refusal =
+			probe_refusal("did not end %s within %d s%s",
+				      stage_words(&child->answer),
+				      PROBE_DEADLINE_MS / 1000, words);
 	} else if (WIFSIGNALED(status)) {
 		const char *name = sigabbrev_np(WTERMSIG(status));
 
-		probe_refuse(child->job, "crashed %s (SIG%s)%s",
-			     stage_words(&child->answer),
-			     name != NULL ? name : "?", words);
+		child->result->refusal = probe_refusal(
+			"crashed %s (SIG%s)%s", stage_words(&child->answer),
+			name != NULL ? name : "?", words);
 	} else if (WEXITSTATUS(status) != 0) {
-		probe_refuse(child->job, "ended the probe %s with status %d%s",
-			     stage_words(&child->answer), WEXITSTATUS(status),
-			     words);
+		child->result->refusal =
+			probe_refusal("ended the probe %s with status %d%s",
+				      stage_words(&child->answer),
+				      WEXITSTATUS(status), words);
 	} else {
 		judge_answer(child);
 	}

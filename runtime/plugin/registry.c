@@ -64,11 +64,6 @@ atom_status registry_init(const char *state_directory, bool load_in_place,
 	return metric_declare(&spec, &registry.info_family, err);
 }
 
-void registry_set_probe_program(const char *path)
-{
-	probe_set_program(path);
-}
-
 void registry_fini(void)
 {
 	for (size_t i = 0; i < registry.plugin_count; i++) {

@@ -55,9 +55,6 @@ struct component {
  * debugger work, replacing the file ends the daemon). */
 atom_status registry_init(const char *state_directory, bool load_in_place,
 			  struct atom_error *err);
-/* The program that a probe runs with `--probe 3`, instead of this one: for
- * programs that are not the daemon.  NULL: this one.  The text is kept. */
-void registry_set_probe_program(const char *path);
 
 /* Scans `directories` (NULL-ended, built-in folder first); at start.  New
  * files are added, changed ones noticed (by content hash; while the old one
@@ -101,8 +98,9 @@ const char *component_plugin_name(const struct component *component);
 const char *kind_word_of(const char *id); /* "atom.backend/1" -> "backend" */
 const char *kind_id_of(const char *word);
 
-/* `atomd --probe FD`: what the child of a scan runs.  Prints the probe's
- * answer as JSON on descriptor 1 and ends the process. */
-int plugin_probe_main(int fd);
+/* `atomd --probe COUNT`: the helper of a scan, for the plugins in the
+ * descriptors 3 and on; what it finds goes to descriptor 1.  A program that
+ * scans has to call this from its own main().  Returns an exit status. */
+int plugin_probe_main(int count);
 
 #endif

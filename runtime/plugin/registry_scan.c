@@ -18,7 +18,7 @@
 #include "plugin/registry_priv.h"
 
 /* Files open at a time: each costs descriptors. */
-#define BATCH 32
+#define BATCH PROBE_FILES_MAX
 
 struct known_file {
 	char *path;

@@ -107,6 +107,22 @@ def an_endless_init_is_ended_and_the_others_do_not_wait_for_each_other():
 
 
 @test
+def one_that_ends_the_process_above_it_takes_no_other_along():
+    with Folder() as folder:
+        folder.put(SOURCE, "kills.so", "-DWRONG_INIT_KILLS",
+                   '-DNAME="kills"')
+        for name in "before", "other", "right":
+            folder.put(SOURCE, name + ".so", '-DNAME="%s"' % name)
+        with Shell() as shell:
+            shell.scan(folder.path)
+            said = sentence(shell.row("kills.so"))
+            assert said == ("kills.so: could not be probed: the helper was "
+                            "ended by SIGKILL"), said
+            for name in "before", "other", "right":
+                assert shell.row(name)["state"] == "available"
+
+
+@test
 def a_component_of_an_unknown_kind_is_skipped_and_the_rest_works():
     with Folder() as folder:
         folder.put(SOURCE, "mixed.so", "-DWRONG_KIND", '-DNAME="mixed"')

@@ -16,6 +16,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "agent/attempt.h"
@@ -71,12 +72,10 @@ static void open_plugin(void)
 	struct configured_spec spec = { .agent = "bench", .directory = "/" };
 	char path[PATH_MAX];
 	const char *directories[] = { path, NULL };
-	const char *probe = getenv("ATOMD");
 
 	/* That it was loaded is no news. */
 	log_set_descriptor(-1);
 	folder(path);
-	registry_set_probe_program(probe != NULL ? probe : "./atomd");
 	if (loops_init(1, &err) != ATOM_OK || metric_init(1) != ATOM_OK ||
 	    host_register_basic() != ATOM_OK ||
 	    registry_init(NULL, false, &err) != ATOM_OK ||
@@ -159,8 +158,11 @@ static int measure(int rounds)
 
 int main(int argc, char **argv)
 {
-	const int rounds = rounds_argument(argc, argv, 9);
-	int status;
+	int rounds, status;
+
+	if (argc == 3 && strcmp(argv[1], "--probe") == 0)
+		return plugin_probe_main((int)strtol(argv[2], NULL, 10));
+	rounds = rounds_argument(argc, argv, 9);
 
 	open_plugin();
 	make_call();
