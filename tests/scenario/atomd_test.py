@@ -182,7 +182,12 @@ class Daemon:
             for pipe in (self.process.stderr, self.process.stdout)]
         for reader in self.readers:
             reader.start()
-        if self.wait:
+        if self.wait == "listening":
+            # There are several addresses, and orders go to this one.
+            self.wait_line(lambda l: l.get("event") == "listening" and
+                           l["address"].startswith("unix:"), 60,
+                           "the admin socket")
+        elif self.wait:
             self.wait_event(self.wait, deadline=60)
         return self
 
