@@ -9,6 +9,7 @@
 #include "gateway/control.h"
 #include "gateway/desk.h"
 #include "gateway/handlers.h"
+#include "gateway/parameter.h"
 #include "gateway/reply.h"
 
 /* The audit log over the API: search, and prune. */
@@ -132,21 +133,10 @@ static bool read_words(struct http_request *request, struct audit_query *q,
 		{ "request", q->request },
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		char start[16];
-
-		if (http_query_value(request, rows[i].name, rows[i].word,
-				     AUDIT_WORD_MAX))
-			continue;
-		rows[i].word[0] = '\0';
-		(void)snprintf(start, sizeof(start), "%s=", rows[i].name);
-		if (strstr(http_query(request), start) == NULL)
-			continue;
-		api_error_set(e, "invalid_request", rows[i].name,
-			      "%s: expected at most %d bytes", rows[i].name,
-			      AUDIT_WORD_MAX - 1);
-		return false;
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (!parameter_read(request, rows[i].name, rows[i].word,
+				    AUDIT_WORD_MAX, e))
+			return false;
 	return true;
 }
 
@@ -158,7 +148,9 @@ static bool read_moments(struct http_request *request, struct audit_query *q,
 	char text[64];
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (!http_query_value(request, names[i], text, sizeof(text)) ||
+		if (!parameter_read(request, names[i], text, sizeof(text), e))
+			return false;
+		if (!http_query_has(request, names[i]) ||
 		    read_moment(text, moments[i]))
 			continue;
 		api_error_set(e, "invalid_request", names[i],
@@ -177,7 +169,9 @@ static bool read_numbers(struct http_request *request, struct audit_query *q,
 	int64_t number;
 
 	q->limit = LIMIT_DEFAULT;
-	if (http_query_value(request, "limit", text, sizeof(text))) {
+	if (!parameter_read(request, "limit", text, sizeof(text), e))
+		return false;
+	if (http_query_has(request, "limit")) {
 		if (!text_to_int(text, &number) || number < 1 ||
 		    number > AUDIT_LIMIT_MAX) {
 			api_error_set(e, "invalid_request", "limit",
@@ -187,7 +181,9 @@ static bool read_numbers(struct http_request *request, struct audit_query *q,
 		}
 		q->limit = (uint64_t)number;
 	}
-	if (http_query_value(request, "after", text, sizeof(text))) {
+	if (!parameter_read(request, "after", text, sizeof(text), e))
+		return false;
+	if (http_query_has(request, "after")) {
 		if (!text_to_int(text, &number) || number < 0) {
 			api_error_set(e, "invalid_request", "after",
 				      "after: expected a record's number");

@@ -7,6 +7,7 @@
 #include "core/json.h"
 #include "core/memory.h"
 #include "gateway/control_audit.h"
+#include "gateway/parameter.h"
 #include "gateway/reply.h"
 
 #define ANSWER_MAX ((size_t)256 * 1024 * 1024)
@@ -59,7 +60,8 @@ static bool take_body(struct control_call *call, struct api_error *e)
 	return call->body != NULL;
 }
 
-static void read_queries(struct control_call *call, const char *names)
+static bool read_queries(struct control_call *call, const char *names,
+			 struct api_error *e)
 {
 	const char *at = names != NULL ? names : "";
 	char name[32];
@@ -69,11 +71,13 @@ static void read_queries(struct control_call *call, const char *names)
 		size_t length = strcspn(at, ",");
 
 		(void)snprintf(name, sizeof(name), "%.*s", (int)length, at);
-		(void)http_query_value(call->request, name, call->query[i],
-				       sizeof(call->query[i]));
+		if (!parameter_read(call->request, name, call->query[i],
+				    sizeof(call->query[i]), e))
+			return false;
 		at += length;
 		at += *at == ',';
 	}
+	return true;
 }
 
 const char *control_query(const struct control_call *call, const char *name)
@@ -121,8 +125,7 @@ void control_call(struct http_request *request,
 		(void)snprintf(call->params[i], sizeof(call->params[i]), "%.*s",
 			       (int)params->length[i],
 			       params->at[i] != NULL ? params->at[i] : "");
-	read_queries(call, query);
-	if (!take_body(call, &e)) {
+	if (!read_queries(call, query, &e) || !take_body(call, &e)) {
 		reply_error(request, &e);
 		control_free(call);
 		return;

@@ -10,6 +10,7 @@
 #include "gateway/desk.h"
 #include "gateway/handlers.h"
 #include "gateway/log_filter.h"
+#include "gateway/parameter.h"
 #include "gateway/reply.h"
 #include "security/standing.h"
 
@@ -155,37 +156,22 @@ static struct follower *follower_new(struct http_request *request,
 
 /* --- the request ------------------------------------------------------------------ */
 
-/* False when the parameter is there, but too long for anything we have. */
-static bool read_word(struct http_request *request, const char *name,
-		      char out[LOG_FILTER_WORD], struct api_error *e)
-{
-	char start[32];
-
-	if (http_query_value(request, name, out, LOG_FILTER_WORD))
-		return true;
-	out[0] = '\0';
-	(void)snprintf(start, sizeof(start), "%s=", name);
-	if (strstr(http_query(request), start) == NULL)
-		return true;
-	api_error_set(e, "invalid_request", name,
-		      "%s: expected at most %d bytes", name,
-		      LOG_FILTER_WORD - 1);
-	return false;
-}
-
 static bool read_query(struct http_request *request, struct log_filter *filter,
 		       int64_t *limit_r, bool *follow_r, struct api_error *e)
 {
 	char limit[16] = "", follow[8] = "";
 
-	if (!read_word(request, "agent", filter->agent, e) ||
-	    !read_word(request, "request", filter->request, e))
+	if (!parameter_read(request, "agent", filter->agent,
+			    sizeof(filter->agent), e) ||
+	    !parameter_read(request, "request", filter->request,
+			    sizeof(filter->request), e) ||
+	    !parameter_read(request, "limit", limit, sizeof(limit), e))
 		return false;
 	(void)http_query_value(request, "follow", follow, sizeof(follow));
 	*follow_r = (strcmp(follow, "1") == 0 || strcmp(follow, "true") == 0) &&
 		    strcmp(http_method(request), "HEAD") != 0;
 	*limit_r = LINES_MAX;
-	if (!http_query_value(request, "limit", limit, sizeof(limit)))
+	if (!http_query_has(request, "limit"))
 		return true;
 	if (text_to_int(limit, limit_r) && *limit_r >= 0 &&
 	    *limit_r <= 1000000000) {

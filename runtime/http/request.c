@@ -108,29 +108,43 @@ static bool parameter_is(const char *at, size_t length, const char *name,
 	return true;
 }
 
-bool http_query_value(const struct http_request *request, const char *name,
-		      char *out, size_t out_size)
+/* The first of that name. */
+static bool find_parameter(const struct http_request *request, const char *name,
+			   struct http_text *value)
 {
 	const char *at = http_query(request);
 
 	while (*at) {
 		size_t length = strcspn(at, "&");
-		struct http_text value;
 
-		if (parameter_is(at, length, name, &value)) {
-			ssize_t n = value.len < out_size
-					    ? percent_decode(value, out, true)
-					    : -1;
-
-			if (n < 0)
-				return false;
-			out[n] = '\0';
+		if (parameter_is(at, length, name, value))
 			return true;
-		}
 		at += length;
 		at += *at == '&';
 	}
 	return false;
+}
+
+bool http_query_has(const struct http_request *request, const char *name)
+{
+	struct http_text value;
+
+	return find_parameter(request, name, &value);
+}
+
+bool http_query_value(const struct http_request *request, const char *name,
+		      char *out, size_t out_size)
+{
+	struct http_text value;
+	ssize_t n;
+
+	if (!find_parameter(request, name, &value) || value.len >= out_size)
+		return false;
+	n = percent_decode(value, out, true);
+	if (n < 0)
+		return false;
+	out[n] = '\0';
+	return true;
 }
 
 const char *http_field(const struct http_request *request, const char *name)

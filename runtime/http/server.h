@@ -139,9 +139,12 @@ const char *http_method(const struct http_request *request);
  * NUL-ended; "/" at least. */
 const char *http_path(const struct http_request *request);
 const char *http_query(const struct http_request *request); /* raw, or "" */
-/* A query parameter, decoded into `out`; false when absent or too long. */
+/* A query parameter (of several the first), decoded into `out`; false when
+ * absent, too long or escaped wrongly. */
 bool http_query_value(const struct http_request *request, const char *name,
 		      char *out, size_t out_size);
+/* Is it there, readable or not? */
+bool http_query_has(const struct http_request *request, const char *name);
 /* A header field's value (NUL-ended, trimmed; of several the first), or NULL. */
 const char *http_field(const struct http_request *request, const char *name);
 const char *http_body(const struct http_request *request, size_t *length_r);

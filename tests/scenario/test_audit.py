@@ -313,9 +313,20 @@ def the_log_is_searched_followed_and_pruned():
         assert len(search(daemon, type="key.", since="1h")) == 10
         assert search(daemon, category="security_events", limit=1)
         assert not search(daemon, user="key:none")
-        for query in ("limit=0", "since=x", "after=-1", "user=" + "x" * 99):
+        for query in ("limit=0", "limit=", "since=x", "after=-1",
+                      "user=" + "x" * 99, "limit=" + "0" * 30 + "5",
+                      "after=" + "9" * 30, "since=%zz",
+                      "until=" + "2" * 99, "type=%00"):
             answer = daemon.admin("GET", "/admin/v1/audit?" + query)
             assert answer.status == 400, (query, answer)
+            assert answer.json["error"]["param"] == query.split("=")[0]
+        # What only ends like a parameter is none.
+        answer = daemon.admin("GET", "/admin/v1/audit?foo_user=" + "x" * 99)
+        assert answer.status == 200, answer
+        for path in ("logs?limit=" + "1" * 30, "logs?agent=%zz",
+                     "keys?after=" + "x" * 300, "alerts?state=%z"):
+            answer = daemon.admin("GET", "/admin/v1/" + path)
+            assert answer.status == 400, (path, answer)
         answer = daemon.admin("POST", "/admin/v1/audit/prune",
                               {"before": "1h"})
         assert answer.status == 200 and answer.json["removed"] == 0, answer
