@@ -13,6 +13,7 @@
 #include "core/health.h"
 #include "core/memory.h"
 #include "core/os.h"
+#include "core/text.h"
 #include "monitor/history.h"
 #include "monitor/monitors.h"
 #include "plugin/host.h"
@@ -130,23 +131,6 @@ out:
 	return verdict;
 }
 
-static bool is_this_machine(const char *url)
-{
-	static const char *const hosts[] = { "127.0.0.1", "localhost",
-					     "[::1]" };
-	const char *host = strstr(url, "://");
-
-	host = host != NULL ? host + 3 : url;
-	for (size_t n = 0; n < ARRAY_SIZE(hosts); n++) {
-		size_t length = strlen(hosts[n]);
-
-		if (strncmp(host, hosts[n], length) == 0 &&
-		    strchr(":/", host[length]) != NULL)
-			return true;
-	}
-	return false;
-}
-
 /* A secret that travels in clear, or to whom nobody has verified. */
 static enum workflow_verdict check_upstream(struct workflow *w,
 					    const struct secrets *s)
@@ -163,7 +147,7 @@ static enum workflow_verdict check_upstream(struct workflow *w,
 		workflow_evidence(w, "the backend names no upstream");
 		return STEP_IS_DONE;
 	}
-	if (is_this_machine(text)) {
+	if (text_is_loopback_url(text)) {
 		workflow_evidence(w, "its upstream is this machine");
 		return STEP_IS_DONE;
 	}

@@ -147,23 +147,6 @@ void check_tls_certificate(struct inspection *i, struct finding *f)
 
 /* --- upstreams ------------------------------------------------------------------- */
 
-static bool is_this_machine(const char *url)
-{
-	static const char *const hosts[] = { "127.0.0.1", "localhost",
-					     "[::1]" };
-	const char *host = strstr(url, "://");
-
-	host = host != NULL ? host + 3 : url;
-	for (size_t n = 0; n < sizeof(hosts) / sizeof(hosts[0]); n++) {
-		size_t length = strlen(hosts[n]);
-
-		if (strncmp(host, hosts[n], length) == 0 &&
-		    strchr(":/", host[length]) != NULL)
-			return true;
-	}
-	return false;
-}
-
 void check_upstream_tls(struct inspection *i, struct finding *f)
 {
 	unsigned int upstreams = 0, plain = 0;
@@ -181,7 +164,7 @@ void check_upstream_tls(struct inspection *i, struct finding *f)
 		if (url == NULL || url->type != SETTING_STRING)
 			continue;
 		upstreams++;
-		if (is_this_machine(url->text) ||
+		if (text_is_loopback_url(url->text) ||
 		    (strncmp(url->text, "https://", 8) == 0 && !unverified))
 			continue;
 		plain++;

@@ -10,6 +10,7 @@
 
 #include "config/config_priv.h"
 #include "config/value.h"
+#include "core/text.h"
 
 #define ISSUERS_MAX	 32
 #define ROWS_MAX	 1000
@@ -21,22 +22,6 @@ static const char http[] = "http://";
 static bool begins(const char *text, const char *with)
 {
 	return strncasecmp(text, with, strlen(with)) == 0;
-}
-
-/* Of "HOST[:PORT][/PATH]": is it this machine? */
-static bool is_loopback_host(const char *host)
-{
-	static const char *const names[] = { "localhost", "127.0.0.1",
-					     "[::1]" };
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		size_t n = strlen(names[i]);
-
-		if (strncasecmp(host, names[i], n) == 0 &&
-		    (host[n] == '\0' || host[n] == ':' || host[n] == '/'))
-			return true;
-	}
-	return false;
 }
 
 static const char *keep_path(struct config_holder *holder, const char *path,
@@ -64,8 +49,7 @@ static void read_jwks(struct config_holder *holder, struct config_jwt *jwt,
 	else if (!is_url && strstr(jwt->jwks, "://") != NULL)
 		config_complain(r->errors, at,
 				"`jwks` is a file or begins with https://");
-	else if (begins(jwt->jwks, http) &&
-		 !is_loopback_host(jwt->jwks + sizeof(http) - 1))
+	else if (begins(jwt->jwks, http) && !text_is_loopback_url(jwt->jwks))
 		config_complain(
 			r->errors, at,
 			"`jwks` over plain http is taken from localhost, 127.0.0.1 or [::1] only: anybody on the way could put in keys of their own; use https://");

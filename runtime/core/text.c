@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/memory.h"
 
@@ -259,4 +260,33 @@ bool text_in_cidr(const char *address, const char *cidr)
 	if (memcmp(network, host, whole) != 0)
 		return false;
 	return rest == 0 || (network[whole] ^ host[whole]) >> (8 - rest) == 0;
+}
+
+bool text_is_loopback_url(const char *url)
+{
+	const char *at = strstr(url, "://");
+	const char *end, *host;
+	char name[INET6_ADDRSTRLEN];
+	size_t length;
+
+	host = at != NULL ? at + 3 : url;
+	end = host + strcspn(host, "/?#\\");
+	/* A name or a password may hold what looks like a host. */
+	while ((at = memchr(host, '@', (size_t)(end - host))) != NULL)
+		host = at + 1;
+	length = (size_t)(end - host);
+	at = memchr(host, *host == '[' ? ']' : ':', length);
+	if (*host == '[') {
+		if (at == NULL || (at + 1 < end && at[1] != ':'))
+			return false;
+		host++;
+	}
+	if (at != NULL)
+		length = (size_t)(at - host);
+	if (length >= sizeof(name))
+		return false;
+	memcpy(name, host, length);
+	name[length] = '\0';
+	return strcasecmp(name, "localhost") == 0 ||
+	       text_in_cidr(name, "127.0.0.0/8") || text_in_cidr(name, "::1");
 }

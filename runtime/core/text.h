@@ -54,5 +54,8 @@ bool text_equal_constant_time(const void *a, const void *b, size_t length);
 
 /* IP address in CIDR list: "10.0.0.0/8", "::1". */
 bool text_in_cidr(const char *address, const char *cidr);
+/* Does "http://[USER@]HOST[:PORT][/...]" lead to this machine: localhost, ::1
+ * or 127.0.0.0/8, each as it is written?  No name is resolved. */
+bool text_is_loopback_url(const char *url);
 
 #endif

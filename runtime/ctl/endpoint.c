@@ -7,25 +7,13 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "core/text.h"
+
 #define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
 
 static bool begins(const char *text, const char *with)
 {
 	return !strncmp(text, with, strlen(with));
-}
-
-static bool host_is_loopback(const char *host)
-{
-	static const char *const names[] = { "localhost", "[::1]" };
-	if (begins(host, "127."))
-		return true;
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		size_t length = strlen(names[i]);
-		if (!strncmp(host, names[i], length) &&
-		    (!host[length] || strchr(":/", host[length])))
-			return true;
-	}
-	return false;
 }
 
 static bool has_space_or_control(const char *text)
@@ -82,7 +70,7 @@ bool endpoint_parse(struct endpoint *endpoint, const char *text,
 			 text);
 		return false;
 	}
-	endpoint->loopback = host_is_loopback(host);
+	endpoint->loopback = text_is_loopback_url(text);
 	while (length && text[length - 1] == '/')
 		length--;
 	memcpy(endpoint->base, text, length);

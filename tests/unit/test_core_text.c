@@ -376,6 +376,43 @@ Test(core_text, networks)
 			     cases[i].cidr);
 }
 
+Test(core_text, urls_of_this_machine_are_told_from_what_looks_like_one)
+{
+	static const struct {
+		const char *url;
+		bool here;
+	} cases[] = {
+		{ "http://localhost", true },
+		{ "http://LocalHost:8080/v1", true },
+		{ "http://127.0.0.1/v1", true },
+		{ "https://127.9.8.7:1?x", true },
+		{ "http://[::1]", true },
+		{ "http://[::1]:8080/a@b", true },
+		{ "http://me:secret@localhost:1/", true },
+		{ "localhost:80", true },
+		{ "http://localhost:x@models.example/v1", false },
+		{ "http://localhost@models.example", false },
+		{ "http://a@localhost@models.example", false },
+		{ "http://127.0.0.1.models.example", false },
+		{ "http://127.models.example", false },
+		{ "http://localhost.models.example", false },
+		{ "http://models.example/localhost", false },
+		{ "http://models.example#@localhost", false },
+		{ "http://models.example?@localhost", false },
+		{ "http://models.example\\@localhost", false },
+		{ "http://[::1]models.example", false },
+		{ "http://[::1", false },
+		{ "http://[::2]", false },
+		{ "http://0.0.0.0", false },
+		{ "http://", false },
+		{ "", false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		cr_expect_eq(text_is_loopback_url(cases[i].url), cases[i].here,
+			     "%s", cases[i].url);
+}
+
 Test(core_text, ids_are_different_and_sort_by_time)
 {
 	static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz";

@@ -168,6 +168,8 @@ Test(ctl_words, addresses_are_read_and_wrong_ones_told)
 	cr_assert(
 		endpoint_parse(&endpoint, "https://localhost.example", error));
 	cr_assert_not(endpoint.loopback);
+	cr_assert(endpoint_parse(&endpoint, "https://127.example", error));
+	cr_assert_not(endpoint.loopback);
 
 	static const char *const wrong[] = {
 		"",	    "localhost:8080", "ftp://x",      "http://",
