@@ -107,7 +107,10 @@ static bool in_admin_group(const struct http_peer *peer)
 		char *end;
 		unsigned long gid = strtoul(line, &end, 10);
 
-		if (end == line || memchr(line, '\n', (size_t)(end - line)))
+		/* The kernel ends each with a space: what ends with the text
+		 * is the beginning of one. */
+		if (end == line || *end == '\0' ||
+		    memchr(line, '\n', (size_t)(end - line)))
 			return false;
 		if (is_admin_group(gid))
 			return true;

@@ -49,7 +49,7 @@ static int text_file(const char *text)
 
 static int fake_open(const char *path, int flags, mode_t mode)
 {
-	char text[512];
+	static char text[16384];
 	bool is_stat = strstr(path, "/stat") + 5 == path + strlen(path);
 
 	(void)flags;
@@ -197,7 +197,7 @@ Test(peer, a_group_is_the_first_or_any_other)
 		const char *groups;
 		atom_status status;
 	} rows[] = {
-		{ "Groups:\t0", ATOM_OK },
+		{ "Groups:\t0 ", ATOM_OK },
 		{ "Groups:\t12 0 ", ATOM_OK },
 		{ "Groups:\t12 13 ", ATOM_ENOENT },
 		{ "Groups:\t12 ", ATOM_ENOENT },
@@ -223,6 +223,31 @@ Test(peer, a_group_is_the_first_or_any_other)
 	expect(ATOM_ENOENT, "no group");
 	groups = "Groups:\t4294967295 ";
 	expect(ATOM_ENOENT, "no group");
+}
+
+Test(peer, the_beginning_of_a_number_is_no_group)
+{
+	static char long_list[9000];
+	const struct group *group = getgrgid(1);
+	const char *name;
+	size_t length;
+
+	cr_assert_not_null(group);
+	name = group->gr_name;
+	cr_assert_eq(apply(&name, 1), ATOM_OK);
+	/* Whatever is read of it at most, it ends with a 1 of some 11. */
+	length = (size_t)snprintf(long_list, sizeof(long_list), "Groups:\t");
+	while (length + 4 < sizeof(long_list))
+		length += (size_t)snprintf(long_list + length,
+					   sizeof(long_list) - length, "11 ");
+	for (int shift = 0; shift < 3; shift++) {
+		groups = long_list;
+		expect(ATOM_ENOENT, "more groups than are read");
+		memmove(long_list + 10, long_list + 9, sizeof(long_list) - 11);
+		long_list[9] = '2';
+	}
+	groups = "Groups:\t11 1 ";
+	expect(ATOM_OK, "its own");
 }
 
 Test(peer, groups_of_a_refused_configuration_are_not_in_force)
