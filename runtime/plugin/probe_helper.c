@@ -189,10 +189,6 @@ int plugin_probe_main(int count)
 	if (metric_init(0) != ATOM_OK || host_register_basic() != ATOM_OK)
 		return 1;
 	probe_all(results, (size_t)count);
-	for (int i = 0; i < count; i++) {
-		if (results[i].answer != NULL)
-			json_decref(results[i].answer);
-		mem_free(results[i].refusal);
-	}
-	return 0;
+	/* All is told, and what it holds goes with it. */
+	_exit(0);
 }

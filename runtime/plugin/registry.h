@@ -100,7 +100,8 @@ const char *kind_id_of(const char *word);
 
 /* `atomd --probe COUNT`: the helper of a scan, for the plugins in the
  * descriptors 3 and on; what it finds goes to descriptor 1.  A program that
- * scans has to call this from its own main().  Returns an exit status. */
+ * scans has to call this from its own main().  Returns an exit status, or
+ * not at all. */
 int plugin_probe_main(int count);
 
 #endif
