@@ -22,7 +22,7 @@ struct api_error {
 	int status;
 	int32_t retry_after_ms; /* 0 = not said */
 	bool no_retry;		/* nor ever, whatever the code says */
-	const char *param;	/* static, or NULL */
+	const char *param;	/* outlives this; or NULL */
 	char code[ATOM_ERROR_CODE_MAX];
 	char message[ATOM_ERROR_MESSAGE_MAX];
 };

@@ -13,7 +13,8 @@
 #define ANSWER_MAX ((size_t)256 * 1024 * 1024)
 /* An operator's request; a call of an agent may be larger. */
 /* An agent's text, and what is replayed with it. */
-#define BODY_MAX ((size_t)4 * 1024 * 1024)
+#define BODY_MAX       ((size_t)4 * 1024 * 1024)
+#define QUERY_NAME_MAX 32
 
 static void control_free(struct control_call *call)
 {
@@ -60,17 +61,17 @@ static bool take_body(struct control_call *call, struct api_error *e)
 	return call->body != NULL;
 }
 
+/* `name` holds what *e names. */
 static bool read_queries(struct control_call *call, const char *names,
-			 struct api_error *e)
+			 char name[QUERY_NAME_MAX], struct api_error *e)
 {
 	const char *at = names != NULL ? names : "";
-	char name[32];
 
 	call->query_names = at;
 	for (size_t i = 0; i < CONTROL_QUERIES_MAX && *at != '\0'; i++) {
 		size_t length = strcspn(at, ",");
 
-		(void)snprintf(name, sizeof(name), "%.*s", (int)length, at);
+		(void)snprintf(name, QUERY_NAME_MAX, "%.*s", (int)length, at);
 		if (!parameter_read(call->request, name, call->query[i],
 				    sizeof(call->query[i]), e))
 			return false;
@@ -101,6 +102,7 @@ void control_call(struct http_request *request,
 {
 	const struct route_params *params = &admission->params;
 	struct control_call *call = mem_zalloc(sizeof(*call));
+	char name[QUERY_NAME_MAX];
 	struct api_error e;
 
 	if (call == NULL) {
@@ -125,7 +127,7 @@ void control_call(struct http_request *request,
 		(void)snprintf(call->params[i], sizeof(call->params[i]), "%.*s",
 			       (int)params->length[i],
 			       params->at[i] != NULL ? params->at[i] : "");
-	if (!read_queries(call, query, &e) || !take_body(call, &e)) {
+	if (!read_queries(call, query, name, &e) || !take_body(call, &e)) {
 		reply_error(request, &e);
 		control_free(call);
 		return;

@@ -323,10 +323,13 @@ def the_log_is_searched_followed_and_pruned():
         # What only ends like a parameter is none.
         answer = daemon.admin("GET", "/admin/v1/audit?foo_user=" + "x" * 99)
         assert answer.status == 200, answer
-        for path in ("logs?limit=" + "1" * 30, "logs?agent=%zz",
-                     "keys?after=" + "x" * 300, "alerts?state=%z"):
+        for path, param in (("logs?limit=" + "1" * 30, "limit"),
+                            ("logs?agent=%zz", "agent"),
+                            ("keys?after=" + "x" * 300, "after"),
+                            ("alerts?state=%z", "state")):
             answer = daemon.admin("GET", "/admin/v1/" + path)
             assert answer.status == 400, (path, answer)
+            assert answer.json["error"]["param"] == param, answer
         answer = daemon.admin("POST", "/admin/v1/audit/prune",
                               {"before": "1h"})
         assert answer.status == 200 and answer.json["removed"] == 0, answer
