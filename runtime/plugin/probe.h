@@ -5,13 +5,18 @@
 /*
  * What is in plugins, found out in child processes.  A helper is this program
  * again, as `--probe COUNT`, with the files as its descriptors 3 and on and a
- * clean environment.  It has one thread and never loads a plugin; for each it
- * forks a child, which costs a fraction of another start of the program, with
- * that one descriptor, limits and a deadline.  There the plugin is mapped,
- * checked, initialised and ended; what crashes or hangs does so there.
+ * clean environment.  It has one thread and never loads a plugin, but forks
+ * children, which costs a fraction of another start of the program.  There a
+ * plugin is mapped, checked, initialised and ended; what crashes or hangs does
+ * so there, under limits and a deadline.
  *
- * The child answers the helper with lines `@STAGE` as it goes and one JSON
- * document at the end:
+ * A first child examines all files, one after another, and answers for those
+ * that are in order: almost always all.  Each of the others gets a child of
+ * its own, with that one descriptor, whose verdict counts: no plugin is refused
+ * for what another did.
+ *
+ * A child of one file answers the helper with lines `@STAGE` as it goes and one
+ * JSON document at the end:
  *
  *	{"name","version","license","abi","needs","flags",
  *	 "components":[{"kind","name","summary","flags","options":[...]}],

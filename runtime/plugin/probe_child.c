@@ -24,8 +24,6 @@
 #include "plugin/probe_priv.h"
 #include "plugin/registry.h"
 
-#define ANSWER_FD (PROBE_FD + 1)
-
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SHADOW_MEMORY 1
 #elif defined(__has_feature)
@@ -57,13 +55,14 @@ static void limit_all(void)
 #endif
 }
 
+/* Those that are examined together tell no stages. */
 static void stage(int answer_fd, const char *name)
 {
 	char line[32];
 	int length = snprintf(line, sizeof(line), "@%s\n", name);
 
 	/* A parent that is gone will not read the answer either. */
-	if (write(answer_fd, line, (size_t)length) < 0)
+	if (answer_fd >= 0 && write(answer_fd, line, (size_t)length) < 0)
 		_exit(1);
 }
 
@@ -214,13 +213,15 @@ static atom_status examine(int fd, int answer_fd, json_t **answer_r,
 	return status;
 }
 
-/* At once: jansson would write each word of it by itself, and the parent wake
+/* At once: jansson would write each word of it by itself, and the helper wake
  * as often. */
-static atom_status say(int answer_fd, const json_t *answer)
+static atom_status say(int answer_fd, const json_t *answer, const char *end)
 {
 	struct buffer text = BUFFER_INIT(PROBE_ANSWER_MAX);
 	atom_status status = json_encode(answer, &text);
 
+	if (status == ATOM_OK)
+		status = buffer_append_text(&text, end);
 	while (status == ATOM_OK && text.length > 0) {
 		ssize_t n = write(answer_fd, text.bytes, text.length);
 
@@ -233,7 +234,7 @@ static atom_status say(int answer_fd, const json_t *answer)
 	return status;
 }
 
-static int answer(int fd, int answer_fd)
+static int answer_one(int fd, int answer_fd)
 {
 	struct atom_error error = ATOM_ERROR_INIT;
 	json_t *answer = NULL;
@@ -244,24 +245,61 @@ static int answer(int fd, int answer_fd)
 			json_decref(answer);
 		answer = json_pack("{s:s}", "error", error.message);
 	}
-	status = answer != NULL ? say(answer_fd, answer) : ATOM_ENOMEM;
+	status = answer != NULL ? say(answer_fd, answer, "") : ATOM_ENOMEM;
 	if (answer != NULL)
 		json_decref(answer);
 	return status == ATOM_OK ? 0 : 1;
 }
 
-_Noreturn void probe_child_main(int fd, int answer_fd, int said_fd)
+/* Of what is not in order nothing is said: that is looked at alone. */
+static int answer_all(int count, int answer_fd)
+{
+	for (int i = 0; i < count; i++) {
+		struct atom_error error = ATOM_ERROR_INIT;
+		json_t *answer = NULL, *line;
+
+		if (examine(PROBE_FD + i, -1, &answer, &error) == ATOM_OK) {
+			line = json_pack("{s:i, s:O}", "file", i, "answer",
+					 answer);
+			if (line != NULL)
+				(void)say(answer_fd, line, "\n");
+			if (line != NULL)
+				json_decref(line);
+		}
+		if (answer != NULL)
+			json_decref(answer);
+	}
+	return 0;
+}
+
+/* What the plugin prints is not the answer, and of the helper's descriptors it
+ * has none.  The pipes are above all files. */
+static void place(int answer_fd, int said_fd)
 {
 	(void)setpgid(0, 0);
-	/* What the plugin prints is not the answer, and of the helper's
-	 * descriptors it has none.  The pipes are above all files. */
 	if (dup2(said_fd, STDOUT_FILENO) < 0 ||
 	    dup2(said_fd, STDERR_FILENO) < 0 ||
-	    (fd != PROBE_FD && dup2(fd, PROBE_FD) < 0) ||
-	    dup3(answer_fd, ANSWER_FD, O_CLOEXEC) < 0)
+	    (answer_fd != PROBE_ANSWER_FD &&
+	     dup3(answer_fd, PROBE_ANSWER_FD, O_CLOEXEC) < 0))
 		_exit(1);
-	closefrom(ANSWER_FD + 1);
+	closefrom(PROBE_ANSWER_FD + 1);
+}
+
+_Noreturn void probe_child_main(const struct probe_result *results,
+				size_t count, int answer_fd, int said_fd)
+{
+	int status;
+
+	place(answer_fd, said_fd);
+	if (count == 1) {
+		if (results->fd != PROBE_FD && dup2(results->fd, PROBE_FD) < 0)
+			_exit(1);
+		for (int fd = PROBE_FD + 1; fd < PROBE_ANSWER_FD; fd++)
+			(void)close(fd);
+	}
 	limit_all();
+	status = count == 1 ? answer_one(PROBE_FD, PROBE_ANSWER_FD)
+			    : answer_all((int)count, PROBE_ANSWER_FD);
 	/* Threads and exit handlers of the plugin are not waited for. */
-	_exit(answer(PROBE_FD, ANSWER_FD));
+	_exit(status);
 }

@@ -14,10 +14,9 @@
 #include "core/os.h"
 #include "plugin/probe_priv.h"
 
-#define PIPES_LEAST (PROBE_FD + PROBE_FILES_MAX)
-#define READS_MAX   64	 /* at a time: one that floods must meet its deadline */
-#define GIVE_UP_MS  2000 /* after SIGKILL */
-#define NS_PER_MS   1000000ll
+#define READS_MAX  64	/* at a time: one that floods must meet its deadline */
+#define GIVE_UP_MS 2000 /* after SIGKILL */
+#define NS_PER_MS  1000000ll
 
 static void close_fd(int *fd)
 {
@@ -44,8 +43,8 @@ static int pipe_above(int ends[2])
 
 	if (os.pipe2(low, O_CLOEXEC) != 0)
 		return -1;
-	ends[0] = fcntl(low[0], F_DUPFD_CLOEXEC, PIPES_LEAST);
-	ends[1] = fcntl(low[1], F_DUPFD_CLOEXEC, PIPES_LEAST);
+	ends[0] = fcntl(low[0], F_DUPFD_CLOEXEC, PROBE_ANSWER_FD);
+	ends[1] = fcntl(low[1], F_DUPFD_CLOEXEC, PROBE_ANSWER_FD);
 	(void)os.close(low[0]);
 	(void)os.close(low[1]);
 	if (ends[0] >= 0 && ends[1] >= 0 &&
@@ -56,13 +55,14 @@ static int pipe_above(int ends[2])
 	return -1;
 }
 
-bool probe_child_start(struct probe_child *child, struct probe_result *result)
+bool probe_child_start(struct probe_child *child, struct probe_result *results,
+		       size_t count)
 {
 	int answer[2] = { -1, -1 }, said[2] = { -1, -1 };
 	int error = 0;
 
 	*child = (struct probe_child){
-		.pidfd = -1, .answer_fd = -1, .said_fd = -1, .result = result
+		.pidfd = -1, .answer_fd = -1, .said_fd = -1, .result = results
 	};
 	buffer_init(&child->answer, PROBE_ANSWER_MAX);
 	buffer_init(&child->said, PROBE_SAID_MAX);
@@ -70,7 +70,7 @@ bool probe_child_start(struct probe_child *child, struct probe_result *result)
 	    (child->pid = fork()) < 0)
 		error = errno;
 	if (error == 0 && child->pid == 0)
-		probe_child_main(result->fd, answer[1], said[1]);
+		probe_child_main(results, count, answer[1], said[1]);
 	if (error == 0) {
 		/* Here and in the child: whichever comes first. */
 		(void)setpgid(child->pid, child->pid);
@@ -90,9 +90,9 @@ bool probe_child_start(struct probe_child *child, struct probe_result *result)
 	if (error == 0)
 		return true;
 	probe_child_fini(child);
-	result->refusal =
+	results->refusal =
 		probe_refusal("could not be probed: %s", strerror(error));
-	result->passing = true;
+	results->passing = true;
 	return false;
 }
 

@@ -21,7 +21,9 @@
 #define PROBE_TOO_MUCH "describes itself in more than 4 MiB"
 #define PROBE_LINE_MAX (2 * PROBE_ANSWER_MAX)
 
-#define PROBE_FD 3 /* the helper's first file; a child's only one */
+#define PROBE_FD 3 /* the helper's first file */
+/* Where a child answers, and above which all pipes are. */
+#define PROBE_ANSWER_FD (PROBE_FD + PROBE_FILES_MAX)
 
 /* What a helper has found out about one file. */
 struct probe_result {
@@ -54,9 +56,11 @@ struct probe_told {
 bool probe_helper_run(struct probe_job *const *jobs, size_t count,
 		      struct probe_told *told);
 
-/* Forks it; only in a process of one thread.  False when it could not be
- * started, with the refusal. */
-bool probe_child_start(struct probe_child *child, struct probe_result *result);
+/* Forks it, for one file or for several together; only in a process of one
+ * thread.  False when it could not be started, with the refusal of the first
+ * file. */
+bool probe_child_start(struct probe_child *child, struct probe_result *results,
+		       size_t count);
 /* Takes what there is to read, without waiting. */
 void probe_child_read(struct probe_child *child);
 /* Kills it once its time is over; when even that does not end it, true: give
@@ -71,8 +75,13 @@ void probe_judge(struct probe_child *child, int wait_status);
 ATOM_PRINTF(1, 2)
 char *probe_refusal(const char *format, ...);
 
-/* The child's life: examines the plugin in `fd`, answers on `answer_fd`; what
- * it prints goes to `said_fd`. */
-_Noreturn void probe_child_main(int fd, int answer_fd, int said_fd);
+/* May an answer be handed to the daemon? */
+bool probe_answer_shaped(const json_t *answer);
+
+/* The child's life.  Of one file: its stages and its answer.  Of several: a
+ * line {"file": N, "answer": {...}} for each that is in order.  What the
+ * plugins print goes to `said_fd`. */
+_Noreturn void probe_child_main(const struct probe_result *results,
+				size_t count, int answer_fd, int said_fd);
 
 #endif

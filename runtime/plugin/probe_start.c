@@ -129,7 +129,7 @@ static int spawn(const int *files, size_t count, int answer, pid_t *pid)
 /* A duplicate that none of the helper's own descriptors overwrites. */
 static int above(int fd)
 {
-	return fcntl(fd, F_DUPFD_CLOEXEC, PROBE_FD + PROBE_FILES_MAX);
+	return fcntl(fd, F_DUPFD_CLOEXEC, PROBE_ANSWER_FD);
 }
 
 /* Starts it; what it tells comes on *answer_r.  Returns an errno value. */

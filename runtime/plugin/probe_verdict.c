@@ -114,7 +114,7 @@ static bool rows_are(const json_t *answer, const char *list, const char *a,
 }
 
 /* A plugin that writes the answer itself must not confuse the daemon. */
-static bool answer_shaped(const json_t *answer)
+bool probe_answer_shaped(const json_t *answer)
 {
 	const json_t *components = json_object_get(answer, "components");
 	const json_t *row;
@@ -147,7 +147,7 @@ static void judge_answer(struct probe_child *child)
 	} else if (is_text(answer, "error")) {
 		result->refusal =
 			probe_refusal("%s", json_text(answer, "error", ""));
-	} else if (!answer_shaped(answer)) {
+	} else if (!probe_answer_shaped(answer)) {
 		result->refusal =
 			probe_refusal("gave the probe an answer that is none");
 	} else {

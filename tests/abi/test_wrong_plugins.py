@@ -123,6 +123,22 @@ def one_that_ends_the_process_above_it_takes_no_other_along():
 
 
 @test
+def one_that_closes_what_others_are_read_from_takes_none_along():
+    with Folder() as folder:
+        folder.put(SOURCE, "closes.so", "-DWRONG_INIT_CLOSES",
+                   '-DNAME="closes"')
+        for name in "before", "other", "right":
+            folder.put(SOURCE, name + ".so", '-DNAME="%s"' % name)
+        with Shell() as shell:
+            shell.scan(folder.path)
+            said = sentence(shell.row("closes.so"))
+            assert said == ("closes.so: ended the probe in its init() with "
+                            "status 1"), said
+            for name in "before", "other", "right":
+                assert shell.row(name)["state"] == "available"
+
+
+@test
 def a_component_of_an_unknown_kind_is_skipped_and_the_rest_works():
     with Folder() as folder:
         folder.put(SOURCE, "mixed.so", "-DWRONG_KIND", '-DNAME="mixed"')

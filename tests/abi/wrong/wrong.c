@@ -168,6 +168,15 @@ static atom_status init(const struct atom_host *host, struct atom_error *err)
 	return ATOM_OK;
 }
 #define INIT init
+#elif defined(WRONG_INIT_CLOSES)
+static atom_status init(const struct atom_host *host, struct atom_error *err)
+{
+	(void)host;
+	(void)err;
+	closefrom(0);
+	return ATOM_OK;
+}
+#define INIT init
 #elif defined(WRONG_INIT_FAILS)
 static atom_status init(const struct atom_host *host, struct atom_error *err)
 {
