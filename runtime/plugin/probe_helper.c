@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The helper of a probe: a process of one thread that forks a child for each
- * plugin, several at once, and tells the daemon what came of it.
+ * The helper of a probe: a process of one thread that forks a child for all
+ * plugins, then one for each that is left, several at once, and tells the
+ * daemon what came of it.
  */
 
 #include <errno.h>

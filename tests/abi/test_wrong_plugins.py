@@ -106,36 +106,30 @@ def an_endless_init_is_ended_and_the_others_do_not_wait_for_each_other():
             assert shell.row("right")["state"] == "available"
 
 
-@test
-def one_that_ends_the_process_above_it_takes_no_other_along():
+def takes_no_other_along(define, words):
     with Folder() as folder:
-        folder.put(SOURCE, "kills.so", "-DWRONG_INIT_KILLS",
-                   '-DNAME="kills"')
-        for name in "before", "other", "right":
+        folder.put(SOURCE, "bad.so", "-D" + define, '-DNAME="bad"')
+        for name in "above", "other", "right":
             folder.put(SOURCE, name + ".so", '-DNAME="%s"' % name)
         with Shell() as shell:
             shell.scan(folder.path)
-            said = sentence(shell.row("kills.so"))
-            assert said == ("kills.so: could not be probed: the helper was "
-                            "ended by SIGKILL"), said
-            for name in "before", "other", "right":
+            said = sentence(shell.row("bad.so"))
+            assert said == "bad.so: " + words, said
+            for name in "above", "other", "right":
                 assert shell.row(name)["state"] == "available"
+
+
+@test
+def one_that_ends_the_process_above_it_takes_no_other_along():
+    takes_no_other_along(
+        "WRONG_INIT_KILLS",
+        "could not be probed: the helper was ended by SIGKILL")
 
 
 @test
 def one_that_closes_what_others_are_read_from_takes_none_along():
-    with Folder() as folder:
-        folder.put(SOURCE, "closes.so", "-DWRONG_INIT_CLOSES",
-                   '-DNAME="closes"')
-        for name in "before", "other", "right":
-            folder.put(SOURCE, name + ".so", '-DNAME="%s"' % name)
-        with Shell() as shell:
-            shell.scan(folder.path)
-            said = sentence(shell.row("closes.so"))
-            assert said == ("closes.so: ended the probe in its init() with "
-                            "status 1"), said
-            for name in "before", "other", "right":
-                assert shell.row(name)["state"] == "available"
+    takes_no_other_along(
+        "WRONG_INIT_CLOSES", "ended the probe in its init() with status 1")
 
 
 @test
