@@ -221,8 +221,22 @@ def who_leaves_while_waiting_for_a_session_gives_the_place_back():
 
         def status():
             return daemon.chat("echo", "x", key=key).status
-        with daemon.wire(content), daemon.wire(content) as waiting:
-            wait_for(lambda: status() == 429, what="both are there")
+
+        def one_that_waits():
+            """None: whoever looked had the place just then."""
+            wire = daemon.wire(content)
+            wait_for(lambda: wire.answered() or status() == 429,
+                     what="both are there")
+            if not wire.answered():
+                return wire
+            assert wire.answer().status == 429
+            return wire.close()
+        with daemon.wire(content):
+            wait_for(lambda: daemon.metrics().sum(
+                "atomd_inflight_requests", agent="hold") == 1,
+                what="the first is there")
+            waiting = wait_for(one_that_waits, what="another waits")
+            assert status() == 429
             waiting.close()
             wait_for(lambda: status() == 200, what="one has left")
 

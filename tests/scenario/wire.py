@@ -7,6 +7,7 @@ server-sent events as they come.  Metrics reads the Prometheus text format.
 
 import json
 import re
+import select
 import socket
 import time
 
@@ -86,6 +87,10 @@ class Wire:
         self.sock.sendall(content if isinstance(content, bytes)
                           else content.encode())
         return self
+
+    def answered(self):
+        """There is something to read, the end of the connection too."""
+        return bool(self.buffer or select.select([self.sock], [], [], 0)[0])
 
     def fill(self):
         try:
