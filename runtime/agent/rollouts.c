@@ -209,7 +209,10 @@ void live_stored(struct live *live, atom_status status, const char *message)
 		wait_for_store(live, status, message);
 		return;
 	}
-	live->store_error[0] = '\0';
+	if (live->store_error[0] != '\0') {
+		/* Nor does it stand for that any more. */
+		live->store_error[0] = live->frozen_reason[0] = '\0';
+	}
 	if (live->store_again) {
 		begin_storing(live);
 	} else if (live->from != NULL) {
