@@ -61,6 +61,11 @@ unsigned int loops_serving(void)
 	return serving_count;
 }
 
+bool loops_serve(void)
+{
+	return atomic_load(&phase) == PHASE_RUNNING;
+}
+
 struct loop *loops_get(unsigned int index)
 {
 	assert(index < serving_count);

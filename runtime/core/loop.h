@@ -45,6 +45,10 @@ void loops_stop(void);
  * that never ran are called here. */
 void loops_fini(void);
 
+/* [control] Nobody has asked them to end: what control posts to a serving loop
+ * is delivered. */
+bool loops_serve(void);
+
 unsigned int loops_serving(void);	    /* how many serve */
 struct loop *loops_get(unsigned int index); /* index < loops_serving() */
 struct loop *loop_control(void);
@@ -63,7 +67,8 @@ atom_status loop_at_stop(struct loop *loop, void (*run)(void *argument),
 			 void *argument);
 
 /* [any] Deliver later on that loop's thread; never inline.  What is posted
- * to a loop after its end is not delivered. */
+ * to a loop after its end is not delivered: control, which goes on after the
+ * serving loops, asks loops_serve() first, and other threads ask control. */
 void loop_post(struct loop *loop, struct message *message);
 
 /* --- timers: thousands of them, cheap to set and to cancel --------------- */

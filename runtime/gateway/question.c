@@ -345,6 +345,12 @@ static enum route_result route(struct question *q, struct revision **revision_r)
 	return *revision_r != NULL ? ROUTE_FOUND : ROUTE_NO_AGENT;
 }
 
+static void refuse_stopping(struct question *q)
+{
+	q->status = atom_fail(&q->error, ATOM_EUNAVAILABLE,
+			      "the daemon is stopping");
+}
+
 static void on_asked(struct loop *loop, struct message *message)
 {
 	struct question *q = CONTAINER_OF(message, struct question, message);
@@ -352,8 +358,7 @@ static void on_asked(struct loop *loop, struct message *message)
 	enum route_result found = route(q, &revision);
 
 	if (found == ROUTE_NO_AGENT && health_is_stopping())
-		q->status = atom_fail(&q->error, ATOM_EUNAVAILABLE,
-				      "the daemon is stopping");
+		refuse_stopping(q);
 	else if (found == ROUTE_NO_AGENT)
 		q->status = atom_fail(&q->error, ATOM_ENOENT,
 				      "there is no agent named '%s'", q->agent);
@@ -511,13 +516,39 @@ static void describe_request(struct question *q)
 				    q->messages_length };
 }
 
+static void hand_over(struct question *q)
+{
+	q->message.deliver = on_asked;
+	q->loop = loops_get((unsigned int)(id_random() % loops_serving()));
+	loop_post(q->loop, &q->message);
+}
+
+/* On control, which knows whether a serving loop would still take it. */
+static void on_offered(struct loop *loop, struct message *message)
+{
+	struct question *q = CONTAINER_OF(message, struct question, message);
+
+	(void)loop;
+	if (loops_serve()) {
+		hand_over(q);
+		return;
+	}
+	refuse_stopping(q);
+	go_back(q);
+}
+
 void question_ask(struct question *q)
 {
 	id_new("req_", q->request_id);
 	describe_request(q);
-	q->message.deliver = on_asked;
-	q->loop = loops_get((unsigned int)(id_random() % loops_serving()));
-	loop_post(q->loop, &q->message);
+	if (loop_current() != NULL && !loop_is_control()) {
+		hand_over(q);
+	} else if (loop_is_control()) {
+		on_offered(loop_control(), &q->message);
+	} else {
+		q->message.deliver = on_offered;
+		loop_post(loop_control(), &q->message);
+	}
 }
 
 static void on_cancelled(struct loop *loop, struct message *message)
@@ -543,6 +574,9 @@ static void on_cancel(struct loop *loop, struct message *message)
 
 void question_cancel(struct question *q)
 {
+	/* Their end cancels what they call. */
+	if (!loops_serve())
+		return;
 	q->cancelling = true;
 	q->cancel.deliver = on_cancel;
 	loop_post(q->loop, &q->cancel);

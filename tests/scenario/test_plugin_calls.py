@@ -4,7 +4,7 @@ other, under the name of the component that asks."""
 
 import os
 
-from atomd_test import Daemon, Folder, agent, config, run, source, test
+from atomd_test import OFTEN, Daemon, Folder, agent, config, run, source, test
 from audit_log import search, wait_records
 from outside import build, cflags, plugins_of
 
@@ -153,6 +153,22 @@ def the_agent_asked_has_its_system_prompt_and_its_max_tokens():
             answer = daemon.invoke("front", "call")
             assert "Be brief." in answer.text, answer
             assert "77" in answer.text, answer
+
+
+@test
+def who_asks_when_the_loops_have_ended_is_told_that_the_daemon_stops():
+    with Folder() as folder:
+        build(folder.at("plugins", "late_asker.so"), cflags(folder),
+              path=source("tests", "scenario", "fixtures", "late_asker.c"))
+        text = config(agents=[agent("target", ECHO)], extra=(
+            plugins_of(folder.at("plugins")) + OFTEN
+            + 'monitors = ( { plugin = "late_asker"; } );'))
+        with Daemon(text) as daemon:
+            daemon.wait_event("late_waits")
+            daemon.stop()
+            told = daemon.wait_event("late_answer")
+            assert told["message"] == "the daemon is stopping", told
+            assert daemon.count_event("loop_messages_lost") == 0
 
 
 if __name__ == "__main__":
