@@ -21,6 +21,7 @@ multiplies every deadline (sanitizers, valgrind), CI=true turns a skip into
 a failure.  `test_x.py WORD...` runs only the tests whose names hold a WORD.
 """
 
+import fcntl
 import http.client
 import json
 import os
@@ -77,6 +78,7 @@ def wait_for(predicate, deadline=10.0, what=None):
 
 # Samples come as often as they can: for what waits for one.
 OFTEN = 'monitoring_interval = "1s";\n'
+PIPE_BYTES = 1 << 20
 ECHO = '{ name = "echo"; backend: { plugin = "echo"; }; }'
 
 
@@ -177,6 +179,9 @@ class Daemon:
             stderr=subprocess.PIPE, env=daemon_environment(**self.env),
             pass_fds=self.pass_fds, cwd=self.dir)
         _alive.append(self)
+        # The daemon waits for no reader: what finds no room is lost.
+        for pipe in (self.process.stderr, self.process.stdout):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self.readers = [
             threading.Thread(target=self._read, args=(pipe,), daemon=True)
             for pipe in (self.process.stderr, self.process.stdout)]

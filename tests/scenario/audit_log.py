@@ -29,6 +29,9 @@ def kept(daemon, folder="audit"):
     found = b""
     for base, _, names in os.walk(os.path.join(daemon.dir, folder)):
         for name in sorted(names):
-            with open(os.path.join(base, name), "rb") as file:
-                found += file.read()
+            try:
+                with open(os.path.join(base, name), "rb") as file:
+                    found += file.read()
+            except FileNotFoundError:
+                pass  # a new head, which has its own name by now
     return found

@@ -111,6 +111,7 @@ def fires(daemon):
 def what_fires_and_what_is_pending_shows_with_its_reasons():
     with watched() as daemon:
         up = fires(daemon)
+        wait_for(lambda: len(alerts(daemon)) == 2, 20, "the other one")
         assert up["severity"] == "critical", up
         assert up["labels"] == {"alertname": "up", "severity": "critical",
                                 "team": "core"}, up
@@ -315,6 +316,7 @@ def atomctl_lists_alerts_and_silences_them():
             {"name": "agent", "value": "a.+", "regex": True,
              "equal": False}], made
         fires(daemon)
+        wait_for(lambda: len(alerts(daemon)) == 2, 20, "the other one")
         shown = document(daemon.atomctl("--json", "alerts"))
         assert shown == alerts(daemon), shown
         text = succeeds(daemon.atomctl("alerts", "--state", "firing"))

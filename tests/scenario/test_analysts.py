@@ -112,7 +112,7 @@ def agents_that_hang_lie_or_answer_garbage_change_only_counters():
     extra = ('audit_sinks = ( { plugin = "file"; path = "@DIR@/audit";'
              ' required = true; } );\n' + OFTEN + 'monitors = ( %s );')
     monitors = ", ".join(
-        analyst(kind, 'focus = "performance"; tokens_per_hour = 1000000;',
+        analyst(kind, 'focus = "performance"; tokens_per_hour = 100000000;',
                 "2s" if kind in ("hang", "die") else "60s")
         for kind in KINDS)
     with Daemon(config(agents, extra=extra % ""),
@@ -159,7 +159,8 @@ def agents_that_hang_lie_or_answer_garbage_change_only_counters():
         # Each note is in the audit log with the question's hash, and each
         # question as a call.
         recorded = wait_for(lambda: json.loads(daemon.atomctl(
-            "--json", "audit", "search", "--type", "annotation").stdout),
+            "--json", "audit", "search", "--type", "annotation", "--limit",
+            "10000").stdout),
             20, "records of notes")
         assert rows[-1]["prompt_hash"] in [
             row["details"]["prompt_hash"] for row in recorded], recorded

@@ -62,6 +62,8 @@ def changed_options_take_effect_at_once_and_nothing_is_missing():
             for thread in threads:
                 thread.join()
         assert state(daemon)["state"] == "ok", state(daemon)
+        wait_for(lambda: daemon.count_event("audit_handed_over") >= 6,
+                 what="each of the changes is logged")
         assert daemon.count_event("audit_handed_over") == 6
         found = {}
         for record in search(daemon, type="key.create", limit=10000):

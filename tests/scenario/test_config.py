@@ -583,7 +583,8 @@ def a_reload_over_running_calls_cuts_none():
                            for e in rest[:-1]
                            for c in e.json.get("choices", []))
             assert text.endswith("j") and "new" not in text
-        assert daemon.chat("echo", "x").content == "new x"
+        wait_for(lambda: daemon.chat("echo", "x").content == "new x",
+                 what="the new revision answers")
 
 
 @test

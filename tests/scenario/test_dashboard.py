@@ -252,7 +252,7 @@ def a_client_that_reads_nothing_slows_nobody_and_is_told_what_it_missed():
                  20, "it is there")
         # Whoever comes has a picture made, of some 100 KB, for all: more than
         # the sockets and the daemon's own bound hold for the slow one.
-        for _ in range(120):
+        for _ in range(80):
             with follow(daemon, key) as stream:
                 assert len(next(iter(stream)).json["agents"]) == 200
         for n in range(100):

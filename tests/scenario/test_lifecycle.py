@@ -65,7 +65,7 @@ def sigterm_lets_running_calls_end_and_takes_no_new_ones():
         assert daemon.wait_end() == 0
         assert not os.path.exists(daemon.admin_sock), "the socket file stays"
         try:
-            daemon.get("/healthz")
+            daemon.admin("GET", "/healthz")
             raise AssertionError("it still answers")
         except OSError:
             pass

@@ -195,7 +195,7 @@ def a_call_that_waits_for_an_instance_counts_as_one_at_once():
     held = agent("hold", HOLD, "instances: { min = 1; max = 1;"
                  " concurrency = 1; }; queue: { depth = 9;"
                  " timeout_ms = 60000; };")
-    with Daemon(config(agents=[held], security="")) as daemon:
+    with Daemon(config(agents=[held, ECHO], security="")) as daemon:
         key = make_key(daemon, concurrent=2)
         content = daemon.post_bytes(PATH, asks("hold"), bearer(key))
         with daemon.wire(content) as _, daemon.wire(content) as waiting:
@@ -205,6 +205,9 @@ def a_call_that_waits_for_an_instance_counts_as_one_at_once():
             waiting.close()
             wait_for(lambda: daemon.metrics().sum("atomd_queue_depth") == 0,
                      what="nobody waits")
+            # Its place comes back on its own loop.
+            wait_for(lambda: daemon.chat("echo", "x", key=key).status == 200,
+                     what="it has left")
             with daemon.wire(content):
                 wait_for(lambda: daemon.metrics().sum(
                     "atomd_queue_depth") == 1, what="another waits")
@@ -394,8 +397,10 @@ for call in calls():
                                  stream=stream)
             assert answer.status == 200, answer
             daemon.wait_idle()
-            assert 4700 <= tokens_left(daemon, key, name) <= 5050, (
-                name, stream, tokens_left(daemon, key, name))
+            # A hundred come back each second: what was allowed would leave
+            # 3000, nothing 6000.
+            found = tokens_left(daemon, key, name)
+            assert 4700 <= found < 5900, (name, stream, found)
 
 
 @test
@@ -642,13 +647,16 @@ def a_reload_changes_the_limit_and_keeps_what_is_used():
         refused(daemon.chat("echo", "x"), "without a key", "limit 3")
         assert daemon.reload(text(6)).status == 200
         for who in (key, None):
-            assert left(daemon.chat("echo", "x", key=who), "requests") == 2
+            # All are 6 less four, but for one that has come back.
+            assert 2 <= left(daemon.chat("echo", "x", key=who),
+                             "requests") <= 3
         # Another revision is the same agent, and has had all eight.
         assert daemon.reload(text(4, prefix="b")).status == 200
         wait_for(lambda: daemon.agents()["echo"]["revision"] == 4,
                  what="the next revision serves")
         free = make_key(daemon, requests=0)
-        assert left(daemon.chat("echo", "x", key=free), "requests") == 0
+        answers = [daemon.chat("echo", "x", key=free) for _ in range(5)]
+        assert answers[0].status == 200, answers[0]
         refused(daemon.chat("echo", "x", key=free), "agent echo", "limit 9")
 
 

@@ -120,7 +120,8 @@ def a_reload_adds_changes_and_ends_monitors_and_leaves_the_others():
         assert daemon.reload(config(agents=SCALED)).status == 200
         wait_for(lambda: daemon.count_event("monitor_ended") == 4,
                  what="the end of both monitors")
-        assert daemon.admin("GET", "/admin/v1/alerts").json == []
+        wait_for(lambda: daemon.admin("GET", "/admin/v1/alerts").json == [],
+                 what="the end of what they raised")
         count = len(told(daemon))
         scaled(daemon, "3")
         wait_for(lambda: daemon.count_event("scaled") >= 2,

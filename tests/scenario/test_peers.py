@@ -183,12 +183,12 @@ def without_a_descriptor_to_look_with_nobody_is_taken_for_another():
         def came_with_the_last_one():
             with FewDescriptors(daemon, 1):
                 try:
-                    with daemon.wire(ASK, admin=True) as late:
+                    with daemon.wire(ASK, 2, admin=True) as late:
                         if not unavailable(late.answer()):
                             return False
                         # What could not be found out is not kept.
                         return late.at_end()
-                except (Closed, ConnectionError):
+                except (Closed, ConnectionError, TimeoutError):
                     # It opened something itself: none was left to accept with.
                     return False
         wait_for(came_with_the_last_one, 20, "a refusal of the last one")

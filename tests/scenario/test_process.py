@@ -32,7 +32,7 @@ def serving(*args, **more):
 def pid_of(daemon):
     """The pid of the one worker."""
     return wait_for(lambda: [p for p, _ in descendants(daemon.pid)
-                             if command(p) and WORKER in command(p)],
+                             if WORKER in (command(p) or [])],
                     what="a worker")[0]
 
 

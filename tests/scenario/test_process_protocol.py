@@ -193,21 +193,22 @@ for message in hear():
 
 @test
 def an_idle_worker_that_does_not_answer_a_ping_is_replaced():
+    every = 1.2 * min(seconds(1), 4)
     with serving('''
 ready(caps=["ping"])
 for message in hear():
     if message["op"] == "call" and message["input"] == "deaf":
-        say("result", id=message["id"], output="%d" % os.getpid())
+        say("result", id=message["id"], output=str(os.getpid()))
         time.sleep(600)
     elif message["op"] == "call":
         if message["input"] == "busy":
             # Longer than two pings: a busy worker is not judged by them.
-            time.sleep(2.6)
-        say("result", id=message["id"], output="%d" % os.getpid())
+            time.sleep(2.2 * %g)
+        say("result", id=message["id"], output=str(os.getpid()))
     elif message["op"] == "ping":
         note("ping")
         say("pong", n=message["n"])
-''', options="ping_every_ms = 1200;") as daemon:
+''' % every, options="ping_every_ms = %d;" % (1000 * every)) as daemon:
         said(daemon, "ping")
         first = daemon.chat("w", "who").content
         assert daemon.chat("w", "busy").content == first

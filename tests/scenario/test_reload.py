@@ -2,7 +2,9 @@
 """Reloads take turns and hold up nobody, whatever a new plugin does to its
 probe."""
 
+import itertools
 import os
+import random
 import shlex
 import signal
 import socket
@@ -138,6 +140,15 @@ def too_many_reloads_are_refused_with_409():
         assert statuses == [200] * WAITING + [409], statuses
 
 
+def bind_low(sock):
+    """A port that nobody is given who asks for any."""
+    while True:
+        try:
+            return sock.bind(("127.0.0.1", random.randrange(15000, 32000)))
+        except OSError:
+            continue
+
+
 def listeners(*ports):
     return ", ".join(
         ['{ address = "127.0.0.1:0"; }',
@@ -150,7 +161,7 @@ def an_address_that_is_taken_keeps_the_reload_from_changing_anything():
     with Daemon(config()) as daemon, socket.socket() as taken, \
             socket.socket() as probe:
         for one in (taken, probe):
-            one.bind(("127.0.0.1", 0))
+            bind_low(one)
         taken.listen()
         port, free = (s.getsockname()[1] for s in (taken, probe))
         probe.close()
@@ -185,13 +196,21 @@ def refuses(port):
     return False
 
 
+def requests_of(daemon):
+    """Of which this look is one."""
+    return daemon.metrics().sum("atomd_http_requests_total")
+
+
 @test
 def a_stop_does_not_apply_what_was_read():
     with Hanging() as daemon, ThreadPoolExecutor() as pool:
         daemon.add_plugin()
         reloads = [pool.submit(daemon.reload)]
         daemon.wait_probe()
+        expected = itertools.count(requests_of(daemon) + 1)
         reloads.append(pool.submit(daemon.reload))
+        wait_for(lambda: requests_of(daemon) > next(expected),
+                 what="the second one")
         # It waits once an order behind it is answered.
         assert daemon.admin("GET", "/admin/v1/status").status == 200
         daemon.signal(signal.SIGTERM)

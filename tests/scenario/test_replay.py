@@ -141,7 +141,8 @@ def workers(mode, **more):
 
 def calls(daemon, name="calls.log"):
     with open("%s/%s" % (daemon.dir, name), encoding="utf-8") as f:
-        return [json.loads(line) for line in f]
+        # The last one may still be written.
+        return [json.loads(line) for line in f if line.endswith("\n")]
 
 
 @test
@@ -318,6 +319,8 @@ def atomctl_prints_the_table_and_the_verdict():
         assert rows["new"][1:5] == ["0", "0.200", "20", "0"], out
         assert "graded by g" in out
         assert b"20 lost" in done.stderr, done.stderr
+        wait_for(lambda: daemon.metrics().sum("atomd_state_queue_depth") == 0,
+                 what="the end is stored, and the next may begin")
         done = daemon.atomctl("deploy", "echo", "--json", "-f",
                               daemon.dir + "/good.conf", "--replay",
                               daemon.dir + "/inputs.jsonl")

@@ -455,7 +455,7 @@ def streams_end_once_their_certificate_has_expired():
         with place.daemon(place.clients(), rows(ADMIN, OTHER)) as daemon:
             with follow(place, daemon, other, OVERVIEW) as kept:
                 ops = place.ca.issue("/O=Example/CN=ops", usage="clientAuth",
-                                     ends_in=5)
+                                     ends_in=int(min(seconds(5), 20)))
                 with follow(place, daemon, ops, OVERVIEW) as watching, \
                         follow(place, daemon, ops, LOG) as reading:
                     # Silent until it ends, where the other one tells each

@@ -399,14 +399,14 @@ def keys_that_are_too_old_count_no_longer():
     with Folder() as folder:
         authority, issuer = Authority(folder.path), Issuer(folder.path)
         key = issuer.add("ES256")
-        more = 'refresh = "1s"; max_stale = "3s";'
+        more = 'refresh = "1s"; max_stale = "10s";'
         with KeyServer(issuer, authority) as server, \
                 Daemon(config(AGENTS, https(server, authority, more))) as daemon:
             daemon.wait_event("jwks_loaded")
             token = issuer.token(key, role="app")
             assert daemon.get("/v1/models", key=token).status == 200
             server.mode = "error"
-            daemon.wait_event("jwks_stale")
+            daemon.wait_event("jwks_stale", 40)
             assert daemon.get("/v1/models", key=token).status == 401
             server.mode = "good"
             wait_for(lambda: daemon.get("/v1/models", key=token).status == 200,

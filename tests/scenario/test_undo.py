@@ -193,8 +193,9 @@ def a_swap_outlives_a_kill_and_the_way_forth_too():
 
 @test
 def what_was_left_goes_with_the_window():
-    with Daemon(config(agents=canary("one ", window=4000))) as daemon:
-        reload(daemon, canary("two ", window=4000))
+    window = int(seconds(4000))
+    with Daemon(config(agents=canary("one ", window=window))) as daemon:
+        reload(daemon, canary("two ", window=window))
         promoted(daemon, 2)
         undo(daemon)
         wait_for(lambda: daemon.chat(

@@ -7,7 +7,7 @@ import http.server
 import json
 import threading
 
-from atomd_test import Daemon, agent, config, run, test, wait_for
+from atomd_test import Daemon, agent, config, run, seconds, test, wait_for
 
 SECRET = "a secret that nobody else has"
 
@@ -125,13 +125,13 @@ def one_that_refuses_ends_it_before_anything_starts():
 
 @test
 def one_that_hangs_ends_it_after_its_time_at_the_weight_it_had():
+    # Long enough for the answers before it.
+    patience = "timeout_ms = %d;" % seconds(2000)
     with Receiver(lambda body: None if body.get("step") == 1 and
                   body["event"] == "step" else 200) as receiver, \
             Daemon(config(agents=echo("one", receiver,
-                                      "timeout_ms = 2000;"))) as daemon:
-        # Long enough for the answers before it.
-        daemon.reload(config(agents=echo("two", receiver,
-                                         "timeout_ms = 2000;")))
+                                      patience))) as daemon:
+        daemon.reload(config(agents=echo("two", receiver, patience)))
         row = outcome(daemon, "aborted")
         assert row["cause"] == "webhook" and "step" in row["reason"], row
         assert receiver.of("step")[-1]["weight"] == 500, receiver.calls
@@ -164,6 +164,8 @@ def after_a_kill_the_one_under_way_is_sent_again_with_its_id():
         wait_for(lambda: receiver.of("before"), 30, "it is asked")
         wait_for(lambda: status(daemon).get("waits_for") == "webhook", 30,
                  "it waits")
+        wait_for(lambda: daemon.metrics().sum("atomd_state_queue_depth") == 0,
+                 what="it is stored")
         daemon.kill()
         daemon.start()
         outcome(daemon, "promoted")

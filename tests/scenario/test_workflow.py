@@ -254,6 +254,7 @@ def the_command_shows_each_step_and_where_it_stopped():
             line = "%d of 5, %s: success" % (n + 1, name)
             assert line in said, said
         assert said.index("5 of 5") < said.index("100.00%"), said
+        daemon.wait_event("rollout_promoted")  # it is stored
         done = daemon.atomctl(
             "deploy", "echo", "-f", "-", "--watch",
             stdin=(text % (WORKER, CANARY % "", "error broken")).encode(), timeout=60)
