@@ -26,6 +26,8 @@
 
 static struct keyring *keyring;
 static struct timer care_timer;
+/* Where the key comes from that the data keys are under. */
+static const char *source_in_force = "state_folder";
 
 /* --- key-encryption keys ------------------------------------------------- */
 
@@ -454,6 +456,7 @@ atom_status encryption_open(const struct config *config, struct atom_error *err)
 		keyring_free(&keyring);
 		return status;
 	}
+	source_in_force = keys.source;
 	state_use_keyring(keyring);
 	host_seal_use(keyring);
 	health_report("encryption", HEALTH_OK, false, NULL);
@@ -501,13 +504,15 @@ void encryption_apply(const struct config *config)
 		log_line(ATOM_LOG_ERROR, "keyring_not_rekeyed", err.message);
 		health_report("encryption", HEALTH_DEGRADED, false,
 			      err.message);
-	} else if (strcmp(before.kek_id, after.kek_id) != 0) {
+		return;
+	}
+	source_in_force = keys.source;
+	if (strcmp(before.kek_id, after.kek_id) != 0)
 		log_line(ATOM_LOG_INFO, "keyring_rekeyed",
 			 "the data keys are under another key-encryption key; "
 			 "the old one is no longer needed",
 			 LOG_TEXT("key_source", keys.source),
 			 LOG_TEXT("key_id", after.kek_id));
-	}
 }
 
 void encryption_close(void)
@@ -567,10 +572,10 @@ json_t *encryption_status(void)
 	state_rewrap_status(&rewrap);
 	return json_pack(
 		"{s:s,s:s,s:s,s:I,s:b,s:o,s:{s:s,s:I,s:I,s:I,s:I,s:s}}", "id",
-		status.id, "key_id", status.kek_id, "key_source", keys.source,
-		"current", (json_int_t)status.current, "all_sealed",
-		(int)status.state_sealed, "versions", versions_of(&status),
-		"rewrap", "state",
+		status.id, "key_id", status.kek_id, "key_source",
+		source_in_force, "current", (json_int_t)status.current,
+		"all_sealed", (int)status.state_sealed, "versions",
+		versions_of(&status), "rewrap", "state",
 		/* Asked for, and not yet begun after a restart. */
 		rewrap.phase == STATE_REWRAP_IDLE && status.rewrap != 0
 			? "counting"

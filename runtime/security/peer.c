@@ -15,17 +15,17 @@
 #include "http/server.h"
 #include "plugin/host_process.h"
 
-#define GROUPS_MAX 16
-#define NO_GROUP   UINT32_MAX
-#define RETRY_MS   1000
+#define NO_GROUP UINT32_MAX
+#define RETRY_MS 1000
 
 /* Written by control when a configuration is applied, read by loops; an
  * entry is one group of some admin listener. */
-static _Atomic uint32_t admin_groups[GROUPS_MAX];
+static _Atomic uint32_t admin_groups[PEER_GROUPS_MAX];
 
-atom_status peer_apply(const struct config *config, struct atom_error *err)
+atom_status peer_groups_read(const struct config *config,
+			     struct peer_groups *groups_r,
+			     struct atom_error *err)
 {
-	uint32_t gids[GROUPS_MAX];
 	size_t n = 0;
 
 	for (size_t i = 0; i < config->listener_count; i++) {
@@ -40,22 +40,27 @@ atom_status peer_apply(const struct config *config, struct atom_error *err)
 					 "listeners: admin_group: there is no "
 					 "group '%s' on this machine",
 					 name);
-		if (n == GROUPS_MAX)
+		if (n == PEER_GROUPS_MAX)
 			return atom_fail(err, ATOM_ELIMIT,
 					 "listeners: more than %d admin "
 					 "groups",
-					 GROUPS_MAX);
-		gids[n++] = group->gr_gid;
+					 PEER_GROUPS_MAX);
+		groups_r->gids[n++] = group->gr_gid;
 	}
-	/* A configuration that is refused leaves them as they were. */
-	for (size_t i = 0; i < GROUPS_MAX; i++)
-		atomic_store(&admin_groups[i], i < n ? gids[i] : NO_GROUP);
+	groups_r->count = n;
 	return ATOM_OK;
+}
+
+void peer_groups_apply(const struct peer_groups *groups)
+{
+	for (size_t i = 0; i < PEER_GROUPS_MAX; i++)
+		atomic_store(&admin_groups[i],
+			     i < groups->count ? groups->gids[i] : NO_GROUP);
 }
 
 static bool is_admin_group(unsigned long gid)
 {
-	for (size_t i = 0; i < GROUPS_MAX; i++)
+	for (size_t i = 0; i < PEER_GROUPS_MAX; i++)
 		if (atomic_load(&admin_groups[i]) == gid && gid != NO_GROUP)
 			return true;
 	return false;

@@ -7,6 +7,8 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include <atomd/plugin.h>
 
@@ -14,8 +16,22 @@
 
 struct http_request;
 
-/* [control] The groups of `admin_group` listeners. */
-atom_status peer_apply(const struct config *config, struct atom_error *err);
+#define PEER_GROUPS_MAX 16
+
+/* The groups of `admin_group` listeners, by number. */
+struct peer_groups {
+	size_t count;
+	uint32_t gids[PEER_GROUPS_MAX];
+};
+
+/* [control] Looks the configuration's groups up; changes nothing.
+ * ATOM_EINVAL, ATOM_ELIMIT. */
+atom_status peer_groups_read(const struct config *config,
+			     struct peer_groups *groups_r,
+			     struct atom_error *err);
+/* [control] From now on their members are admins, and no others.  Copies;
+ * cannot fail: once nothing else of the configuration can. */
+void peer_groups_apply(const struct peer_groups *groups);
 /* [loop] ATOM_OK: root, the daemon's own user, or a member of the group, and
  * neither a descendant of the daemon nor gone.  ATOM_ENOENT: not an admin by
  * its credentials.  ATOM_EINVAL: one that must not, with the sentence.

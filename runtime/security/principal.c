@@ -461,6 +461,7 @@ atom_status security_apply(struct config *config, struct atom_error *err)
 	struct policy *next = mem_zalloc(sizeof(*next));
 	struct policy *old;
 	struct jwt_change *issuers = NULL;
+	struct peer_groups groups;
 	size_t length = strlen(config->bootstrap_admin_key);
 	atom_status status;
 
@@ -473,7 +474,7 @@ atom_status security_apply(struct config *config, struct atom_error *err)
 		next->asks_certificates |=
 			config->listeners[i].client_ca[0] != '\0';
 	}
-	status = peer_apply(config, err);
+	status = peer_groups_read(config, &groups, err);
 	if (status == ATOM_OK && length > 0) {
 		status = secret_hash(config->bootstrap_admin_key, length,
 				     next->bootstrap);
@@ -493,6 +494,8 @@ atom_status security_apply(struct config *config, struct atom_error *err)
 		policy_free(next);
 		return status;
 	}
+	/* Nothing fails from here. */
+	peer_groups_apply(&groups);
 	keys_limit(&config->key_limits);
 	next->config = config_ref(config);
 	lockout_apply(&config->lockout);

@@ -19,13 +19,16 @@ MEMORY = "memory: { max_messages = 100; };"
 SEALED = b"\xd7AS\x01"
 
 
-def configuration(encryption=""):
+def configuration(encryption="", security=""):
     return config(agents=agent("echo", more=MEMORY),
                   security='anonymous_role = "caller"; '
-                           'encryption: { %s };' % encryption)
+                           'encryption: { %s }; %s' % (encryption, security))
 
 
 PLAIN = configuration()
+JWT = ('jwt: ( { issuer = "https://id.example"; audience = "atomd"; '
+       'jwks = "absent.json"; roles = ( { claim = "a"; role = "caller"; } ); '
+       '} );')
 
 
 def state(daemon, name=""):
@@ -307,6 +310,11 @@ def another_key_encryption_key_at_a_start_and_at_a_reload():
         answer = daemon.reload(configuration('key = "${file:three}";'))
         assert answer.status == 400, answer
         assert keyring(daemon)["key_id"] == before["key_id"]
+        # Nor is a key taken of a configuration that is refused for another
+        # reason.
+        answer = daemon.reload(configuration("", JWT))
+        assert answer.status == 400 and "absent.json" in answer.text, answer
+        assert keyring(daemon) == before, (keyring(daemon), before)
 
 
 # --- damage -----------------------------------------------------------------

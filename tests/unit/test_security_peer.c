@@ -130,13 +130,18 @@ static atom_status apply(const char *const *names, size_t count)
 	struct config_listener listeners[20] = { { .admin_group = "" } };
 	const struct config config = { .listeners = listeners,
 				       .listener_count = count };
+	struct peer_groups read;
+	atom_status status;
 
 	for (size_t i = 0; i < count; i++) {
 		listeners[i].admin = names[i] != NULL;
 		listeners[i].admin_group =
 			names[i] != NULL ? names[i] : "no-such-group";
 	}
-	return peer_apply(&config, &err);
+	status = peer_groups_read(&config, &read, &err);
+	if (status == ATOM_OK)
+		peer_groups_apply(&read);
+	return status;
 }
 
 static const char *group_name(gid_t *gid_r)

@@ -6,6 +6,7 @@
  */
 #include "test_config_fixture.h"
 
+#include <grp.h>
 #include <limits.h>
 
 #include "core/loop.h"
@@ -16,6 +17,7 @@
 #include "http/server_priv.h"
 #include "security/jwt.h"
 #include "security/keys_priv.h"
+#include "security/peer.h"
 #include "security/principal.h"
 #include "security/secret.h"
 #include "security/standing.h"
@@ -288,6 +290,49 @@ Test(principal, a_policy_is_in_force_as_a_whole_or_not_at_all)
 	}
 	cr_assert(begun);
 	cr_assert_gt(refused, 0);
+}
+
+static bool is_of_admins(gid_t gid)
+{
+	connection.peer.uid = 65533;
+	connection.peer.gid = gid;
+	return peer_stays_admin(&request);
+}
+
+Test(principal, admin_groups_of_a_refused_policy_are_not_in_force)
+{
+	const struct group *group = getgrgid(0);
+	struct config_listener admins = { .admin = true, .client_ca = "" };
+	struct config_jwt unread = {
+		.issuer = "https://id.example",
+		.audience = "atomd",
+		.jwks = "/no/such/folder/jwks.json",
+		.ca_file = "",
+		.role_claim = "role",
+		.agents_claim = "",
+		.refresh_ms = 60000,
+		.max_stale_ms = 60000,
+	};
+
+	cr_assert_not_null(group);
+	admins.admin_group = group->gr_name;
+	config->listeners = &admins;
+	config->listener_count = 1;
+	cr_assert_eq(security_apply(config, &err), ATOM_OK);
+	cr_assert(is_of_admins(0));
+	group = getgrgid(1);
+	cr_assert_not_null(group);
+	admins.admin_group = group->gr_name;
+	config->jwt = &unread;
+	config->jwt_count = 1;
+	cr_assert_neq(security_apply(config, &err), ATOM_OK);
+	cr_assert_not_null(strstr(err.message, unread.jwks), "%s", err.message);
+	cr_assert_not(is_of_admins(1), "a group of the refused one");
+	cr_assert(is_of_admins(0), "as before");
+	config->jwt_count = 0;
+	cr_assert_eq(security_apply(config, &err), ATOM_OK);
+	cr_assert(is_of_admins(1));
+	cr_assert_not(is_of_admins(0), "another group before");
 }
 
 Test(principal, an_admin_is_whoever_could_come_as_one)
