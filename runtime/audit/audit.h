@@ -93,7 +93,8 @@ atom_status audit_hand_over(struct config *config, struct atom_error *err);
  * *needs_restart_r names the key when the required sink is still another
  * (there is none any more, or it cannot be read), else it is untouched. */
 void audit_apply(struct config *config, const char **needs_restart_r);
-/* [control] Once a second: looks after sinks that hang. */
+/* [control] Once a second: looks after sinks that hang, and those that a
+ * reload has taken out. */
 void audit_tick(void);
 /* [control] After the loops have ended: what was posted is written, the last
  * head signed, the threads ended.  What makes no progress for 10 s is left

@@ -125,7 +125,7 @@ struct audit_sink {
 	bool seen;		       /* by the reload under way */
 	bool stopping;		       /* [audit.lock] */
 	bool ended;		       /* [audit.lock] */
-	bool failing;		       /* the thread's own */
+	bool failing;		       /* told; written by its thread */
 	_Atomic int64_t busy_since_ns; /* in a function of the sink; 0: not */
 	_Atomic bool hangs;	       /* told */
 	_Atomic bool lossy;	       /* it cannot say what is durable */
@@ -173,6 +173,11 @@ bool sink_is_hanging(const struct audit_sink *sink, int64_t for_ns);
  * its end. */
 void sink_failure(struct audit_sink *sink, const struct atom_error *err);
 void sink_success(struct audit_sink *sink);
+/* [control] Its thread has ended: what it said of itself is over, unless
+ * another sink of that name fails just now. */
+void sink_forget(const struct audit_sink *ended);
+/* [control] Once a second: does it hang? */
+void sink_look(struct audit_sink *sink);
 
 /* [sink's thread] ATOM_ENOTSUP: it cannot know what is durable, and cannot be
  * the required one: control actions wait for its sync. */

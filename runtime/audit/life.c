@@ -80,8 +80,18 @@ static void reap(struct audit_sink **list, int64_t until_ns)
 		}
 		*at = sink->next;
 		(void)pthread_join(sink->thread, NULL);
+		sink_forget(sink);
 		sink_free(&sink);
 	}
+}
+
+void audit_tick(void)
+{
+	if (audit.required != NULL)
+		sink_look(audit.required);
+	for (struct audit_sink *s = audit.others; s != NULL; s = s->next)
+		sink_look(s);
+	reap(&retired, 0);
 }
 
 /* --- start ---------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
 
 /* What all sinks have in common: a component, timed calls, counts, health. */
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -182,6 +183,10 @@ atom_status sink_head(struct audit_sink *sink, const struct audit_head *head,
 
 /* --- health ------------------------------------------------------------------- */
 
+/* What a sink is said to be and what it is change together: a sink's thread and
+ * control both tell. */
+static pthread_mutex_t telling = PTHREAD_MUTEX_INITIALIZER;
+
 static const char *health_name(const struct audit_sink *sink,
 			       char out[sizeof(sink->name) + 8])
 {
@@ -208,29 +213,48 @@ void sink_failure(struct audit_sink *sink, const struct atom_error *err)
 	component_note_error(sink->component, err->message);
 	if (sink->failing)
 		return;
-	sink->failing = true;
 	log_line(ATOM_LOG_ERROR, "audit_sink_failed", err->message,
 		 LOG_TEXT("sink", sink->name),
 		 LOG_TEXT("required", sink->required ? "true" : "false"));
+	(void)pthread_mutex_lock(&telling);
+	sink->failing = true;
 	health_report(health_name(sink, name), HEALTH_DEGRADED, false,
 		      err->message);
+	(void)pthread_mutex_unlock(&telling);
 	post(sink, AUDIT_SINK_FAILED, err->message);
 }
 
 void sink_success(struct audit_sink *sink)
 {
 	char name[sizeof(sink->name) + 8];
-	bool hung = atomic_exchange(&sink->hangs, false);
+	bool failed = sink->failing;
 
-	if (!sink->failing && !hung)
+	if (!failed && !atomic_load(&sink->hangs))
 		return;
 	log_line(ATOM_LOG_INFO, "audit_sink_recovered",
 		 "the audit sink keeps records again",
 		 LOG_TEXT("sink", sink->name));
-	health_report(health_name(sink, name), HEALTH_OK, false, NULL);
-	if (sink->failing)
-		post(sink, AUDIT_SINK_RECOVERED, NULL);
+	(void)pthread_mutex_lock(&telling);
 	sink->failing = false;
+	atomic_store(&sink->hangs, false);
+	health_report(health_name(sink, name), HEALTH_OK, false, NULL);
+	(void)pthread_mutex_unlock(&telling);
+	if (failed)
+		post(sink, AUDIT_SINK_RECOVERED, NULL);
+}
+
+void sink_forget(const struct audit_sink *ended)
+{
+	char name[sizeof(ended->name) + 8];
+	bool fails = false;
+
+	(void)pthread_mutex_lock(&telling);
+	for (struct audit_sink *s = audit.others; s != NULL; s = s->next)
+		fails |= strcmp(s->name, ended->name) == 0 &&
+			 (s->failing || atomic_load(&s->hangs));
+	if (!fails)
+		health_forget(health_name(ended, name));
+	(void)pthread_mutex_unlock(&telling);
 }
 
 atom_status sink_must_be_durable(struct audit_sink *sink,
@@ -254,26 +278,20 @@ void sink_note_lossy(struct audit_sink *sink, const struct atom_error *err)
 			 LOG_TEXT("sink", sink->name));
 }
 
-static void look_at(struct audit_sink *sink)
+void sink_look(struct audit_sink *sink)
 {
 	char name[sizeof(sink->name) + 8];
 
 	metric_set(sink->depth, (double)(atomic_load(&audit.sequence) -
 					 atomic_load(&sink->cursor)));
-	if (!sink_is_hanging(sink, SINK_HANG_NS) ||
-	    atomic_exchange(&sink->hangs, true))
+	if (!sink_is_hanging(sink, SINK_HANG_NS) || atomic_load(&sink->hangs))
 		return;
 	log_line(ATOM_LOG_ERROR, "audit_sink_hangs",
 		 "the audit sink has not answered for 5 s",
 		 LOG_TEXT("sink", sink->name));
+	(void)pthread_mutex_lock(&telling);
+	atomic_store(&sink->hangs, true);
 	health_report(health_name(sink, name), HEALTH_DEGRADED, false,
 		      "it has not answered for 5 s");
-}
-
-void audit_tick(void)
-{
-	if (audit.required != NULL)
-		look_at(audit.required);
-	for (struct audit_sink *s = audit.others; s != NULL; s = s->next)
-		look_at(s);
+	(void)pthread_mutex_unlock(&telling);
 }

@@ -107,6 +107,20 @@ void health_report(const char *component, enum health_state state,
 			 LOG_TEXT("status", state_name(state)));
 }
 
+void health_forget(const char *component)
+{
+	(void)pthread_mutex_lock(&lock);
+	for (size_t i = 0; i < part_count; i++)
+		if (strcmp(parts[i].name, component) == 0) {
+			part_count--;
+			memmove(&parts[i], &parts[i + 1],
+				(part_count - i) * sizeof(parts[0]));
+			memset(&parts[part_count], 0, sizeof(parts[0]));
+			break;
+		}
+	(void)pthread_mutex_unlock(&lock);
+}
+
 void health_started(void)
 {
 	(void)pthread_mutex_lock(&lock);

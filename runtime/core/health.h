@@ -28,6 +28,8 @@ void health_step(const char *name, bool success, const char *details);
  * ready.  `error` NULL keeps the last one. */
 void health_report(const char *component, enum health_state state,
 		   bool required, const char *error);
+/* The component is no more: nothing is said of it until it reports again. */
+void health_forget(const char *component);
 /* The start is over. */
 void health_started(void);
 bool health_is_started(void);

@@ -295,6 +295,30 @@ static void a_reload_adds_and_removes_sinks(void)
 	stage_verify(&stages[0]);
 }
 
+static bool is_well(void)
+{
+	return strcmp(health_system_status(), "operational") == 0;
+}
+
+static void a_sink_that_failed_and_was_taken_out_fails_no_more(void)
+{
+	audit_begin_anew();
+	audit_begin_with(ONE ", " TWO);
+	CHECK(is_well());
+	atomic_store(&stages[1].fail_writes, 1000000);
+	CHECK(post_and_wait("key:a", AUDIT_GATED) == ATOM_OK);
+	while (is_well())
+		(void)usleep(1000);
+	CHECK(reload(ONE, NULL));
+	/* Its thread may take its time to end. */
+	while (!is_well()) {
+		audit_tick();
+		(void)usleep(1000);
+	}
+	atomic_store(&stages[1].fail_writes, 0);
+	audit_end();
+}
+
 /* The required one closes: the other one lacks records still, and asks for
  * them. */
 static void let_it_ask(void)
@@ -493,6 +517,7 @@ static const struct tap_test tests[] = {
 	TAP_TEST(a_sink_that_cannot_know_what_is_durable_does_not_fail),
 	TAP_TEST(a_required_sink_that_cannot_know_is_refused_at_start),
 	TAP_TEST(a_reload_adds_and_removes_sinks),
+	TAP_TEST(a_sink_that_failed_and_was_taken_out_fails_no_more),
 	TAP_TEST(a_sink_that_is_behind_at_the_end_is_not_waited_for),
 	TAP_TEST(another_required_sink_has_all_and_the_log_goes_on_in_it),
 	TAP_TEST(a_follower_becomes_the_required_one_and_the_other_way_round),
