@@ -276,6 +276,36 @@ static atom_status name_keyring(struct atom_error *err)
 	return write_store_id(status.id, err);
 }
 
+/* --- what of it could not be kept ---------------------------------------- */
+
+enum fault {
+	NOT_WRITTEN = 1,
+	NOT_REKEYED = 2
+};
+
+/* The component "keyring" is well without any; "encryption" tells of records
+ * that do not open, which no success here mends.  [control] */
+static unsigned int faults;
+
+static void begin_fault(enum fault fault, const struct atom_error *err)
+{
+	faults |= fault;
+	log_line(ATOM_LOG_ERROR,
+		 fault == NOT_WRITTEN ? "keyring_not_written"
+				      : "keyring_not_rekeyed",
+		 err->message);
+	health_report("keyring", HEALTH_DEGRADED, false, err->message);
+}
+
+static void end_fault(enum fault fault)
+{
+	const unsigned int before = faults;
+
+	faults &= ~(unsigned int)fault;
+	if (before != 0 && faults == 0)
+		health_report("keyring", HEALTH_OK, false, NULL);
+}
+
 /* --- care ---------------------------------------------------------------- */
 
 enum errand_kind {
@@ -331,14 +361,12 @@ static void end_errand(struct work *work, atom_status status)
 		e->status = atom_fail(&e->error, status, "the daemon stops");
 	if (e->kind == CARE)
 		caring = false;
+	if (e->status == ATOM_OK)
+		end_fault(NOT_WRITTEN);
+	else if (e->kind == CARE)
+		begin_fault(NOT_WRITTEN, &e->error);
 	if (e->status == ATOM_OK && e->kind == REWRAP)
 		e->status = state_rewrap(&e->error);
-	if (e->status != ATOM_OK && e->kind == CARE) {
-		log_line(ATOM_LOG_ERROR, "keyring_not_written",
-			 e->error.message);
-		health_report("encryption", HEALTH_DEGRADED, false,
-			      e->error.message);
-	}
 	if (e->status == ATOM_OK && e->rotated)
 		log_line(ATOM_LOG_INFO, "keyring_rotated",
 			 e->kind == CARE ? "the data key has sealed its share; "
@@ -501,11 +529,10 @@ void encryption_apply(const struct config *config)
 	keyring_status(keyring, &after);
 	locked_free(&made);
 	if (status != ATOM_OK) {
-		log_line(ATOM_LOG_ERROR, "keyring_not_rekeyed", err.message);
-		health_report("encryption", HEALTH_DEGRADED, false,
-			      err.message);
+		begin_fault(NOT_REKEYED, &err);
 		return;
 	}
+	end_fault(NOT_REKEYED);
 	source_in_force = keys.source;
 	if (strcmp(before.kek_id, after.kek_id) != 0)
 		log_line(ATOM_LOG_INFO, "keyring_rekeyed",

@@ -314,7 +314,30 @@ def another_key_encryption_key_at_a_start_and_at_a_reload():
         # reason.
         answer = daemon.reload(configuration("", JWT))
         assert answer.status == 400 and "absent.json" in answer.text, answer
-        assert keyring(daemon) == before, (keyring(daemon), before)
+        assert keyring(daemon)["key_source"] == "file", keyring(daemon)
+
+
+@test
+def a_keyring_that_cannot_be_written_is_degraded_until_it_can():
+    one = configuration('key = "${file:one}";')
+    two = configuration('key = "${file:two}";')
+    keys = {name: secrets.token_bytes(32) for name in ("one", "two")}
+    with Daemon(one, files=keys) as daemon:
+        before = keyring(daemon)
+        # What is written first has the place of a folder.
+        os.mkdir(state(daemon, "keyring.new"))
+        assert daemon.reload(two).status == 200
+        why = component(daemon, "keyring")
+        assert why["status"] == "degraded", why
+        assert "keyring" in why["last_error"], why
+        assert daemon.status()["system_status"] == "degraded"
+        assert component(daemon, "encryption")["status"] == "ok"
+        assert keyring(daemon)["key_id"] == before["key_id"]
+        os.rmdir(state(daemon, "keyring.new"))
+        assert daemon.reload(two).status == 200
+        assert component(daemon, "keyring")["status"] == "ok"
+        assert daemon.status()["system_status"] == "operational"
+        assert keyring(daemon)["key_id"] != before["key_id"]
 
 
 # --- damage -----------------------------------------------------------------
