@@ -83,11 +83,14 @@ static struct message *take_first(struct message **first)
 	return message;
 }
 
-/* All that was posted. */
+/* All that was posted.  Jobs first: a search finds what its giver posted before
+ * it, for that is taken with it then. */
 static void collect(void)
 {
 	struct message *message;
 
+	while ((message = mailbox_take(&audit.jobs)) != NULL)
+		append(&seq.job_first, &seq.job_last, message);
 	while ((message = mailbox_take(&audit.entries)) != NULL) {
 		append(&seq.first, &seq.last, message);
 		seq.queued++;
@@ -95,8 +98,6 @@ static void collect(void)
 			CONTAINER_OF(message, struct audit_entry, message)
 				->waiter != NULL;
 	}
-	while ((message = mailbox_take(&audit.jobs)) != NULL)
-		append(&seq.job_first, &seq.job_last, message);
 }
 
 bool sequencer_has_unsigned(void)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The audit log with its threads: many who post, a restart, a log that was
- * changed meanwhile, search and prune.  The linker puts a function of this
- * program before pthread_create() (--wrap).
+ * changed meanwhile, search and prune.  The linker puts functions of this
+ * program before pthread_create() and mailbox_take() (--wrap).
  */
 #include "audit_asked.h"
 #include "audit_fixture.h"
@@ -271,11 +271,16 @@ static void on_found(struct audit_waiter *waiter, atom_status status)
 	asked_answer(&l->asked.waiter, status);
 }
 
-static void look(struct looked *l)
+static void prepare(struct looked *l)
 {
 	asked_init(&l->asked, 0);
 	l->search.waiter.loop = l->asked.waiter.loop;
 	l->search.waiter.done = on_found;
+}
+
+static void look(struct looked *l)
+{
+	prepare(l);
 	CHECK(audit_search(&l->search) == ATOM_OK);
 	CHECK(asked_wait(&l->asked) == ATOM_OK);
 }
@@ -361,6 +366,52 @@ static void on_pruned(struct audit_waiter *waiter, atom_status status)
 	asked_answer(&p->asked.waiter, status);
 }
 
+/* Runs once, when the sequencer has taken the last entry; or NULL. */
+static void (*_Atomic emptied)(void);
+
+struct message *__real_mailbox_take(struct mailbox *box);
+struct message *__wrap_mailbox_take(struct mailbox *box);
+
+struct message *__wrap_mailbox_take(struct mailbox *box)
+{
+	struct message *message = __real_mailbox_take(box);
+	void (*then)(void) = NULL;
+
+	if (box == &audit.entries && message == NULL)
+		then = atomic_exchange(&emptied, NULL);
+	if (then != NULL)
+		then();
+	return message;
+}
+
+static struct looked between;
+
+static void post_and_look(void)
+{
+	const struct audit_record record = asked_event("key:between");
+
+	CHECK(audit_post(&record, AUDIT_SOON, NULL) == ATOM_OK);
+	CHECK(audit_search(&between.search) == ATOM_OK);
+}
+
+static void a_search_finds_what_was_posted_just_before_it(void)
+{
+	const struct audit_record record = asked_event("key:before");
+
+	audit_begin_anew();
+	audit_begin_with("{ plugin = \"first\"; }");
+	prepare(&between);
+	between.search.query.limit = 1;
+	(void)snprintf(between.search.query.user, AUDIT_WORD_MAX,
+		       "key:between");
+	atomic_store(&emptied, post_and_look);
+	CHECK(audit_post(&record, AUDIT_SOON, NULL) == ATOM_OK);
+	CHECK(asked_wait(&between.asked) == ATOM_OK);
+	CHECK(between.search.count == 1);
+	audit_search_fini(&between.search);
+	audit_end();
+}
+
 static void a_prune_forgets_what_is_before_a_time(void)
 {
 	struct pruned p;
@@ -409,6 +460,7 @@ static const struct tap_test tests[] = {
 	TAP_TEST(what_comes_during_a_sync_waits_for_its_own_time),
 	TAP_TEST(a_search_finds_the_last_ones_that_fit_in_order),
 	TAP_TEST(a_prune_forgets_what_is_before_a_time),
+	TAP_TEST(a_search_finds_what_was_posted_just_before_it),
 	TAP_TEST(a_log_without_a_thread_takes_nothing),
 };
 
