@@ -77,6 +77,16 @@ static void forget_state(struct scaler *scaler)
 	scaler->state_size = 0;
 }
 
+/* What the one before has said is over. */
+static void forget_decision(struct scaler *scaler)
+{
+	memset(&scaler->advice, 0, sizeof(scaler->advice));
+	scaler->decision = (struct scaling_decision){ .advised = -1 };
+	scaler->told_limit = NULL;
+	scaler->told_fault = NULL;
+	scaler->told_proposed = -1;
+}
+
 /* Does the strategy go on, if need be with changed options? */
 static bool goes_on(struct scaler *scaler, const struct component *component,
 		    const struct setting *options)
@@ -121,6 +131,7 @@ static atom_status make_strategy(struct scaler *scaler, struct config *config,
 	    strcmp(strategy_name(scaler), spec.component->name) != 0)
 		forget_state(scaler);
 	end_strategy(scaler);
+	forget_decision(scaler);
 	scaler->strategy = strategy;
 	scaler->strategy_config = config_ref(config);
 out:
@@ -150,6 +161,7 @@ atom_status scaler_configure(struct scaler *scaler, struct config *config,
 	if (settings->scaling.plugin == NULL) {
 		end_strategy(scaler);
 		forget_state(scaler);
+		forget_decision(scaler);
 		mem_free(TAKE(scaler->control));
 	} else {
 		if (scaler->control == NULL) {

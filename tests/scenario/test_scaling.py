@@ -277,12 +277,16 @@ def another_strategy_and_its_options_take_over_live():
         shown = daemon.admin("GET", "/admin/v1/agents/worker").json
         assert shown["revision"] == 1, shown
         assert shown["scaling"]["strategy"] == "fixed", shown["scaling"]
+        assert shown["scaling"]["reason"] != "", shown["scaling"]
         assert shown["settings"]["scaling"]["plugin"] == "fixed", shown
         # Without a strategy it stays at min.
         answer = daemon.reload(config(agents=sized(
             None, instances="min = 2; max = 8; concurrency = 1;")))
         assert answer.status == 200, answer
         daemon.wait_ready("worker", 2)
+        left = daemon.admin("GET", "/admin/v1/agents/worker").json["scaling"]
+        assert [left[k] for k in ("advised", "reason", "bound", "fault")] == [
+            None, "", None, None], left
 
 
 @test
