@@ -269,17 +269,24 @@ static void check_health(struct daemon *d)
 			       : "some agent has no instance that is ready");
 }
 
+void daemon_look(void)
+{
+	struct daemon *d = &daemon_state;
+
+	agents_measure();
+	if (d->started && !d->healthy && agents_ready())
+		check_health(d);
+}
+
 static void on_tick(struct timer *timer)
 {
 	struct daemon *d = CONTAINER_OF(timer, struct daemon, tick);
 
 	pool_set_daemon_memory(daemon_memory(d));
-	agents_measure();
+	daemon_look();
 	audit_tick();
 	security_tick();
 	gateway_tick();
-	if (d->started && !d->healthy && agents_ready())
-		check_health(d);
 	if (d->watchdog_ms > 0 &&
 	    loop_now_ms(loop_control()) >= d->watchdog_next_ms) {
 		notify_watchdog();

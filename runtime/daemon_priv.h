@@ -56,6 +56,9 @@ void daemon_on_hangup(void);
 /* Looks through the plugin folders, in its turn among reloads. */
 void daemon_on_plugins_changed(void);
 void daemon_on_terminate(void);
+/* Takes up how the agents are, and with it the start's last step: once a
+ * second, and when a reload has ended. */
+void daemon_look(void);
 /* Before the first thread: SIGTERM, SIGINT and SIGHUP end nobody any more. */
 void daemon_block_signals(void);
 /* From now on each of them ends the process at once. */

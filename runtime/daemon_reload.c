@@ -85,6 +85,8 @@ static void finish(atom_status status, json_t *result,
 	if (!health_is_stopping())
 		notify_ready("serving");
 	reload.running = NULL;
+	/* Whoever hears of it finds what it has mended. */
+	daemon_look();
 	tell(order, status, result, said);
 	buffer_fini(&errors);
 	begin_next();
