@@ -205,9 +205,10 @@ static void fail(struct jwks_source *s, const struct atom_error *err)
 static void attempt_end(struct jwks_source *s, atom_status status,
 			struct atom_error *err)
 {
-	bool had_error = s->error[0] != '\0';
+	char before[sizeof(s->error)];
 	bool changed = false;
 
+	memcpy(before, s->error, sizeof(before));
 	s->busy = false;
 	if (status == ATOM_OK)
 		status = take_text(s, &changed, err);
@@ -216,8 +217,8 @@ static void attempt_end(struct jwks_source *s, atom_status status,
 		succeed(s);
 	else
 		fail(s, err);
-	/* Health wants to hear of failures too, and of their end. */
-	if (changed || had_error != (s->error[0] != '\0'))
+	/* Health wants to hear of failures too, of others, and of their end. */
+	if (changed || strcmp(before, s->error) != 0)
 		s->changed();
 	if (changed)
 		tell_loaded(s);

@@ -278,6 +278,10 @@ def new_keys_in_the_file_are_found_and_bad_ones_change_nothing():
             daemon.write("jwks.json", '{"keys": "broken"')
             daemon.wait_event("jwks_failed")
             assert daemon.get("/v1/models", key=before).status == 200
+            # The status has the fault of now, not the first one.
+            os.unlink(os.path.join(daemon.dir, "jwks.json"))
+            wait_for(lambda: "No such file" in component(daemon)["last_error"],
+                     15, "another fault")
             issuer.keys.remove(old)
             new = issuer.add("ES256")
             after = issuer.token(new, role="app")
