@@ -209,18 +209,21 @@ static void post(const struct audit_sink *sink, enum audit_event event,
 void sink_failure(struct audit_sink *sink, const struct atom_error *err)
 {
 	char name[sizeof(sink->name) + 8];
+	bool first;
 
 	component_note_error(sink->component, err->message);
-	if (sink->failing)
+	(void)pthread_mutex_lock(&telling);
+	first = !sink->failing;
+	sink->failing = true;
+	/* The log has the first failure of a series, the health the last. */
+	health_report(health_name(sink, name), HEALTH_DEGRADED, false,
+		      err->message);
+	(void)pthread_mutex_unlock(&telling);
+	if (!first)
 		return;
 	log_line(ATOM_LOG_ERROR, "audit_sink_failed", err->message,
 		 LOG_TEXT("sink", sink->name),
 		 LOG_TEXT("required", sink->required ? "true" : "false"));
-	(void)pthread_mutex_lock(&telling);
-	sink->failing = true;
-	health_report(health_name(sink, name), HEALTH_DEGRADED, false,
-		      err->message);
-	(void)pthread_mutex_unlock(&telling);
 	post(sink, AUDIT_SINK_FAILED, err->message);
 }
 

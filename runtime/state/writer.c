@@ -55,10 +55,12 @@ static bool degrade(atom_status status, const struct atom_error *error)
 	return was_well;
 }
 
-static void say_degraded(const struct atom_error *error)
+/* The log has the first failure of a series, the health the last. */
+static void say_degraded(bool first, const struct atom_error *error)
 {
-	log_line(ATOM_LOG_ERROR, "state_degraded", error->message,
-		 LOG_NUMBER("status", error->status));
+	if (first)
+		log_line(ATOM_LOG_ERROR, "state_degraded", error->message,
+			 LOG_NUMBER("status", error->status));
 	health_report("state", HEALTH_DEGRADED, true, error->message);
 }
 
@@ -76,8 +78,7 @@ void writer_degrade(atom_status status, const struct atom_error *error)
 	(void)pthread_mutex_lock(&state.lock);
 	first = degrade(status, error);
 	(void)pthread_mutex_unlock(&state.lock);
-	if (first)
-		say_degraded(error);
+	say_degraded(first, error);
 }
 
 void writer_suspect(void)
@@ -202,8 +203,8 @@ static void write_batch(void)
 			state.batch_most *= 2;
 	}
 	(void)pthread_mutex_unlock(&state.lock);
-	if (first)
-		say_degraded(&error);
+	if (status != ATOM_OK)
+		say_degraded(first, &error);
 	for (size_t i = 0; i < count; i++)
 		finish(batch[i], status, &error);
 	(void)pthread_mutex_lock(&state.lock);
@@ -233,14 +234,12 @@ static void check_store(void)
 		if (changed)
 			set_health(false, ATOM_OK, NULL);
 	}
-	if (changed) {
-		(void)pthread_mutex_unlock(&state.lock);
-		if (status != ATOM_OK)
-			say_degraded(&error);
-		else
-			say_recovered();
-		(void)pthread_mutex_lock(&state.lock);
-	}
+	(void)pthread_mutex_unlock(&state.lock);
+	if (status != ATOM_OK)
+		say_degraded(changed, &error);
+	else if (changed)
+		say_recovered();
+	(void)pthread_mutex_lock(&state.lock);
 	/* What came while it was asked. */
 	if (status != ATOM_OK)
 		fail_queue(status, &error);

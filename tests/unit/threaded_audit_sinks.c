@@ -300,6 +300,40 @@ static bool is_well(void)
 	return strcmp(health_system_status(), "operational") == 0;
 }
 
+static bool health_says(const char *component, const char *error)
+{
+	json_t *list = health_components(), *row;
+	bool says = false;
+	size_t i;
+
+	json_array_foreach(list, i, row)
+	{
+		if (strcmp(json_text(row, "name", ""), component) == 0)
+			says = strcmp(json_text(row, "last_error", ""),
+				      error) == 0;
+	}
+	json_decref(list);
+	return says;
+}
+
+static void a_sink_that_fails_at_something_else_says_that(void)
+{
+	audit_begin_anew();
+	audit_begin_with(ONE ", " TWO);
+	atomic_store(&stages[1].fail_syncs, 1000000);
+	CHECK(post_and_wait("key:a", AUDIT_GATED) == ATOM_OK);
+	while (!health_says("audit.second", "sync failed"))
+		(void)usleep(1000);
+	atomic_store(&stages[1].fail_writes, 1000000);
+	while (!health_says("audit.second", "no space left on device"))
+		(void)usleep(1000);
+	atomic_store(&stages[1].fail_syncs, 0);
+	atomic_store(&stages[1].fail_writes, 0);
+	while (!is_well())
+		(void)usleep(1000);
+	audit_end();
+}
+
 static void a_sink_that_failed_and_was_taken_out_fails_no_more(void)
 {
 	audit_begin_anew();
@@ -517,6 +551,7 @@ static const struct tap_test tests[] = {
 	TAP_TEST(a_sink_that_cannot_know_what_is_durable_does_not_fail),
 	TAP_TEST(a_required_sink_that_cannot_know_is_refused_at_start),
 	TAP_TEST(a_reload_adds_and_removes_sinks),
+	TAP_TEST(a_sink_that_fails_at_something_else_says_that),
 	TAP_TEST(a_sink_that_failed_and_was_taken_out_fails_no_more),
 	TAP_TEST(a_sink_that_is_behind_at_the_end_is_not_waited_for),
 	TAP_TEST(another_required_sink_has_all_and_the_log_goes_on_in_it),

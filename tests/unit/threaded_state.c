@@ -4,6 +4,11 @@
  */
 #include "state_fixture.h"
 
+#include <unistd.h>
+
+#include "core/health.h"
+#include "core/json.h"
+
 /* --- cases: commits ------------------------------------------------------- */
 
 static void a_commit_is_durable_and_answered_on_its_loop(void)
@@ -138,6 +143,38 @@ static void a_failing_store_is_an_error_then_a_refusal_then_well_again(void)
 	wait_health(false);
 	CHECK(commit(&c, "k", "v", STATE_ANY) == ATOM_OK);
 	CHECK(stored_is("k", "v"));
+}
+
+static bool health_says(const char *error)
+{
+	json_t *list = health_components(), *row;
+	bool says = false;
+	size_t i;
+
+	json_array_foreach(list, i, row)
+	{
+		if (strcmp(json_text(row, "name", ""), "state") == 0)
+			says = strcmp(json_text(row, "last_error", ""),
+				      error) == 0;
+	}
+	json_decref(list);
+	return says;
+}
+
+static void a_store_that_fails_at_something_else_says_that(void)
+{
+	struct commit c;
+
+	set(&store.fail, true);
+	CHECK(commit(&c, "k", "v", STATE_ANY) == ATOM_EIO);
+	while (!health_says("no room left"))
+		(void)usleep(1000);
+	set(&store.damaged, true);
+	while (!health_says("a page is damaged"))
+		(void)usleep(1000);
+	set(&store.damaged, false);
+	set(&store.fail, false);
+	wait_health(false);
 }
 
 /* Who is refused was not short of memory: to try again helps. */
@@ -320,6 +357,7 @@ static const struct one_case cases[] = {
 	CASE(the_queue_has_an_end),
 	CASE(a_failing_store_is_an_error_then_a_refusal_then_well_again),
 	CASE(refused_after_want_of_memory_is_unavailable),
+	CASE(a_store_that_fails_at_something_else_says_that),
 	CASE(those_that_wait_fail_with_the_store),
 	CASE(damage_found_by_a_read_degrades),
 	CASE(what_comes_while_damage_is_looked_for_fails_with_it),
