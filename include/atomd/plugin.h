@@ -324,7 +324,9 @@ struct atom_host;
  * options), which lives until `destroy` has returned.  Sets *self_r on
  * success only.  `host` lives as long as the component.
  *
- * destroy [same thread as create]: called once, when nothing is running.
+ * destroy [same thread as create]: called once, when nothing is running.  It
+ * begins nothing that calls back later (work, state, HTTP requests, calls of
+ * agents, children): there would be nobody to call.
  *
  * reconfigure [same thread; may be NULL when no option is RELOADABLE]: the
  * new options replace the old ones; on failure the old ones stay.  Calls on

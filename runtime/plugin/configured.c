@@ -33,6 +33,16 @@ static void end(int64_t began, const struct component *component,
 		host_call_end(began, component, function);
 }
 
+static bool is_held(struct configured *c)
+{
+	bool held;
+
+	(void)pthread_mutex_lock(&c->lock);
+	held = c->held > 0;
+	(void)pthread_mutex_unlock(&c->lock);
+	return held;
+}
+
 static void finish(struct configured *c)
 {
 	if (c->created) {
@@ -48,13 +58,31 @@ static void finish(struct configured *c)
 			 LOG_TEXT("plugin", c->plugin_name),
 			 LOG_TEXT("component", c->name),
 			 LOG_NUMBER("threads", c->threads));
-	configured_shell_free(&c);
+	if (is_held(c))
+		/* What ends then still points to it. */
+		log_line(ATOM_LOG_ERROR, "plugin_fault",
+			 "a plugin began calls in its destroy",
+			 LOG_TEXT("plugin", c->plugin_name),
+			 LOG_TEXT("component", c->name));
+	else
+		configured_shell_free(&c);
 }
 
+/* Its timers have fired since its last release, and what they began holds it
+ * anew: the last release of that comes here again. */
 static void finish_late(struct loop *loop, struct message *message)
 {
+	struct configured *c = CONTAINER_OF(message, struct configured, end);
+	bool busy;
+
 	(void)loop;
-	finish(CONTAINER_OF(message, struct configured, end));
+	(void)pthread_mutex_lock(&c->lock);
+	c->ending = false;
+	busy = c->held > 0;
+	c->freed = busy;
+	(void)pthread_mutex_unlock(&c->lock);
+	if (!busy)
+		finish(c);
 }
 
 void host_hold(const struct atom_host *host)
@@ -73,7 +101,8 @@ void host_release(const struct atom_host *host)
 
 	(void)pthread_mutex_lock(&c->lock);
 	c->held--;
-	last = c->freed && c->held == 0;
+	last = c->freed && c->held == 0 && !c->ending;
+	c->ending = c->ending || last;
 	(void)pthread_mutex_unlock(&c->lock);
 	if (!last)
 		return;
@@ -81,7 +110,7 @@ void host_release(const struct atom_host *host)
 	if (c->loop != NULL)
 		loop_post(c->loop, &c->end);
 	else
-		finish(c);
+		finish_late(NULL, &c->end);
 }
 
 void configured_free(struct configured **configured)
@@ -93,8 +122,8 @@ void configured_free(struct configured **configured)
 		return;
 	*configured = NULL;
 	(void)pthread_mutex_lock(&c->lock);
-	c->freed = true;
 	busy = c->held > 0;
+	c->freed = busy;
 	(void)pthread_mutex_unlock(&c->lock);
 	if (!busy)
 		finish(c);

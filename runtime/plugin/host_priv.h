@@ -53,7 +53,8 @@ struct configured {
 	/* Under `lock`. */
 	pthread_mutex_t lock;
 	unsigned int held;
-	bool freed;
+	bool freed;  /* while it was held; `destroy` is still to come */
+	bool ending; /* `end` is posted */
 	struct atom_timer_handle *timers;
 	unsigned int threads;
 

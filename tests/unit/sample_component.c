@@ -46,6 +46,9 @@ static void sample_destroy(void *self)
 	CHECK(self == &destroyed);
 	CHECK(loop_is_control());
 	destroyed++;
+	/* As a call does that is refused in here. */
+	host_hold(given_host);
+	host_release(given_host);
 }
 
 static atom_status sample_reconfigure(void *self, const void *options,

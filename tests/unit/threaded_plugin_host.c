@@ -196,6 +196,47 @@ static void work_holds_its_component(void)
 	CHECK(destroyed == destroyed_before);
 }
 
+static struct message meanwhile;
+
+static void later_work_done(void *argument, atom_status status)
+{
+	CHECK(argument == &ran_on_pool && status == ATOM_OK);
+	CHECK(destroyed == destroyed_before);
+	later.deliver = go_round;
+	loop_post(loop_control(), &later);
+}
+
+/* Its last release has said that it may end, but that is not yet heard. */
+static void begin_anew(struct loop *loop, struct message *message)
+{
+	const struct atom_work *work = atom_service(given_host, ATOM_WORK);
+
+	(void)loop;
+	(void)message;
+	CHECK(destroyed == destroyed_before);
+	host_hold(given_host);
+	host_release(given_host);
+	CHECK(work->submit(given_host, work_run, later_work_done, &ran_on_pool,
+			   NULL) == ATOM_OK);
+}
+
+static void first_work_done(void *argument, atom_status status)
+{
+	CHECK(argument == &ran_on_pool && status == ATOM_OK);
+	meanwhile.deliver = begin_anew;
+	loop_post(loop_control(), &meanwhile);
+}
+
+static void what_it_begins_between_release_and_end_holds_it_too(void)
+{
+	const struct atom_work *work = service(ATOM_WORK);
+
+	destroyed_before = destroyed;
+	CHECK(work->submit(configured_host(one), work_run, first_work_done,
+			   &ran_on_pool, NULL) == ATOM_OK);
+	configured_free(&one);
+}
+
 /* --- threads -------------------------------------------------------------- */
 
 static const struct atom_thread *threads;
@@ -244,6 +285,7 @@ static const struct tap_test steps[] = {
 	TAP_TEST(a_timer_is_left_on_a_loop),
 	TAP_TEST(what_is_left_behind_is_ended_with_its_component),
 	TAP_TEST(work_holds_its_component),
+	TAP_TEST(what_it_begins_between_release_and_end_holds_it_too),
 	TAP_TEST(threads_of_its_own_run_and_are_joined),
 };
 
