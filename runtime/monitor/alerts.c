@@ -22,7 +22,7 @@
 struct raised {
 	char *key; /* of the table: component, name and labels */
 	const struct atom_host *host;
-	const char *monitor; /* its component's name */
+	char monitor[64]; /* its component's name */
 	char name[ATOM_ALERT_NAME_MAX];
 	char severity[16];
 	char *agent;
@@ -238,7 +238,8 @@ static struct raised *add(const struct atom_host *host, char *key)
 	}
 	one->key = key;
 	one->host = host;
-	one->monitor = monitor_of(host);
+	(void)snprintf(one->monitor, sizeof(one->monitor), "%s",
+		       monitor_of(host));
 	if (table_set(&raised, one->key, strlen(one->key), one, NULL) !=
 	    ATOM_OK)
 		raised_free(&one);

@@ -15,7 +15,6 @@
 
 #include "core/memory.h"
 #include "core/os.h"
-#include "monitor/alerts.h"
 #include "monitor/monitors_priv.h"
 #include "plugin/host.h"
 
@@ -179,8 +178,6 @@ static void done(struct work *work, atom_status status)
 	struct monitor *monitor = CONTAINER_OF(work, struct monitor, work);
 
 	monitor->busy = false;
-	if (monitor->configured == NULL)
-		alerts_forget(monitor->host);
 	host_release(monitor->host);
 	if (status == ATOM_OK)
 		monitor_begin_work(monitor);

@@ -165,6 +165,7 @@ static atom_status open_monitor(const struct config *config,
 		.ignored = ignored,
 		.agent = "",
 		.directory = config->directory,
+		.ended = alerts_forget,
 	};
 	atom_status status;
 
@@ -283,8 +284,8 @@ static void retire(struct monitor **place)
 	(void)pthread_mutex_unlock(&list_lock);
 	log_line(ATOM_LOG_INFO, "monitor_ended", "a reload has ended a monitor",
 		 LOG_TEXT("component", host_component_name(monitor->host)));
-	if (!monitor->busy)
-		alerts_forget(monitor->host);
+	/* What it raises before its end is forgotten then. */
+	alerts_forget(monitor->host);
 	configured_free(&monitor->configured);
 	monitor->next = retired;
 	retired = monitor;
@@ -346,11 +347,8 @@ void monitors_apply(const struct config *config)
 void monitors_stop(void)
 {
 	for (struct monitor *monitor = monitors; monitor != NULL;
-	     monitor = monitor->next) {
-		if (monitor->configured != NULL)
-			alerts_forget(monitor->host);
+	     monitor = monitor->next)
 		configured_free(&monitor->configured);
-	}
 }
 
 void monitors_fini(void)

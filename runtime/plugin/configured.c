@@ -51,6 +51,8 @@ static void finish(struct configured *c)
 		c->component->ops->destroy(c->self);
 		end(began, c->component, "destroy");
 	}
+	if (c->ended != NULL)
+		c->ended(&c->host);
 	host_timers_end(c);
 	if (c->threads > 0)
 		log_line(ATOM_LOG_ERROR, "plugin_fault",
@@ -150,6 +152,7 @@ atom_status configured_new(const struct configured_spec *spec,
 	}
 	c->component = component;
 	c->owner = spec->owner;
+	c->ended = spec->ended;
 	c->ignored = spec->ignored;
 	status = options_fill(component->declared, spec->group, spec->ignored,
 			      &c->options, errors);

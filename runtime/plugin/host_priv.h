@@ -44,6 +44,7 @@ struct configured {
 	char *agent;
 	char *directory;
 	void *owner;
+	void (*ended)(const struct atom_host *host);
 	const struct component *component; /* NULL: init, tests */
 	const char *const *ignored;
 	struct options *options;

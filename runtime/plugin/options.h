@@ -64,6 +64,9 @@ struct configured_spec {
 	const char *agent;     /* "" = none; for log lines and state keys */
 	const char *directory; /* of the configuration: atom_host.directory */
 	void *owner;	       /* of the subsystem that configures; see below */
+	/* Once `destroy` has returned, on its thread: nothing comes of that
+	 * host any more.  May be NULL. */
+	void (*ended)(const struct atom_host *host);
 };
 
 /* Fill the options and call create.  Faults of options go to `errors`, a

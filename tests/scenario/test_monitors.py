@@ -4,8 +4,10 @@ serves."""
 
 import json
 
-from atomd_test import OFTEN, Daemon, Folder, config, run, run_atomd, \
-    spoken, test, wait_for
+from atomd_test import OFTEN, Daemon, Folder, agent, config, run, \
+    run_atomd, source, spoken, test, wait_for
+from mock_upstream import Mock
+from outside import build, cflags, plugins_of
 
 SCALED = ('{ name = "echo"; backend: { plugin = "echo"; };'
           ' instances: { min = 1; max = 4; concurrency = 1; };'
@@ -170,6 +172,36 @@ def a_monitor_that_is_none_is_named_with_its_line():
             assert done.returncode == 78, done
             said = spoken(done)
             assert why in said and "atomd.conf:" in said, said
+
+
+def fixture(folder, name):
+    """A monitor of the fixtures, built; the settings that find it."""
+    build(folder.at("plugins", name + ".so"), cflags(folder),
+          path=source("tests", "scenario", "fixtures", name + ".c"))
+    return plugins_of(folder.at("plugins")) + OFTEN
+
+
+@test
+def what_a_monitor_raises_after_a_reload_has_ended_it_is_forgotten():
+    with Folder() as folder, Mock() as mock:
+        backend = ('plugin = "openai"; base_url = "%s"; model = "m";'
+                   % mock.url)
+        without = config(agents=[agent("target", backend)],
+                         extra=fixture(folder, "late_alert"))
+        mock.hold()
+        with Daemon(without + 'monitors = ( { plugin = "late_alert"; } );'
+                    ) as daemon:
+            wait_for(lambda: mock.calls, what="the monitor's question")
+            assert daemon.reload(without).status == 200
+            daemon.wait_event("monitor_ended")
+            assert daemon.count_event("alert_at_the_end") == 0
+            mock.release()
+            daemon.wait_event("alert_when_answered")
+            daemon.wait_event("alert_at_the_end")
+            wait_for(lambda: daemon.admin(
+                "GET", "/admin/v1/alerts").json == [],
+                what="the end of what it has raised")
+            assert daemon.metrics().sum("atomd_alerts_firing") == 0
 
 
 if __name__ == "__main__":
