@@ -186,6 +186,7 @@ int daemon_check(const struct daemon_options *options)
 	struct buffer errors = BUFFER_INIT((size_t)256 * 1024);
 	struct atom_error err = ATOM_ERROR_INIT;
 	atom_status status;
+	int exit_status;
 
 	log_set_level(ATOM_LOG_WARN);
 	status = prepare(options, true, &errors, &err);
@@ -198,8 +199,9 @@ int daemon_check(const struct daemon_options *options)
 			      options->config_path != NULL ? " " : "",
 			      daemon_state.config->path);
 	buffer_fini(&errors);
-	daemon_free();
-	return status == ATOM_OK ? EXIT_SUCCESS : EXIT_CONFIG;
+	exit_status = status == ATOM_OK ? EXIT_SUCCESS : EXIT_CONFIG;
+	daemon_free(exit_status);
+	return exit_status;
 }
 
 /* --- what others ask -------------------------------------------------------------- */
@@ -479,6 +481,6 @@ int daemon_serve(const struct daemon_options *options)
 	log_printf(ATOM_LOG_INFO, "stopped", "atomd has stopped");
 out:
 	buffer_fini(&errors);
-	daemon_free();
+	daemon_free(exit_status);
 	return exit_status;
 }

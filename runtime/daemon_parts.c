@@ -368,7 +368,16 @@ atom_status daemon_start_history(const struct config *config,
 	return status;
 }
 
-void daemon_free(void)
+/* libuv joins the pool's threads, here and when the process exits.  The store
+ * and the audit log are closed; what such a thread may still use stays. */
+static void leave_stuck(struct daemon *d, int exit_status)
+{
+	http_server_free(&d->server);
+	log_fini();
+	_exit(exit_status);
+}
+
+void daemon_free(int exit_status)
 {
 	struct daemon *d = &daemon_state;
 	struct atom_error err = ATOM_ERROR_INIT;
@@ -388,6 +397,8 @@ void daemon_free(void)
 	/* After a start that failed the loops end here, and tell those that
 	 * wait for it: the server is still there. */
 	loops_fini();
+	if (loops_stuck())
+		leave_stuck(d, exit_status);
 	/* The pool's threads end before OpenSSL cleans up at exit: what it has
 	 * kept for them is theirs to free. */
 	uv_library_shutdown();

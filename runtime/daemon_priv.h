@@ -112,7 +112,8 @@ void daemon_audit_reload(bool applied, const char *needs_restart,
 			 const struct buffer *errors);
 /* While the loops are still there, and after they have ended. */
 void daemon_audit_end(void);
-/* Frees whatever was made, in reverse order. */
-void daemon_free(void);
+/* Frees whatever was made, in reverse order; where a thread of the pool does
+ * not come back it ends the process with this status instead. */
+void daemon_free(int exit_status);
 
 #endif

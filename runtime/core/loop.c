@@ -66,6 +66,15 @@ bool loops_serve(void)
 	return atomic_load(&phase) == PHASE_RUNNING;
 }
 
+bool loops_stuck(void)
+{
+	bool stuck = false;
+
+	for (unsigned int i = 0; i <= serving_count; i++)
+		stuck = stuck || loops[i].stuck;
+	return stuck;
+}
+
 struct loop *loops_get(unsigned int index)
 {
 	assert(index < serving_count);

@@ -49,6 +49,11 @@ void loops_fini(void);
  * is delivered. */
 bool loops_serve(void);
 
+/* A loop has ended without work of its own that the pool has not given back:
+ * what that points to stays, and so does its thread.  After
+ * loops_run_control() or loops_fini(). */
+bool loops_stuck(void);
+
 unsigned int loops_serving(void);	    /* how many serve */
 struct loop *loops_get(unsigned int index); /* index < loops_serving() */
 struct loop *loop_control(void);

@@ -360,7 +360,9 @@ void monitors_fini(void)
 			struct monitor *monitor = *lists[i];
 
 			*lists[i] = monitor->next;
-			monitor_free(monitor);
+			/* The pool has not given it back. */
+			if (!monitor->busy)
+				monitor_free(monitor);
 		}
 	alerts_fini();
 	silences_fini();

@@ -204,5 +204,17 @@ def what_a_monitor_raises_after_a_reload_has_ended_it_is_forgotten():
             assert daemon.metrics().sum("atomd_alerts_firing") == 0
 
 
+@test
+def a_monitor_that_never_comes_back_does_not_keep_the_daemon():
+    with Folder() as folder:
+        text = config(extra=fixture(folder, "endless")
+                      + 'monitors = ( { plugin = "endless"; } );')
+        with Daemon(text) as daemon:
+            daemon.wait_event("endless_begins")
+            daemon.stop()
+            assert daemon.count_event("loop_stuck") == 1
+            assert daemon.count_event("stopped") == 1
+
+
 if __name__ == "__main__":
     run()
