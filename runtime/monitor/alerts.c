@@ -306,6 +306,8 @@ static bool change(const struct atom_host *host, const struct atom_alert *alert,
 		drop(one);
 	} else if (!fill(one, alert, labels)) {
 		drop(one);
+		if (*fired_r)
+			show_firing(alert->name, before);
 		return false;
 	}
 	if (*before != '\0' && strcmp(before, alert->severity) != 0)

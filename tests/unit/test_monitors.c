@@ -101,6 +101,27 @@ Test(monitors, one_that_ends_at_another_severity_is_gone)
 	cr_assert(shown("warning", 0));
 }
 
+Test(monitors, one_that_is_told_anew_too_long_is_counted_no_more)
+{
+	static char wide[ALERT_ANNOTATIONS_MAX + 1];
+	const char *notes[] = { "runbook", wide, NULL };
+	struct atom_alert alert = {
+		.struct_size = sizeof(alert),
+		.state = ATOM_ALERT_FIRING,
+		.name = "too_slow",
+		.severity = "critical",
+		.agent = "one",
+		.message = "it is",
+		.annotations = notes,
+	};
+
+	memset(wide, 'x', sizeof(wide) - 1);
+	tell("one", "warning", true);
+	cr_assert(shown("warning", 1));
+	monitor->alert(host, &alert);
+	cr_assert(shown("warning", 0));
+}
+
 static json_t *listed(const char *agent, const char *state, size_t count)
 {
 	json_t *list = alerts_list(agent, state);
