@@ -66,8 +66,8 @@ uv_loop_t *loop_uv(struct loop *loop);
 /* The loop's cached time: monotonic ms, updated once an iteration. */
 int64_t loop_now_ms(const struct loop *loop);
 /* Callback at the loop's end, before its handles must be closed.  Called
- * once on the loop's thread, in reverse order of adding. [loop], or before
- * loops_start. */
+ * once on the loop's thread, in reverse order of adding.  ATOM_ECANCELED once
+ * the loop ends, ATOM_ENOMEM.  [loop], or before loops_start. */
 atom_status loop_at_stop(struct loop *loop, void (*run)(void *argument),
 			 void *argument);
 

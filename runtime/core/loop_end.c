@@ -19,9 +19,12 @@ struct at_stop {
 atom_status loop_at_stop(struct loop *loop, void (*run)(void *argument),
 			 void *argument)
 {
-	struct at_stop *added = mem_alloc(sizeof(*added));
+	struct at_stop *added;
 
 	assert(loop_is_mine(loop));
+	if (loop->stopping)
+		return ATOM_ECANCELED;
+	added = mem_alloc(sizeof(*added));
 	if (!added)
 		return ATOM_ENOMEM;
 	*added = (struct at_stop){ loop->at_stop, run, argument };

@@ -16,8 +16,6 @@
  */
 
 static struct http_client *clients[LOOP_MAX + 1];
-/* A loop that has ended its client makes no other. */
-static bool stopped[LOOP_MAX + 1];
 
 /* --- what is counted ------------------------------------------------------ */
 
@@ -151,7 +149,6 @@ static void client_end(void *argument)
 
 	atom_fail(&err, ATOM_ECANCELED, "the daemon is stopping");
 	client->ended = true;
-	stopped[loop_index(client->loop)] = true;
 	while (client->unlaunched.first != NULL)
 		transfer_end(client->unlaunched.first, ATOM_ECANCELED, &err);
 	while (client->transfers.first != NULL)
@@ -199,25 +196,28 @@ static atom_status client_of_loop(struct loop *loop,
 {
 	struct http_client **place = &clients[loop_index(loop)];
 	struct http_client *client = *place;
+	atom_status status = ATOM_ENOMEM;
 
 	*client_r = client;
 	if (client != NULL && !client->ended)
 		return ATOM_OK;
-	if (stopped[loop_index(loop)])
-		return atom_fail(err, ATOM_ECANCELED, "the daemon is stopping");
 	client = mem_zalloc(sizeof(*client));
-	if (client == NULL)
-		goto fail;
-	client->loop = loop;
-	if (lean_init(client) != ATOM_OK ||
-	    loop_at_stop(loop, client_end, client) != ATOM_OK)
-		goto fail;
-	*place = *client_r = client;
-	return ATOM_OK;
-fail:
+	if (client != NULL) {
+		client->loop = loop;
+		status = lean_init(client);
+	}
+	if (status == ATOM_OK)
+		status = loop_at_stop(loop, client_end, client);
+	if (status == ATOM_OK) {
+		*place = *client_r = client;
+		return ATOM_OK;
+	}
 	if (client != NULL)
 		client_free(client);
-	return atom_fail(err, ATOM_ENOMEM, "no memory for an HTTP client");
+	return atom_fail(err, status, "%s",
+			 status == ATOM_ECANCELED
+				 ? "the daemon is stopping"
+				 : "no memory for an HTTP client");
 }
 
 /* --- the service ----------------------------------------------------------- */

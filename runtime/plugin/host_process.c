@@ -21,6 +21,7 @@
  * to the next look for orphans otherwise. */
 #define REAP_SOON_MS  100
 #define REAP_EVERY_MS 5000
+#define STOPPING      "the daemon is stopping and starts no more children"
 
 /* Each loop's children, its own to touch. */
 static struct atom_process_handle *lists[LOOP_MAX + 1];
@@ -118,11 +119,16 @@ static void end_children(void *argument)
 
 static atom_status watch_end(struct loop *loop, struct atom_error *err)
 {
-	if (!end_is_watched &&
-	    loop_at_stop(loop, end_children, loop) != ATOM_OK)
-		return atom_fail(err, ATOM_ENOMEM, "no memory for a child");
-	end_is_watched = true;
-	return ATOM_OK;
+	atom_status status = end_is_watched
+				     ? ATOM_OK
+				     : loop_at_stop(loop, end_children, loop);
+
+	end_is_watched = status == ATOM_OK;
+	if (status == ATOM_OK)
+		return ATOM_OK;
+	return atom_fail(err, status, "%s",
+			 status == ATOM_ECANCELED ? STOPPING
+						  : "no memory for a child");
 }
 
 static atom_status spawn(const struct atom_host *host,
@@ -138,9 +144,7 @@ static atom_status spawn(const struct atom_host *host,
 		return atom_fail(err, ATOM_ESTATE,
 				 "a child is started on an event loop");
 	if (ended)
-		return atom_fail(err, ATOM_ECANCELED,
-				 "the daemon is stopping and starts no more "
-				 "children");
+		return atom_fail(err, ATOM_ECANCELED, STOPPING);
 	status = watch_end(loop, err);
 	if (status == ATOM_OK)
 		status = child_new(host, request, events, argument, process_r,

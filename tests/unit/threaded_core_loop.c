@@ -433,10 +433,18 @@ static void take_late(struct loop *loop, struct message *message)
 	late_delivered = true;
 }
 
+static void stop_too_late(void *argument)
+{
+	(void)argument;
+	CHECK(false);
+}
+
 static void stop_first(void *argument)
 {
 	CHECK(loop_current() == argument && stops == 2);
 	stops++;
+	/* What is begun from now on has no end to wait for. */
+	CHECK(loop_at_stop(argument, stop_too_late, NULL) == ATOM_ECANCELED);
 }
 
 static void stop_second(void *argument)

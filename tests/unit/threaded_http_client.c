@@ -679,10 +679,26 @@ static void a_proxy_is_used_when_asked_for_and_only_then(void)
 
 /* --- the whole ------------------------------------------------------------------------------- */
 
-static struct probe last[8];
+static struct probe last[8], late;
+
+/* Of a loop that ends, and has asked nobody so far. */
+static void ask_late(void *argument)
+{
+	loop_post(argument, &late.message);
+}
+
+static void end_with_a_question(struct loop *loop, struct message *message)
+{
+	(void)message;
+	CHECK(loop_at_stop(loop, ask_late, loop) == ATOM_OK);
+}
 
 static void leave_some_behind(void)
 {
+	struct message message = { .deliver = end_with_a_question };
+
+	probe_init(&late, "GET", "/stall");
+	loop_post(loops_get(1), &message);
 	for (size_t i = 0; i < ARRAY_SIZE(last); i++) {
 		probe_init(&last[i], "GET", "/stall");
 		probe_begin(&last[i]);
@@ -694,6 +710,9 @@ static void leave_some_behind(void)
 		CHECK(last[i].status == ATOM_ECANCELED);
 		probe_fini(&last[i]);
 	}
+	probe_wait(&late);
+	CHECK(late.started == ATOM_ECANCELED);
+	probe_fini(&late);
 }
 
 static const struct tap_test tests[] = {

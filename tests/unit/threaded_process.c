@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "core/loop.h"
+#include "plugin/host.h"
 #include "plugin/host_process.h"
 #include "process_fixture.h"
 
@@ -375,6 +377,54 @@ static void the_end_of_the_loop_is_the_end_of_its_children(void)
 	}
 }
 
+static struct message late_message;
+static const struct atom_host *late_host;
+static atom_status late_status;
+
+static void spawn_late(struct loop *loop, struct message *message)
+{
+	static const char *const command[] = { "true", NULL };
+	static const struct atom_process_events nothing = {
+		.struct_size = sizeof(nothing),
+	};
+	const struct atom_process_request request = {
+		.struct_size = sizeof(request),
+		.command = command,
+		.environment = &command[1],
+		.log_name = "late",
+	};
+	struct atom_process_handle *handle = NULL;
+
+	(void)loop;
+	(void)message;
+	late_status = process->spawn(late_host, &request, &nothing, NULL,
+				     &handle, NULL);
+}
+
+static void post_late(void *argument)
+{
+	late_message.deliver = spawn_late;
+	loop_post(argument, &late_message);
+}
+
+static void end_with_a_child(void *argument)
+{
+	struct loop *loop = loop_current();
+
+	(void)argument;
+	CHECK(loop_at_stop(loop, post_late, loop) == ATOM_OK);
+}
+
+static void a_loop_that_ends_begins_no_child(void)
+{
+	CHECK(host_for_tests("late", &late_host) == ATOM_OK);
+	start();
+	on_loop(end_with_a_child, NULL);
+	stop();
+	CHECK(late_status == ATOM_ECANCELED);
+	host_for_tests_free(&late_host);
+}
+
 static void what_it_prints_is_logged_and_bounded(void)
 {
 	struct child c;
@@ -408,6 +458,7 @@ static const struct tap_test tests[] = {
 	TAP_TEST(a_descendant_is_known_however_often_it_forked),
 	TAP_TEST(orphans_are_reaped),
 	TAP_TEST(the_end_of_the_loop_is_the_end_of_its_children),
+	TAP_TEST(a_loop_that_ends_begins_no_child),
 	TAP_TEST(what_it_prints_is_logged_and_bounded),
 };
 
