@@ -305,6 +305,9 @@ static void on_started(void *argument)
 {
 	struct daemon *d = argument;
 
+	/* The stop came first, and is what its manager has heard of. */
+	if (d->stopping > 0)
+		return;
 	agents_measure();
 	check_health(d);
 	d->started = true;
