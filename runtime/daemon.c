@@ -434,10 +434,14 @@ static atom_status start(struct daemon *d, struct atom_error *err)
 	start_audit(d, status, err);
 	if (status == ATOM_OK)
 		status = daemon_watch_signals(err);
-	if (status == ATOM_OK)
-		status = loops_start(err);
 	if (status != ATOM_OK)
 		return status;
+	status = loops_start(err);
+	if (status != ATOM_OK) {
+		/* What is open on a loop holds up its end. */
+		daemon_unwatch_signals();
+		return status;
+	}
 	d->threaded = true;
 	(void)agents_apply(d->config, true, NULL, err);
 	status = monitors_start(d->config, err);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Stops at bad moments: while the daemon starts."""
+"""Stops at bad moments: while the daemon starts, and of a start that fails."""
 
 import os
 import shlex
@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 
-from atomd_test import (Daemon, agent, config, process_agent, run, source,
-                        test)
+from atomd_test import (Daemon, Folder, agent, config, daemon_environment,
+                        process_agent, run, seconds, source, spoken, test)
+from places import atomd_path
 
 CC = shlex.split(os.environ.get("CC", "cc"))
 WORKER = source("tests", "scenario", "worker.py")
@@ -54,9 +55,25 @@ def one_that_stops_while_it_starts_is_never_ready():
         assert daemon.count_event("ready") == 0
 
 
-# A sanitizer wants to be loaded before all others; the plain build has it.
+def a_start_whose_loops_get_no_thread_is_told_and_ends_at_once():
+    limits = "ulimit -s 1048576; ulimit -v 16777216; "
+    with Folder() as folder:
+        path = folder.write("atomd.conf", config().replace(
+            "@DIR@", folder.path))
+        done = subprocess.run(
+            ["sh", "-c", limits + 'exec "$0" -c "$1" -D workers=32',
+             atomd_path(), path], env=daemon_environment(),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, timeout=seconds(30), check=False)
+        assert done.returncode == 1, done
+        assert "start loop" in spoken(done), done
+        assert "loop_handle_left" not in spoken(done), done
+
+
+# A sanitizer wants to be loaded before all others, and more memory.
 if not os.environ.get("ATOMD_SANITIZERS"):
     test(one_that_stops_while_it_starts_is_never_ready)
+    test(a_start_whose_loops_get_no_thread_is_told_and_ends_at_once)
 
 
 if __name__ == "__main__":
