@@ -280,6 +280,30 @@ void daemon_look(void)
 		check_health(d);
 }
 
+static void tell_security(atom_status audited, const struct atom_error *why)
+{
+	struct atom_error keyless = ATOM_ERROR_INIT;
+	atom_status known = security_knows_keys(&keyless);
+
+	daemon_state.audit_late = audited == ATOM_ETIMEOUT;
+	health_step("security_layer", audited == ATOM_OK && known == ATOM_OK,
+		    audited != ATOM_OK ? why->message
+		    : known != ATOM_OK ? keyless.message
+		    : audit_enabled()  ? "keys, roles and peers are known, "
+					 "the audit log is taken up"
+				       : "keys, roles and peers are known");
+}
+
+/* An audit log that opened late is no reason any more not to be ready. */
+static void look_at_audit(void)
+{
+	struct atom_error err = ATOM_ERROR_INIT;
+	atom_status audited = audit_taken_up(&err);
+
+	if (audited != ATOM_ETIMEOUT)
+		tell_security(audited, &err);
+}
+
 static void on_tick(struct timer *timer)
 {
 	struct daemon *d = CONTAINER_OF(timer, struct daemon, tick);
@@ -287,6 +311,8 @@ static void on_tick(struct timer *timer)
 	pool_set_daemon_memory(daemon_memory(d));
 	daemon_look();
 	audit_tick();
+	if (d->audit_late)
+		look_at_audit();
 	security_tick();
 	gateway_tick();
 	if (d->watchdog_ms > 0 &&
@@ -377,23 +403,13 @@ static void start_audit(struct daemon *d, atom_status status,
 			const struct atom_error *err)
 {
 	struct atom_error why = ATOM_ERROR_INIT;
-	struct atom_error keyless = ATOM_ERROR_INIT;
-	atom_status audited = ATOM_OK, known = ATOM_OK;
 
-	if (status == ATOM_OK) {
-		audited = audit_start(d->config, &why);
-		known = security_knows_keys(&keyless);
+	if (status != ATOM_OK) {
+		health_step("security_layer", false, err->message);
+		return;
 	}
-	health_step("security_layer",
-		    status == ATOM_OK && audited == ATOM_OK && known == ATOM_OK,
-		    status != ATOM_OK	 ? err->message
-		    : audited != ATOM_OK ? why.message
-		    : known != ATOM_OK	 ? keyless.message
-		    : audit_enabled()	 ? "keys, roles and peers are known, "
-					   "the audit log is taken up"
-					 : "keys, roles and peers are known");
-	if (status == ATOM_OK)
-		daemon_audit_start(d->config);
+	tell_security(audit_start(d->config, &why), &why);
+	daemon_audit_start(d->config);
 }
 
 static atom_status start(struct daemon *d, struct atom_error *err)

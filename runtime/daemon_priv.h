@@ -36,6 +36,7 @@ struct daemon {
 	metric_id reloads[2]; /* ok, failed */
 	bool started;
 	bool healthy;
+	bool audit_late; /* the audit log opens still */
 	bool no_keyring; /* the start failed because it did not open */
 	bool threaded;	 /* the loops have their threads */
 	int stopping;	 /* parts that have not stopped yet */

@@ -84,6 +84,10 @@ atom_status audit_check(const struct config *config, struct buffer *errors);
  * else: the log cannot be taken up, `err` says why and what to do; the daemon
  * may serve calls, but control actions are refused. */
 atom_status audit_start(struct config *config, struct atom_error *err);
+/* [control] ATOM_OK: the log is taken up, or none is wanted.  ATOM_ETIMEOUT: the
+ * required sink opens still, later than audit_start() waits.  Anything else:
+ * the log cannot be taken up, and `err` says why. */
+atom_status audit_taken_up(struct atom_error *err);
 /* [control] The first half of a reload, before anything else of it counts: the
  * log goes on in the required sink of `config`, if it is another one and can be
  * read.  ATOM_OK: it does, or there was nothing to do.  Anything else: the one
@@ -93,8 +97,8 @@ atom_status audit_hand_over(struct config *config, struct atom_error *err);
  * *needs_restart_r names the key when the required sink is still another
  * (there is none any more, or it cannot be read), else it is untouched. */
 void audit_apply(struct config *config, const char **needs_restart_r);
-/* [control] Once a second: looks after sinks that hang, and those that a
- * reload has taken out. */
+/* [control] Once a second: looks after sinks that hang, that open late,
+ * or that a reload has taken out. */
 void audit_tick(void);
 /* [control] After the loops have ended: what was posted is written, the last
  * head signed, the threads ended.  What makes no progress for 10 s is left

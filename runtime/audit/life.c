@@ -21,6 +21,9 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct audit_sink *retired;
 /* Were required before a reload; closed, without a thread. [control] */
 static struct audit_sink *former;
+/* The required sink was not open in time: those beside it begin when it is.
+ * [control] */
+static struct config *late;
 
 static void init_conditions(void)
 {
@@ -83,15 +86,6 @@ static void reap(struct audit_sink **list, int64_t until_ns)
 		sink_forget(sink);
 		sink_free(&sink);
 	}
-}
-
-void audit_tick(void)
-{
-	if (audit.required != NULL)
-		sink_look(audit.required);
-	for (struct audit_sink *s = audit.others; s != NULL; s = s->next)
-		sink_look(s);
-	reap(&retired, 0);
 }
 
 /* --- start ---------------------------------------------------------------------- */
@@ -161,6 +155,17 @@ static atom_status open_required(struct config *config, struct atom_error *err)
 		config->audit_sinks[required_of(config)].plugin, why.message);
 }
 
+static void begin_others(struct config *config)
+{
+	log_line(ATOM_LOG_INFO, "audit", "the audit log is taken up",
+		 LOG_TEXT("log_id", audit.log.signer.log_id),
+		 LOG_TEXT("verifier", audit.log.verifier),
+		 LOG_NUMBER("records", atomic_load(&audit.sequence)));
+	for (size_t i = 0; i < config->audit_sink_count; i++)
+		if (!config->audit_sinks[i].required)
+			begin_one(config, i);
+}
+
 atom_status audit_start(struct config *config, struct atom_error *err)
 {
 	atom_status status;
@@ -174,16 +179,52 @@ atom_status audit_start(struct config *config, struct atom_error *err)
 		status = open_required(config, err);
 	health_report("audit", status == ATOM_OK ? HEALTH_OK : HEALTH_FAILED,
 		      false, status == ATOM_OK ? NULL : err->message);
-	if (status != ATOM_OK)
-		return status;
-	log_line(ATOM_LOG_INFO, "audit", "the audit log is taken up",
-		 LOG_TEXT("log_id", audit.log.signer.log_id),
-		 LOG_TEXT("verifier", audit.log.verifier),
-		 LOG_NUMBER("records", atomic_load(&audit.sequence)));
-	for (size_t i = 0; i < config->audit_sink_count; i++)
-		if (!config->audit_sinks[i].required)
-			begin_one(config, i);
-	return ATOM_OK;
+	if (status == ATOM_OK)
+		begin_others(config);
+	else if (status == ATOM_ETIMEOUT)
+		late = config_ref(config);
+	return status;
+}
+
+atom_status audit_taken_up(struct atom_error *err)
+{
+	const int state = atomic_load(&audit.state);
+
+	if (late != NULL)
+		return atom_fail(err, ATOM_ETIMEOUT, "it has not opened yet");
+	if (state != AUDIT_BROKEN)
+		return ATOM_OK;
+	(void)pthread_mutex_lock(&audit.lock);
+	*err = audit.error;
+	(void)pthread_mutex_unlock(&audit.lock);
+	return ATOM_EDATALOSS;
+}
+
+static void look_for_late(void)
+{
+	struct atom_error err = ATOM_ERROR_INIT;
+	struct config *config;
+
+	if (late == NULL || atomic_load(&audit.state) == AUDIT_OPENING)
+		return;
+	config = TAKE(late);
+	if (audit_taken_up(&err) == ATOM_OK) {
+		health_report("audit", HEALTH_OK, false, NULL);
+		begin_others(config);
+	} else {
+		health_report("audit", HEALTH_FAILED, false, err.message);
+	}
+	config_unref(&config);
+}
+
+void audit_tick(void)
+{
+	if (audit.required != NULL)
+		sink_look(audit.required);
+	for (struct audit_sink *s = audit.others; s != NULL; s = s->next)
+		sink_look(s);
+	reap(&retired, 0);
+	look_for_late();
 }
 
 /* --- reload ---------------------------------------------------------------------- */
@@ -334,6 +375,11 @@ void audit_apply(struct config *config, const char **needs_restart_r)
 		*needs_restart_r = "audit_sinks";
 	if (gone || atomic_load(&audit.state) == AUDIT_BROKEN)
 		return;
+	if (late != NULL) {
+		config_unref(&late);
+		late = config_ref(config);
+		return;
+	}
 	for (struct audit_sink *s = audit.others; s != NULL; s = s->next)
 		s->seen = false;
 	for (size_t i = 0; i < config->audit_sink_count; i++) {
@@ -406,6 +452,7 @@ void audit_stop(void)
 	if (!audit_enabled())
 		return;
 	(void)audit_post(&record, AUDIT_SOON, NULL);
+	config_unref(&late);
 	if (audit.required != NULL)
 		stop_required();
 	until = os.monotonic_ns() + STOP_NS;

@@ -300,6 +300,43 @@ static bool is_well(void)
 	return strcmp(health_system_status(), "operational") == 0;
 }
 
+static _Atomic bool held;
+
+static void wait_while_held(void)
+{
+	while (atomic_load(&held))
+		(void)usleep(1000);
+}
+
+static void a_required_sink_that_opens_late_is_well_from_then_on(void)
+{
+	struct atom_error err = ATOM_ERROR_INIT;
+
+	audit_begin_anew();
+	audit_config = audit_fixture_config(ONE_ ", " TWO);
+	atomic_store(&held, true);
+	stages[0].tried = wait_while_held;
+	/* The 30 s are over as soon as this thread has looked often enough. */
+	atomic_store(&virtual_ns, SECOND_NS);
+	follows = true;
+	CHECK(audit_start(audit_config, &err) == ATOM_ETIMEOUT);
+	follows = false;
+	atomic_store(&virtual_ns, 0);
+	audit_tick();
+	CHECK(audit_taken_up(&err) == ATOM_ETIMEOUT);
+	CHECK(!is_well() && audit.others == NULL);
+	atomic_store(&held, false);
+	while (!is_well()) {
+		audit_tick();
+		(void)usleep(1000);
+	}
+	CHECK(audit_taken_up(&err) == ATOM_OK);
+	CHECK(post_and_wait("key:a", AUDIT_GATED) == ATOM_OK);
+	stage_wait(&stages[1], 1);
+	stages[0].tried = NULL;
+	audit_end();
+}
+
 static bool health_says(const char *component, const char *error)
 {
 	json_t *list = health_components(), *row;
@@ -551,6 +588,7 @@ static const struct tap_test tests[] = {
 	TAP_TEST(a_sink_that_cannot_know_what_is_durable_does_not_fail),
 	TAP_TEST(a_required_sink_that_cannot_know_is_refused_at_start),
 	TAP_TEST(a_reload_adds_and_removes_sinks),
+	TAP_TEST(a_required_sink_that_opens_late_is_well_from_then_on),
 	TAP_TEST(a_sink_that_fails_at_something_else_says_that),
 	TAP_TEST(a_sink_that_failed_and_was_taken_out_fails_no_more),
 	TAP_TEST(a_sink_that_is_behind_at_the_end_is_not_waited_for),
