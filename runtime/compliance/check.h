@@ -57,8 +57,7 @@ struct inspection {
 	enum check_phase phase;
 	struct finding *findings; /* in the catalogue's order */
 	json_t *accepted;	  /* id -> record */
-	/* The record that this run makes, and the search for it. */
-	struct audit_waiter recorded;
+	/* What was found of the record that this run makes. */
 	struct audit_search search;
 	atom_status searched;
 	int64_t began_ms; /* Unix time */

@@ -15,6 +15,8 @@
 #define EVIDENCE_MAX 50
 /* How long the key of a run would live if the daemon died in the middle. */
 #define PROBE_KEY_MS ((int64_t)10 * 60 * 1000)
+/* How long the audit log may take; a sink that hangs is not waited for. */
+#define LOG_MS 5000
 
 struct waiter {
 	struct waiter *next;
@@ -200,43 +202,83 @@ static void finish_checks(struct inspection *i, atom_status searched)
 	conclude(i, ATOM_OK, NULL);
 }
 
+/* --- the audit log ----------------------------------------------------------------- */
+
+/* A record of a run, durable, and then looked for.  It lives on alone when the
+ * log does not answer in time. */
+struct trial {
+	struct audit_waiter recorded;
+	struct audit_search search;
+	struct timer deadline;
+	struct inspection *inspection; /* NULL once it is not waited for */
+};
+
+static void trial_end(struct trial *trial, atom_status status)
+{
+	struct inspection *i = trial->inspection;
+
+	timer_stop(&trial->deadline);
+	if (i != NULL)
+		i->search = trial->search; /* its lines, too */
+	else
+		audit_search_fini(&trial->search);
+	mem_free(trial);
+	if (i != NULL)
+		finish_checks(i, status);
+}
+
+static void on_deadline(struct timer *timer)
+{
+	struct trial *trial = CONTAINER_OF(timer, struct trial, deadline);
+
+	finish_checks(TAKE(trial->inspection), ATOM_EUNAVAILABLE);
+}
+
 static void on_searched(struct audit_waiter *waiter, atom_status status)
 {
-	finish_checks(CONTAINER_OF(waiter, struct inspection, search.waiter),
-		      status);
+	trial_end(CONTAINER_OF(waiter, struct trial, search.waiter), status);
 }
 
 static void on_recorded(struct audit_waiter *waiter, atom_status status)
 {
-	struct inspection *i =
-		CONTAINER_OF(waiter, struct inspection, recorded);
-	struct audit_search *search = &i->search;
+	struct trial *trial = CONTAINER_OF(waiter, struct trial, recorded);
+	struct audit_search *search = &trial->search;
 
-	(void)snprintf(search->query.type, sizeof(search->query.type),
-		       "compliance.probe");
-	search->query.since_ms = i->began_ms;
-	search->query.limit = 1;
-	search->waiter.loop = loop_control();
-	search->waiter.done = on_searched;
-	if (status == ATOM_OK)
+	if (status == ATOM_OK && trial->inspection != NULL) {
+		(void)snprintf(search->query.type, sizeof(search->query.type),
+			       "compliance.probe");
+		search->query.since_ms = trial->inspection->began_ms;
+		search->query.limit = 1;
+		search->waiter.loop = loop_control();
+		search->waiter.done = on_searched;
 		status = audit_search(search);
-	if (status != ATOM_OK)
-		finish_checks(i, status);
+		if (status == ATOM_OK)
+			return;
+	}
+	trial_end(trial, status);
 }
 
-/* A record of this run, durable, and then looked for. */
 static void try_log(struct inspection *i)
 {
 	struct audit_record record = AUDIT_RECORD(AUDIT_COMPLIANCE_PROBE);
+	struct trial *trial = mem_zalloc(sizeof(*trial));
 	atom_status status;
 
+	if (trial == NULL) {
+		finish_checks(i, ATOM_ENOMEM);
+		return;
+	}
 	record.user = "compliance";
 	audit_text(&record, "id", i->key_id);
-	i->recorded.loop = loop_control();
-	i->recorded.done = on_recorded;
-	status = audit_post(&record, AUDIT_GATED, &i->recorded);
-	if (status != ATOM_OK)
-		finish_checks(i, status);
+	trial->inspection = i;
+	trial->recorded.loop = loop_control();
+	trial->recorded.done = on_recorded;
+	trial->deadline.fire = on_deadline;
+	status = audit_post(&record, AUDIT_GATED, &trial->recorded);
+	if (status == ATOM_OK)
+		(void)timer_set(loop_control(), &trial->deadline, LOG_MS);
+	else
+		trial_end(trial, status);
 }
 
 static void on_phase_done(struct work *work, atom_status status)

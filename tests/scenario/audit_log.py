@@ -1,8 +1,10 @@
 """The audit log of a live daemon, as tests ask for it."""
 
 import os
+import shlex
+import subprocess
 
-from atomd_test import agent, config, wait_for
+from atomd_test import agent, config, source, wait_for
 
 
 def audited(sink=None, security="", agents=None, **more):
@@ -10,6 +12,17 @@ def audited(sink=None, security="", agents=None, **more):
     return config(agents=agents or agent(more="memory: { };"),
                   security='anonymous_role = "caller"; ' + security,
                   extra="audit_sinks = ( { %s } );" % sink, **more)
+
+
+def on_a_slow_disk(daemon, **more):
+    """From its start on; the file that, while it is there, ends no sync."""
+    disk, waits = daemon.dir + "/slow_disk.so", daemon.dir + "/waits"
+    subprocess.run(
+        [*shlex.split(os.environ.get("CC", "cc")), "-shared", "-fPIC", "-O1",
+         "-o", disk, source("tests/scenario/slow_disk.c")],
+        check=True)
+    daemon.env = {"LD_PRELOAD": disk, "SLOW_DISK": waits, **more}
+    return waits
 
 
 def search(daemon, **query):

@@ -6,15 +6,13 @@ import concurrent.futures
 import json
 import os
 import re
-import shlex
 import shutil
-import subprocess
 import sys
 import threading
 
 from atomd_test import (Daemon, agent, config, process_agent, run, test,
                         wait_for)
-from audit_log import audited, kept, search, wait_records
+from audit_log import audited, kept, on_a_slow_disk, search, wait_records
 from places import source
 
 CANARY = "canary-7f3a91"
@@ -241,14 +239,8 @@ def a_strict_answer_outlives_its_agent():
         return audited(security='audit_calls = "strict";',
                        agents=[*agents, agent()])
     daemon = Daemon(text(slow))
-    disk, waits = daemon.dir + "/slow_disk.so", daemon.dir + "/waits"
-    subprocess.run(
-        [*shlex.split(os.environ.get("CC", "cc")), "-shared", "-fPIC", "-O1",
-         "-o", disk, source("tests/scenario/slow_disk.c")],
-        check=True)
     # What is freed reads as something else.
-    daemon.env = {"LD_PRELOAD": disk, "SLOW_DISK": waits,
-                  "MALLOC_PERTURB_": "165"}
+    waits = on_a_slow_disk(daemon, MALLOC_PERTURB_="165")
     answers = []
     with daemon:
         caller = threading.Thread(

@@ -8,7 +8,8 @@ import subprocess
 import threading
 
 from atomd_test import (Daemon, Skip, agent, config, process_agent, run,
-                        source, test)
+                        source, test, wait_for)
+from audit_log import on_a_slow_disk
 
 STATES = {"pass", "fail", "error", "not_applicable", "not_checked"}
 CLOSED = ""
@@ -106,6 +107,25 @@ def a_record_of_the_run_is_looked_for_in_the_audit_log():
                               "compliance.run")
         assert done.returncode == 0, done.stderr
         assert len(json.loads(done.stdout)) >= 1, done.stdout
+
+
+def a_log_that_does_not_answer_holds_up_no_report():
+    daemon = Daemon(config(security=CLOSED, extra=AUDIT % ""))
+    # No sync ends that has the run's own record.
+    waits = on_a_slow_disk(daemon, SLOW_DISK_OF="compliance.probe",
+                           MALLOC_PERTURB_="165")
+    with daemon:
+        daemon.write("waits", "")
+        for _ in range(2):
+            must_be(check(daemon, "audit_logging"), "fail")
+        os.unlink(waits)
+        wait_for(lambda: check(daemon, "audit_logging")["status"] == "pass",
+                 what="a log that answers")
+
+
+# A sanitizer wants to be loaded before all others; the plain build has it.
+if not os.environ.get("ATOMD_SANITIZERS"):
+    test(a_log_that_does_not_answer_holds_up_no_report)
 
 
 @test
