@@ -325,6 +325,9 @@ atom_status live_retry(struct live *live, struct atom_error *err)
 	bool recalled = live->to_config == NULL;
 	atom_status status;
 
+	/* Only the stop takes it away. */
+	if (agent->stable == NULL)
+		return atom_fail(err, ATOM_ESTATE, "the daemon is stopping");
 	if (agent->candidate != NULL)
 		return atom_fail(err, ATOM_ESTATE,
 				 "another revision of %s comes in",

@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+"""Rollouts that stand: for the store, for a thaw, for the daemon's stop."""
+
+import signal
+
+from atomd_test import Daemon, agent, config, run, test, wait_for
+
+CANARY = ('plugin = "canary"; judge = "none"; hold = "0"; '
+          'rollback_window_ms = 60000; steps = ( '
+          '{ percent = 5.0; manual = true; }, { percent = 100.0; } ); ')
+ECHO = 'plugin = "echo"; prefix = "%s"; '
+
+
+def text(prefix):
+    return config(agents=agent(
+        backend=ECHO % prefix, more="deployment: { %s };" % CANARY))
+
+
+def path(verb=""):
+    return "/admin/v1/deployments/echo" + verb
+
+
+def order(daemon, verb):
+    answer = daemon.admin("POST", path("/" + verb), {})
+    assert answer.status < 300, answer
+
+
+def status(daemon):
+    return daemon.admin("GET", path()).json
+
+
+def split(daemon):
+    return {row["revision"]: row["weight"]
+            for row in daemon.agents()["echo"]["split"]}
+
+
+def stands_at_its_first_step(daemon):
+    assert daemon.reload(text("new ")).status == 200
+    wait_for(lambda: split(daemon) == {1: 9500, 2: 500} and
+             status(daemon)["waits_for"] == "person", 20, "step")
+
+
+@test
+def one_that_is_to_be_tried_again_while_the_daemon_stops_is_refused():
+    with Daemon(text("old ")) as daemon:
+        stands_at_its_first_step(daemon)
+        order(daemon, "abort")
+        wait_for(lambda: status(daemon)["stage"] == "over", 20, "over")
+        look = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        request = daemon.post_bytes(path("/retry"), {})
+        others = [daemon.wire(look, admin=True) for _ in range(8)]
+        for other in others:
+            assert other.answer().status == 200
+        wire = daemon.wire(request[:20], admin=True)
+        # What came before to a loop has been read once it answers, and some
+        # are at each.
+        for other in others:
+            assert other.send(look).answer().status == 200
+        daemon.signal(signal.SIGTERM)
+        daemon.wait_event("stopping")
+        answer = wire.send(request[20:]).answer()
+        assert (answer.status, answer.code) == (409, "conflict"), answer
+        assert "stopping" in answer.text, answer
+        assert daemon.wait_end() == 0
+
+
+if __name__ == "__main__":
+    run()
