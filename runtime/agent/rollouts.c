@@ -244,7 +244,12 @@ void live_look(struct live *live)
 
 void live_on_timer(struct timer *timer)
 {
-	live_look(CONTAINER_OF(timer, struct live, timer));
+	struct live *live = CONTAINER_OF(timer, struct live, timer);
+
+	if (live->from != NULL)
+		live_look(live);
+	else if (live->store_again && !live->storing)
+		begin_storing(live); /* that it has ended */
 }
 
 /* --- life ---------------------------------------------------------------------------- */

@@ -64,5 +64,25 @@ def one_that_is_to_be_tried_again_while_the_daemon_stops_is_refused():
         assert daemon.wait_end() == 0
 
 
+@test
+def one_that_ended_while_the_store_could_not_write_is_stored_later():
+    with Daemon(text("old ")) as daemon:
+        stands_at_its_first_step(daemon)
+        daemon.limit_files(1)
+        answer = daemon.admin("POST", "/admin/v1/reload", {"now": True})
+        assert answer.status == 200, answer
+        daemon.wait_event("rollout_not_stored")
+        assert "state.db" in status(daemon)["reason"], status(daemon)
+        daemon.limit_files()
+        wait_for(lambda: "state.db" not in status(daemon)["reason"], 30,
+                 "its end is stored")
+        assert status(daemon)["outcome"] == "superseded", status(daemon)
+        daemon.kill()
+        daemon.start()
+        assert split(daemon) == {2: 10000}
+        assert daemon.count_event("rollout_resumed") == 0
+        assert status(daemon)["outcome"] == "superseded", status(daemon)
+
+
 if __name__ == "__main__":
     run()
