@@ -28,12 +28,22 @@ struct grade {
 	bool cut;
 	bool asked_cut;
 	int64_t tokens;
+	bool given_back;
 	enum graded_result result;
 };
 
 static int64_t now_ms(void)
 {
 	return os.monotonic_ns() / 1000000;
+}
+
+/* Before its result is told: who sees that finds its place free. */
+static void give_back(struct grade *g)
+{
+	if (g->given_back)
+		return;
+	g->given_back = true;
+	grading_give_back(g->of, g->tokens, now_ms());
 }
 
 void grade_free(struct grade **at)
@@ -43,7 +53,7 @@ void grade_free(struct grade **at)
 	if (g == NULL)
 		return;
 	*at = NULL;
-	grading_give_back(g->of, g->tokens, now_ms());
+	give_back(g);
 	completion_fini(&g->completion);
 	buffer_fini(&g->asked);
 	trial_unref(g->trial);
@@ -53,6 +63,7 @@ void grade_free(struct grade **at)
 /* It comes to no score. */
 static void give_up(struct grade *g, enum graded_result result)
 {
+	give_back(g);
 	grading_note(g->of, g->agent, g->revision, result);
 	grade_free(&g);
 }
@@ -121,6 +132,7 @@ static void on_rated(struct recent_rating *rating)
 		give_up(g, GRADED_RATED);
 		return;
 	}
+	give_back(g);
 	grading_scored(g->of, g->agent, g->revision, g->is_new, rating->score);
 	grade_free(&g);
 }

@@ -267,30 +267,33 @@ static void on_answer(void *argument, atom_status status,
 		      const struct atom_error *error)
 {
 	struct analyst *a = argument;
+	enum result result = RESULT_FAILED;
+	const double taken = a->taken;
 	/* What a failure has cost is not known: it counts as expected. */
-	double used = a->taken;
+	double used = taken;
 
-	if (status != ATOM_OK) {
-		count(a, RESULT_FAILED);
-		complain(a, error != NULL ? error->message : "no answer");
-	} else {
-		bool taken = take_answer(a, answer);
+	if (status == ATOM_OK) {
 		double said = (double)answer->input_tokens +
 			      (double)answer->output_tokens;
 
 		if (said > 0)
 			used = said;
-		count(a, taken ? RESULT_ANSWERED : RESULT_REFUSED);
-		if (!taken)
-			complain(a, "the answer is no text");
+		result = take_answer(a, answer) ? RESULT_ANSWERED
+						: RESULT_REFUSED;
 	}
+	/* Before it is counted: who sees that may have it ask again. */
 	(void)pthread_mutex_lock(&a->lock);
-	budget_settle(&a->budget, a->taken, used);
+	budget_settle(&a->budget, taken, used);
 	a->asking = false;
 	(void)pthread_mutex_unlock(&a->lock);
+	count(a, result);
+	if (result == RESULT_REFUSED)
+		complain(a, "the answer is no text");
+	else if (result == RESULT_FAILED)
+		complain(a, error != NULL ? error->message : "no answer");
 	if (a->metric != NULL)
 		a->metric->update(a->host, a->tokens,
-				  used < 4 * a->taken ? used : 4 * a->taken);
+				  used < 4 * taken ? used : 4 * taken);
 }
 
 /* --- the question [pool] ------------------------------------------------------------- */
@@ -393,12 +396,12 @@ static bool put(struct analyst *a, const char *text)
 	else if (a->invoke->call(a->host, &request, on_answer, a, &error) ==
 		 ATOM_OK)
 		return true;
-	count(a, RESULT_FAILED);
-	complain(a, error.message);
 	(void)pthread_mutex_lock(&a->lock);
 	budget_settle(&a->budget, tokens, 0);
 	a->asking = false;
 	(void)pthread_mutex_unlock(&a->lock);
+	count(a, RESULT_FAILED);
+	complain(a, error.message);
 	return false;
 }
 
