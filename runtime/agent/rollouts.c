@@ -360,8 +360,16 @@ void rollouts_stop(void)
 {
 	struct agent *agent;
 
-	for (size_t at = 0; (agent = table_next(&agents_table, &at)) != NULL;)
-		if (agent->rollout != NULL)
-			live_end(agent->rollout);
+	for (size_t at = 0; (agent = table_next(&agents_table, &at)) != NULL;) {
+		struct live *live = agent->rollout;
+
+		if (live == NULL)
+			continue;
+		live_end(live);
+		/* No timer stores any more what was asked for. */
+		if (!live->storing)
+			answer_asked(live, ATOM_EUNAVAILABLE,
+				     "the daemon is stopping");
+	}
 	webhooks_stop();
 }

@@ -4,7 +4,8 @@ import os
 import shlex
 import subprocess
 
-from atomd_test import agent, config, source, wait_for
+from atomd_test import agent, config, wait_for
+from places import source
 
 
 def audited(sink=None, security="", agents=None, **more):
@@ -12,17 +13,6 @@ def audited(sink=None, security="", agents=None, **more):
     return config(agents=agents or agent(more="memory: { };"),
                   security='anonymous_role = "caller"; ' + security,
                   extra="audit_sinks = ( { %s } );" % sink, **more)
-
-
-def on_a_slow_disk(daemon, **more):
-    """From its start on; the file that, while it is there, ends no sync."""
-    disk, waits = daemon.dir + "/slow_disk.so", daemon.dir + "/waits"
-    subprocess.run(
-        [*shlex.split(os.environ.get("CC", "cc")), "-shared", "-fPIC", "-O1",
-         "-o", disk, source("tests/scenario/slow_disk.c")],
-        check=True)
-    daemon.env = {"LD_PRELOAD": disk, "SLOW_DISK": waits, **more}
-    return waits
 
 
 def search(daemon, **query):
@@ -48,3 +38,15 @@ def kept(daemon, folder="audit"):
             except FileNotFoundError:
                 pass  # a new head, which has its own name by now
     return found
+
+
+def slow_disk(daemon, **env):
+    """The daemon, not started yet, gets a disk that does not end a sync as
+    long as there is the file "waits" in its folder; that file's path."""
+    disk, waits = daemon.dir + "/slow_disk.so", daemon.dir + "/waits"
+    subprocess.run(
+        [*shlex.split(os.environ.get("CC", "cc")), "-shared", "-fPIC", "-O1",
+         "-o", disk, source("tests/scenario/slow_disk.c")],
+        check=True)
+    daemon.env = {"LD_PRELOAD": disk, "SLOW_DISK": waits, **env}
+    return waits

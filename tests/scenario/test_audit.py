@@ -12,7 +12,7 @@ import threading
 
 from atomd_test import (Daemon, agent, config, process_agent, run, test,
                         wait_for)
-from audit_log import audited, kept, on_a_slow_disk, search, wait_records
+from audit_log import audited, kept, search, slow_disk, wait_records
 from places import source
 
 CANARY = "canary-7f3a91"
@@ -240,7 +240,7 @@ def a_strict_answer_outlives_its_agent():
                        agents=[*agents, agent()])
     daemon = Daemon(text(slow))
     # What is freed reads as something else.
-    waits = on_a_slow_disk(daemon, MALLOC_PERTURB_="165")
+    waits = slow_disk(daemon, MALLOC_PERTURB_="165")
     answers = []
     with daemon:
         caller = threading.Thread(

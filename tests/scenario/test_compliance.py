@@ -9,7 +9,7 @@ import threading
 
 from atomd_test import (Daemon, Skip, agent, config, process_agent, run,
                         source, test, wait_for)
-from audit_log import on_a_slow_disk
+from audit_log import slow_disk
 
 STATES = {"pass", "fail", "error", "not_applicable", "not_checked"}
 CLOSED = ""
@@ -112,7 +112,7 @@ def a_record_of_the_run_is_looked_for_in_the_audit_log():
 def a_log_that_does_not_answer_holds_up_no_report():
     daemon = Daemon(config(security=CLOSED, extra=AUDIT % ""))
     # No sync ends that has the run's own record.
-    waits = on_a_slow_disk(daemon, SLOW_DISK_OF="compliance.probe",
+    waits = slow_disk(daemon, SLOW_DISK_OF="compliance.probe",
                            MALLOC_PERTURB_="165")
     with daemon:
         daemon.write("waits", "")

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Rollouts that stand: for the store, for a thaw, for the daemon's stop."""
 
+import os
 import signal
 
 from atomd_test import Daemon, agent, config, run, test, wait_for
+from audit_log import slow_disk
 
 CANARY = ('plugin = "canary"; judge = "none"; hold = "0"; '
           'rollback_window_ms = 60000; steps = ( '
@@ -82,6 +84,37 @@ def one_that_ended_while_the_store_could_not_write_is_stored_later():
         assert split(daemon) == {2: 10000}
         assert daemon.count_event("rollout_resumed") == 0
         assert status(daemon)["outcome"] == "superseded", status(daemon)
+
+
+def an_order_that_waits_for_another_change_is_answered_at_the_stop():
+    daemon = Daemon(text("old "))
+    waits = slow_disk(daemon)
+    with daemon:
+        stands_at_its_first_step(daemon)
+        daemon.write("waits", "")
+        deploy = daemon.post_bytes("/admin/v1/agents/echo/deployments", {
+            "config": "backend: { %s}; deployment: { %s};" % (
+                ECHO % "third ", CANARY), "supersede": True})
+        both = [daemon.wire(deploy, admin=True, timeout=60) for _ in "ab"]
+        # The one is being stored as soon as the other is refused for it.
+        wait_for(lambda: any(w.answered() for w in both), 20, "refusal")
+        refused = next(w for w in both if w.answered())
+        answer = refused.answer()
+        assert answer.status == 409 and "stored" in answer.text, answer
+        wire = daemon.wire(daemon.post_bytes(path("/abort"), {}), admin=True)
+        wait_for(lambda: status(daemon)["outcome"] == "aborted", 20, "abort")
+        assert not wire.answered()
+        daemon.signal(signal.SIGTERM)
+        answer = wire.answer()
+        assert answer.status == 503, answer
+        assert "stopping" in answer.text, answer
+        os.unlink(waits)
+        assert daemon.wait_end() == 0
+
+
+# A sanitizer wants to be loaded before all others; the plain build has it.
+if not os.environ.get("ATOMD_SANITIZERS"):
+    test(an_order_that_waits_for_another_change_is_answered_at_the_stop)
 
 
 if __name__ == "__main__":
