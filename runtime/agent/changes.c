@@ -380,6 +380,11 @@ static void on_name(void *argument, atom_status status,
 	struct atom_error err = ATOM_ERROR_INIT;
 	struct change *c = argument;
 
+	/* No revision is made any more. */
+	if (health_is_stopping()) {
+		finish(c, ATOM_EUNAVAILABLE, NULL, "the daemon is stopping");
+		return;
+	}
 	if (status != ATOM_OK && status != ATOM_ENOENT) {
 		finish(c, status, NULL, error->message);
 		return;

@@ -16,13 +16,19 @@
 #define BODY_MAX       ((size_t)4 * 1024 * 1024)
 #define QUERY_NAME_MAX 32
 
-static void control_free(struct control_call *call)
+static void call_free(struct control_call *call)
 {
-	desk_leave(call->desk);
 	control_audit_free(&call->audit);
 	mem_free(call->body);
 	buffer_fini(&call->answer);
 	mem_free(call);
+}
+
+/* [loop] */
+static void control_free(struct control_call *call)
+{
+	desk_leave(call->desk);
+	call_free(call);
 }
 
 static void on_gone(struct http_request *request)
@@ -199,6 +205,11 @@ static void on_answered(struct loop *loop, struct message *message)
 
 void control_post_back(struct control_call *call)
 {
+	/* All connections were closed before its loop was to end. */
+	if (!loops_serve()) {
+		call_free(call);
+		return;
+	}
 	call->message.deliver = on_answered;
 	loop_post(call->loop, &call->message);
 }

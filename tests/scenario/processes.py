@@ -65,3 +65,17 @@ def resident_kib(pid):
             if line.startswith("VmRSS:"):
                 return int(line.split()[1])
     return 0
+
+
+def serves(pid):
+    """Is any thread of the daemon's serving loops left?"""
+    tasks = "/proc/%d/task" % pid
+    for task in os.listdir(tasks):
+        try:
+            with open(os.path.join(tasks, task, "comm"),
+                      encoding="ascii") as name:
+                if name.read().startswith("atomd-loop-"):
+                    return True
+        except OSError:
+            pass
+    return False

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from atomd_test import Daemon, agent, config, run, source, test, wait_for
 from places import Folder
-from processes import descendants
+from processes import descendants, serves
 
 CC = shlex.split(os.environ.get("CC") or "cc")
 # Not watched: what is tried here is the turn of a reload.
@@ -147,6 +147,21 @@ def bind_low(sock):
             return sock.bind(("127.0.0.1", random.randrange(15000, 32000)))
         except OSError:
             continue
+
+
+@test
+def an_order_whose_client_has_left_is_dropped_at_the_stop():
+    with Hanging() as daemon:
+        daemon.add_plugin()
+        wire = daemon.wire(daemon.post_bytes("/admin/v1/reload", {}),
+                           admin=True)
+        daemon.wait_probe()
+        wire.reset()
+        daemon.signal(signal.SIGTERM)
+        # Before the probe's five seconds are over, and it comes to an answer.
+        wait_for(lambda: not serves(daemon.pid), 20, "the loops have ended")
+        assert daemon.wait_end() == 0
+        assert daemon.count_event("loop_messages_lost") == 0
 
 
 def listeners(*ports):
