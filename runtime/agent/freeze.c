@@ -150,6 +150,7 @@ static void on_stored(void *argument, atom_status status,
 		freeze.on = false;
 		log_printf(ATOM_LOG_INFO, "freeze_ended",
 			   "deployments may go on");
+		rollouts_look();
 	}
 	c->done(c->argument, status,
 		status == ATOM_OK ? freeze_describe() : NULL,
@@ -219,6 +220,7 @@ void freeze_begin(const char *who, const char *reason, freeze_done done,
 	set(since, who, reason);
 	begun++;
 	log_line(ATOM_LOG_WARN, "freeze_began", freeze.words);
+	rollouts_look();
 	store(true, done, argument);
 }
 

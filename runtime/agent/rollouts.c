@@ -200,6 +200,8 @@ static void settle(struct live *live);
 
 void live_stored(struct live *live, atom_status status, const char *message)
 {
+	bool stood;
+
 	live->storing = false;
 	if (live->agent == NULL) {
 		drop(live); /* nobody's any more */
@@ -209,12 +211,14 @@ void live_stored(struct live *live, atom_status status, const char *message)
 		wait_for_store(live, status, message);
 		return;
 	}
-	if (live->store_error[0] != '\0') {
-		/* Nor does it stand for that any more. */
+	stood = live->store_error[0] != '\0';
+	if (stood)
 		live->store_error[0] = live->frozen_reason[0] = '\0';
-	}
 	if (live->store_again) {
 		begin_storing(live);
+	} else if (live->from != NULL && stood) {
+		/* Nor does it stand for that any more. */
+		live_look(live);
 	} else if (live->from != NULL) {
 		go_on(live);
 	} else {
@@ -250,6 +254,15 @@ void live_on_timer(struct timer *timer)
 		live_look(live);
 	else if (live->store_again && !live->storing)
 		begin_storing(live); /* that it has ended */
+}
+
+void rollouts_look(void)
+{
+	struct agent *agent;
+
+	for (size_t at = 0; (agent = table_next(&agents_table, &at)) != NULL;)
+		if (agent->rollout != NULL)
+			live_look(agent->rollout);
 }
 
 /* --- life ---------------------------------------------------------------------------- */

@@ -74,6 +74,8 @@ void rollouts_forget(struct agent *agent);
 /* Why no rollout of the agent may go forward now (a freeze), or NULL; asked
  * at each look. */
 void rollouts_on_freeze(const char *(*frozen)(const char *agent));
+/* Its answer is another one now: all look at once. */
+void rollouts_look(void);
 /* Brings atomd_rollout_weight of the agent up to date. */
 void rollouts_measure(const struct agent *agent);
 

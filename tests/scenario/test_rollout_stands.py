@@ -86,6 +86,34 @@ def one_that_ended_while_the_store_could_not_write_is_stored_later():
         assert status(daemon)["outcome"] == "superseded", status(daemon)
 
 
+@test
+def one_does_not_stand_for_a_freeze_that_is_over():
+    with Daemon(text("old ")) as daemon:
+        stands_at_its_first_step(daemon)
+        for _ in range(3):
+            assert daemon.admin("POST", "/admin/v1/freeze", {}).status == 200
+            assert status(daemon)["waits_for"] == "thaw", status(daemon)
+            assert daemon.admin("DELETE", "/admin/v1/freeze").status == 200
+            assert status(daemon)["waits_for"] == "person", status(daemon)
+        assert daemon.admin("POST", "/admin/v1/freeze", {}).status == 200
+        assert daemon.admin("DELETE", "/admin/v1/freeze").status == 200
+        order(daemon, "promote")
+
+
+@test
+def one_does_not_stand_for_a_store_that_can_write_again():
+    with Daemon(text("old ")) as daemon:
+        stands_at_its_first_step(daemon)
+        daemon.limit_files(1)
+        answer = daemon.admin("POST", path("/pause"), {})
+        assert answer.status == 503, answer
+        wait_for(lambda: status(daemon)["waits_for"] == "thaw", 20, "look")
+        daemon.limit_files()
+        now = wait_for(lambda: (lambda s: "state.db" not in s["reason"] and s)(
+            status(daemon)), 30, "stored")
+        assert now["waits_for"] == "person", now
+
+
 def an_order_that_waits_for_another_change_is_answered_at_the_stop():
     daemon = Daemon(text("old "))
     waits = slow_disk(daemon)
