@@ -61,7 +61,8 @@ struct audit_waiter {
  * exactly once, later; any other answer: it never is.
  *
  * ATOM_ENOENT: nothing is recorded in this configuration.
- * ATOM_EUNAVAILABLE: the required sink fails, hangs or the ring is full;
+ * ATOM_EUNAVAILABLE: the required sink fails, hangs or the ring is full, or
+ * the waiter is control's, which ends;
  * records that are not AUDIT_GATED are kept nevertheless while there is
  * room.  ATOM_ENOMEM. */
 atom_status audit_post(const struct audit_record *record,

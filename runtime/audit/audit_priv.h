@@ -213,6 +213,8 @@ struct audit {
 	int64_t batched_ns;	 /* when the batched ones shall be written */
 	size_t lingers_for;	 /* the sequencer: for so many waiters */
 	struct atom_error error; /* why it is BROKEN */
+	size_t owed;		 /* waiters of control's, not told yet */
+	bool closed;		 /* [control] it ends, and waits no more */
 
 	_Atomic int state;
 	_Atomic int calls; /* enum config_audit_calls */
@@ -244,6 +246,8 @@ atom_status sequencer_start(struct atom_error *err);
 bool sequencer_give(struct audit_job *job);
 /* [sequencer] Tells a waiter on its loop. */
 void audit_tell(struct audit_waiter *waiter, atom_status status);
+/* [sequencer] One that control waited for by audit_post() has been told. */
+void audit_paid(void);
 /* A thread with all signals blocked. */
 atom_status audit_thread(pthread_t *thread, const char *name,
 			 void *(*start)(void *argument), void *argument,

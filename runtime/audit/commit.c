@@ -141,10 +141,19 @@ bool commit_make_batch(void)
 	return true;
 }
 
+static void tell(struct audit_waiter *waiter, atom_status status)
+{
+	const bool controls = waiter->loop == loop_control();
+
+	audit_tell(waiter, status);
+	if (controls)
+		audit_paid();
+}
+
 static void tell_waiters(atom_status status)
 {
 	for (size_t i = 0; i < seq.waiter_count; i++)
-		audit_tell(seq.waiters[i], status);
+		tell(seq.waiters[i], status);
 	seq.waiter_count = 0;
 }
 
@@ -155,7 +164,7 @@ void commit_release_waiting(void)
 			CONTAINER_OF(m, struct audit_entry, message);
 
 		if (entry->waiter != NULL)
-			audit_tell(TAKE(entry->waiter), ATOM_EUNAVAILABLE);
+			tell(TAKE(entry->waiter), ATOM_EUNAVAILABLE);
 	}
 	atomic_fetch_sub(&audit.waiters, seq.waiting);
 	seq.waiting = 0;

@@ -13,6 +13,7 @@
 
 #define OPEN_NS	    ((int64_t)30 * 1000000000)
 #define STOP_NS	    ((int64_t)10 * 1000000000)
+#define CLOSE_NS    ((int64_t)5 * 1000000000)
 #define SETTING_MAX ((size_t)1024 * 1024)
 
 struct audit audit = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -126,6 +127,28 @@ static void free_required(void)
 	sink_free(&sink);
 }
 
+void audit_paid(void)
+{
+	(void)pthread_mutex_lock(&audit.lock);
+	if (--audit.owed == 0)
+		(void)pthread_cond_broadcast(&audit.changed);
+	(void)pthread_mutex_unlock(&audit.lock);
+}
+
+/* Control ends: what it waits for is on its way when this returns, unless the
+ * disk hangs. */
+static void close_control(void *argument)
+{
+	const int64_t until = os.monotonic_ns() + CLOSE_NS;
+
+	(void)argument;
+	(void)pthread_mutex_lock(&audit.lock);
+	audit.closed = true;
+	while (audit.owed > 0 && os.monotonic_ns() < until)
+		audit_wait(&audit.changed, until);
+	(void)pthread_mutex_unlock(&audit.lock);
+}
+
 static atom_status open_required(struct config *config, struct atom_error *err)
 {
 	struct atom_error why = ATOM_ERROR_INIT;
@@ -175,6 +198,11 @@ atom_status audit_start(struct config *config, struct atom_error *err)
 	if (config->audit_sink_count == 0)
 		return ATOM_OK;
 	status = audit_metrics(err);
+	audit.closed = false;
+	if (status == ATOM_OK && loop_is_control() &&
+	    loop_at_stop(loop_control(), close_control, NULL) != ATOM_OK)
+		status = atom_fail(err, ATOM_ENOMEM,
+				   "no memory for the audit log");
 	if (status == ATOM_OK)
 		status = open_required(config, err);
 	health_report("audit", status == ATOM_OK ? HEALTH_OK : HEALTH_FAILED,

@@ -46,8 +46,22 @@ static bool is_out_of_order(int state)
 	       sink_is_hanging(audit.required, SINK_HANG_NS);
 }
 
+static bool is_controls(const struct audit_waiter *waiter)
+{
+	return waiter != NULL && waiter->loop == loop_control();
+}
+
+/* Control does not end before it was told. */
+static void owe(void)
+{
+	(void)pthread_mutex_lock(&audit.lock);
+	audit.owed++;
+	(void)pthread_mutex_unlock(&audit.lock);
+}
+
 /* May there be an entry?  *fails_r: its waiter would wait in vain. */
-static atom_status ask(enum audit_urgency urgency, bool waits, bool *fails_r)
+static atom_status ask(enum audit_urgency urgency,
+		       const struct audit_waiter *waiter, bool *fails_r)
 {
 	const int state = atomic_load(&audit.state);
 
@@ -56,7 +70,9 @@ static atom_status ask(enum audit_urgency urgency, bool waits, bool *fails_r)
 	if (state == AUDIT_BROKEN || state == AUDIT_ENDED)
 		return ATOM_EUNAVAILABLE;
 	/* The clock is read for those alone who would wait. */
-	*fails_r = (urgency == AUDIT_GATED || waits) && is_out_of_order(state);
+	*fails_r = (is_controls(waiter) && audit.closed) ||
+		   ((urgency == AUDIT_GATED || waiter != NULL) &&
+		    is_out_of_order(state));
 	return *fails_r && urgency == AUDIT_GATED ? ATOM_EUNAVAILABLE : ATOM_OK;
 }
 
@@ -84,6 +100,8 @@ static atom_status put(struct audit_entry *entry, enum audit_urgency urgency,
 	}
 	atomic_fetch_add(&audit.waiting, 1);
 	if (!fails && waiter != NULL) {
+		if (is_controls(waiter))
+			owe();
 		entry->waiter = waiter;
 		atomic_fetch_add(&audit.waiters, 1);
 	}
@@ -100,7 +118,7 @@ atom_status audit_post(const struct audit_record *record,
 		       enum audit_urgency urgency, struct audit_waiter *waiter)
 {
 	bool fails;
-	atom_status status = ask(urgency, waiter != NULL, &fails);
+	atom_status status = ask(urgency, waiter, &fails);
 
 	if (status != ATOM_OK)
 		return status;
@@ -112,7 +130,7 @@ atom_status audit_post_call(const struct audit_call *call,
 			    struct audit_waiter *waiter)
 {
 	bool fails;
-	atom_status status = ask(urgency, waiter != NULL, &fails);
+	atom_status status = ask(urgency, waiter, &fails);
 
 	if (status != ATOM_OK)
 		return status;

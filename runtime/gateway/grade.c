@@ -171,6 +171,11 @@ static void on_answered(struct question *q)
 		give_up(g, result);
 		return;
 	}
+	/* Nobody rates any more: its loop may have ended. */
+	if (!loops_serve()) {
+		give_up(g, GRADED_ERROR);
+		return;
+	}
 	g->rating.by_grader = true;
 	g->rating.done = on_rated;
 	recent_rate_on(&g->rating, g->loop);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "core/loop.h"
 #include "core/memory.h"
 #include "gateway/gateway.h"
 #include "gateway/question.h"
@@ -12,17 +14,79 @@
  * atom.invoke/1: a plugin asks another agent (question.h).  Who asks is the
  * component, `plugin:KIND/NAME`, and behind another ':' the agent that it
  * works for.
+ *
+ * Control tells who still waits when it ends: behind a call that a backend
+ * does not end, or a record that a disk does not take, nothing comes any more.
  */
 
 #define ANSWER_MAX ((size_t)1024 * 1024)
 
 struct asking {
+	struct asking *next, **previous; /* while nobody was told */
+	bool told;			 /* [control] that it stops */
 	const struct atom_host *host;
 	void (*done)(void *argument, atom_status status,
 		     const struct atom_invoke_answer *answer,
 		     const struct atom_error *error);
 	void *argument;
 };
+
+static struct {
+	pthread_mutex_t lock;
+	struct asking *first;
+	bool closed; /* control has ended */
+} askings = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static bool enter(struct asking *asking)
+{
+	bool open;
+
+	(void)pthread_mutex_lock(&askings.lock);
+	open = !askings.closed;
+	if (open) {
+		asking->next = askings.first;
+		asking->previous = &askings.first;
+		if (asking->next != NULL)
+			asking->next->previous = &asking->next;
+		askings.first = asking;
+	}
+	(void)pthread_mutex_unlock(&askings.lock);
+	return open;
+}
+
+static void leave(struct asking *asking)
+{
+	(void)pthread_mutex_lock(&askings.lock);
+	*asking->previous = asking->next;
+	if (asking->next != NULL)
+		asking->next->previous = asking->previous;
+	(void)pthread_mutex_unlock(&askings.lock);
+}
+
+static atom_status refuse_stopping(struct atom_error *err)
+{
+	return atom_fail(err, ATOM_EUNAVAILABLE, "the daemon is stopping");
+}
+
+/* The question has its asking until it comes back, if ever. */
+static void tell_rest(void *argument)
+{
+	struct atom_error stopping = ATOM_ERROR_INIT;
+	atom_status status = refuse_stopping(&stopping);
+	struct asking *asking, *next;
+
+	(void)argument;
+	(void)pthread_mutex_lock(&askings.lock);
+	askings.closed = true;
+	asking = TAKE(askings.first);
+	(void)pthread_mutex_unlock(&askings.lock);
+	for (; asking != NULL; asking = next) {
+		next = asking->next;
+		asking->told = true;
+		asking->done(asking->argument, status, NULL, &stopping);
+		host_release(asking->host);
+	}
+}
 
 static void on_done(struct question *q)
 {
@@ -35,6 +99,11 @@ static void on_done(struct question *q)
 	};
 	atom_status status = q->status;
 
+	if (asking->told) {
+		mem_free(asking);
+		return;
+	}
+	leave(asking);
 	if (!answer_read(&q->completion, ANSWER_MAX, &said) &&
 	    status == ATOM_OK)
 		status = atom_fail(&q->error, ATOM_EPROTO,
@@ -83,7 +152,9 @@ static atom_status ask(const struct atom_host *host,
 		question_free(&q);
 		return atom_fail(err, ATOM_ENOMEM, "invoke: no memory");
 	}
-	*asking = (struct asking){ host, done, argument };
+	*asking = (struct asking){ .host = host,
+				   .done = done,
+				   .argument = argument };
 	name_asker(q, host);
 	q->max_tokens = request->max_tokens;
 	q->timeout_ms = request->timeout_ms;
@@ -92,6 +163,12 @@ static atom_status ask(const struct atom_host *host,
 	q->argument = asking;
 	/* `done` will call into it. */
 	host_hold(host);
+	if (!enter(asking)) {
+		host_release(host);
+		mem_free(asking);
+		question_free(&q);
+		return refuse_stopping(err);
+	}
 	question_ask(q);
 	return ATOM_OK;
 }
@@ -103,5 +180,8 @@ static const struct atom_invoke invoke = {
 
 atom_status gateway_register_services(void)
 {
-	return host_register(ATOM_INVOKE, &invoke);
+	atom_status status = loop_at_stop(loop_control(), tell_rest, NULL);
+
+	askings.closed = false;
+	return status == ATOM_OK ? host_register(ATOM_INVOKE, &invoke) : status;
 }

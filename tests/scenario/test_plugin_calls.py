@@ -3,10 +3,13 @@
 other, under the name of the component that asks."""
 
 import os
+import signal
 
-from atomd_test import OFTEN, Daemon, Folder, agent, config, run, source, test
-from audit_log import search, wait_records
+from atomd_test import (OFTEN, Daemon, Folder, agent, config, run, source,
+                        test, wait_for)
+from audit_log import search, slow_disk, wait_records
 from outside import build, cflags, plugins_of
+from processes import serves
 
 ECHO = 'plugin = "echo";'
 ASKER = "plugin:backend/relay:front"
@@ -167,9 +170,44 @@ def who_asks_when_the_loops_have_ended_is_told_that_the_daemon_stops():
         with Daemon(text) as daemon:
             daemon.wait_event("late_waits")
             daemon.stop()
-            told = daemon.wait_event("late_answer")
+            # Control may have ended, too, and refuse at once.
+            told = daemon.wait_line(lambda line: line.get("event") in (
+                "late_answer", "late_refused"), what="an answer")
             assert told["message"] == "the daemon is stopping", told
             assert daemon.count_event("loop_messages_lost") == 0
+
+
+def who_waits_for_a_record_when_the_daemon_stops_is_told():
+    with Folder() as folder:
+        ask = folder.at("ask")
+        build(folder.at("plugins", "late_asker.so"), cflags(folder),
+              path=source("tests", "scenario", "fixtures", "late_asker.c"),
+              defines=['-DASK_WHEN="%s"' % ask])
+        daemon = Daemon(config(
+            agents=[agent("target", ECHO)],
+            security='audit_calls = "strict";', extra=(
+                plugins_of(folder.at("plugins")) + OFTEN
+                + 'audit_sinks = ( { plugin = "file"; path = "audit"; } );'
+                + 'monitors = ( { plugin = "late_asker"; } );')))
+        waits = slow_disk(daemon)
+        with daemon:
+            daemon.wait_event("late_waits")
+            daemon.write("waits", "")
+            folder.write("ask", "")
+            wait_for(lambda: daemon.metrics().sum(
+                "atomd_requests_total", agent="target", code="200") == 1,
+                     what="the call has ended")
+            daemon.signal(signal.SIGTERM)
+            wait_for(lambda: not serves(daemon.pid), 30, "the loops' end")
+            os.unlink(waits)
+            assert daemon.wait_end() == 0
+            assert daemon.count_event("late_answer") == 1
+            assert daemon.count_event("loop_messages_lost") == 0
+
+
+# A sanitizer wants to be loaded before all others; the plain build has it.
+if not os.environ.get("ATOMD_SANITIZERS"):
+    test(who_waits_for_a_record_when_the_daemon_stops_is_told)
 
 
 if __name__ == "__main__":
