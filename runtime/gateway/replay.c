@@ -91,6 +91,12 @@ static bool take_input(struct replay_input *input, const json_t *row)
 
 static void run_free(struct replay_run *run)
 {
+	struct replay_run **at = &run->replay->runs;
+
+	while (*at != NULL && *at != run)
+		at = &(*at)->following;
+	if (*at != NULL)
+		*at = run->following;
 	for (int i = 0; i < 2; i++)
 		buffer_fini(&run->of[i].text);
 	timer_stop(&run->retry);
@@ -116,8 +122,12 @@ static void replay_free(struct replay *replay)
 
 void replays_fini(void)
 {
-	while (replays != NULL)
+	while (replays != NULL) {
+		/* That waited to ask once more. */
+		while (replays->runs != NULL)
+			run_free(replays->runs);
 		replay_free(replays);
+	}
 }
 
 static void go_on(struct replay *replay);
@@ -344,6 +354,8 @@ static bool run_begin(struct replay *replay)
 	if (run == NULL)
 		return false;
 	run->replay = replay;
+	run->following = replay->runs;
+	replay->runs = run;
 	run->input = &replay->inputs[replay->next++];
 	for (int i = 0; i < 2; i++) {
 		run->of[i].run = run;

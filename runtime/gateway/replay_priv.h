@@ -39,6 +39,7 @@ struct replay_said {
 /* One input. */
 struct replay_run {
 	struct replay *replay;
+	struct replay_run *following; /* of its replay's */
 	const struct replay_input *input;
 	struct replay_said of[2]; /* old, new */
 	int asked;		  /* answers that are to come */
@@ -61,6 +62,7 @@ struct replay_side {
 
 struct replay {
 	struct replay *following;
+	struct replay_run *runs; /* that are under way */
 	char id[ROLLOUT_ID_MAX];
 	struct replay_order order;
 	struct replay_input *inputs;
