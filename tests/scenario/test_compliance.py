@@ -113,7 +113,7 @@ def a_log_that_does_not_answer_holds_up_no_report():
     daemon = Daemon(config(security=CLOSED, extra=AUDIT % ""))
     # No sync ends that has the run's own record.
     waits = slow_disk(daemon, SLOW_DISK_OF="compliance.probe",
-                           MALLOC_PERTURB_="165")
+                      MALLOC_PERTURB_="165")
     with daemon:
         daemon.write("waits", "")
         for _ in range(2):
