@@ -119,7 +119,7 @@ def records(folder, read=None):
     what was read before: {file name: bytes}, brought up to date."""
     found = set()
     for name in os.listdir(folder):
-        if name == "head.new":
+        if name.endswith(".new"):
             continue  # it has its own name soon
         with open(os.path.join(folder, name), "rb") as f:
             at = f.seek((read or {}).get(name, 0))
