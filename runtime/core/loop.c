@@ -61,7 +61,7 @@ unsigned int loops_serving(void)
 	return serving_count;
 }
 
-bool loops_serve(void)
+bool loops_running(void)
 {
 	return atomic_load(&phase) == PHASE_RUNNING;
 }

@@ -47,7 +47,7 @@ void loops_fini(void);
 
 /* [control] Nobody has asked them to end: what control posts to a serving loop
  * is delivered. */
-bool loops_serve(void);
+bool loops_running(void);
 
 /* A loop has ended without work of its own that the pool has not given back:
  * what that points to stays, and so does its thread.  After
@@ -73,7 +73,7 @@ atom_status loop_at_stop(struct loop *loop, void (*run)(void *argument),
 
 /* [any] Deliver later on that loop's thread; never inline.  What is posted
  * to a loop after its end is not delivered: control, which goes on after the
- * serving loops, asks loops_serve() first, and other threads ask control. */
+ * serving loops, asks loops_running() first, and other threads ask control. */
 void loop_post(struct loop *loop, struct message *message);
 
 /* --- timers: thousands of them, cheap to set and to cancel --------------- */

@@ -206,7 +206,7 @@ static void on_answered(struct loop *loop, struct message *message)
 void control_post_back(struct control_call *call)
 {
 	/* All connections were closed before its loop was to end. */
-	if (!loops_serve()) {
+	if (!loops_running()) {
 		call_free(call);
 		return;
 	}

@@ -172,7 +172,7 @@ static void on_answered(struct question *q)
 		return;
 	}
 	/* Nobody rates any more: its loop may have ended. */
-	if (!loops_serve()) {
+	if (!loops_running()) {
 		give_up(g, GRADED_ERROR);
 		return;
 	}

@@ -529,7 +529,7 @@ static void on_offered(struct loop *loop, struct message *message)
 	struct question *q = CONTAINER_OF(message, struct question, message);
 
 	(void)loop;
-	if (loops_serve()) {
+	if (loops_running()) {
 		hand_over(q);
 		return;
 	}
@@ -574,8 +574,8 @@ static void on_cancel(struct loop *loop, struct message *message)
 
 void question_cancel(struct question *q)
 {
-	/* Their end cancels what they call. */
-	if (!loops_serve())
+	/* Its call has ended: that is what the stop waits for first. */
+	if (!loops_running())
 		return;
 	q->cancelling = true;
 	q->cancel.deliver = on_cancel;
